@@ -1,0 +1,45 @@
+# Two commands do everything on a fresh machine with Python 3.11 and Node 20: `make demo` and `make test`.
+SHELL := /bin/bash
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+NODE := readfirst/local/node
+STUDY ?=
+
+.PHONY: help demo up test check bench env clean
+help: ## This list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+$(BIN)/.made: requirements.txt requirements-dev.txt model_container/requirements.txt pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "Readfirst needs Python 3.11 ($(PYTHON) not found; set PYTHON=…)"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(NODE)/node_modules/.made: $(NODE)/package.json $(NODE)/package-lock.json
+	@command -v npm >/dev/null || { echo "Readfirst's local stack needs Node 20 (npm not found)"; exit 1; }
+	cd $(NODE) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+env: $(BIN)/.made $(NODE)/node_modules/.made ## Install everything the local stack needs
+
+demo: env ## Start the stack, run a study from upload to alert, show the result (STUDY=folder takes yours)
+	$(BIN)/readfirst demo $(STUDY)
+
+up: env ## Start the stack and leave it running (Ctrl-C stops it)
+	$(BIN)/readfirst up
+
+check: $(BIN)/.made ## Formatting, lint, types, import directions
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: env check ## All checks and all tests
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+bench: env ## Print the performance tables
+	$(BIN)/readfirst bench
+
+clean: ## Remove what the commands made (not the stack's state in .readfirst)
+	rm -rf $(VENV) $(NODE)/node_modules .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,76 @@
+"""The study's record: blob `analysis/{token}/record.json` is the truth, Cosmos holds the same document as index."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from readfirst.domain.findings import Finding, ModelIdentity
+
+State = Literal["receiving", "deidentifying", "analysing", "reported", "failed"]
+Label = Literal["flagged", "not flagged by AI (does not exclude disease)", "NOT ANALYSED: read as usual"]
+FLAGGED: Label = "flagged"
+NOT_FLAGGED: Label = "not flagged by AI (does not exclude disease)"
+NOT_ANALYSED: Label = "NOT ANALYSED: read as usual"
+
+
+class Series(BaseModel):
+    """A series of the clean study, as the worklist and the viewer need it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    series_uid: str
+    modality: str
+    number: int | None
+    instances: int
+    analysed: bool
+
+
+class Provenance(BaseModel):
+    """What made this result: enough to make it again."""
+
+    model_config = ConfigDict(frozen=True, protected_namespaces=())
+
+    readfirst: str  # version of the product
+    engine: str  # de-identification engine
+    table: str  # edition of PS3.15 Table E.1-1
+    profile: str
+    model: ModelIdentity | None
+    run_key: str
+    seconds: dict[str, float]  # per stage: settle, deidentify, analyse, report; and the job's own as "job.…"
+
+
+class StudyRecord(BaseModel):
+    """One study as readers see it. Times are ISO 8601 UTC; dates of the patient are absent on purpose."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str  # the study's token
+    clinic: str  # partition key
+    handle: str
+    patient: str  # the patient's token: joins priors, names nobody
+    study_uid: str  # of the clean copy
+    run: int
+    state: State
+    label: Label
+    reason: str = ""  # for NOT ANALYSED: code and text
+    partial: bool = False
+    instances: int = 0
+    refused: dict[str, int] = {}  # reason code -> files
+    modality: str = ""
+    body_part: str = ""
+    priority: Literal["stat", "routine"] = "routine"
+    purpose: Literal["current", "prior"] = "current"
+    received: str
+    due: str
+    updated: str
+    risk: float = 0.0
+    high_risk: bool = False
+    why: str = ""
+    findings: tuple[Finding, ...] = ()
+    series: tuple[Series, ...] = ()
+    outputs: dict[str, str] = {}
+    review: Literal["unread", "in progress", "signed"] = "unread"
+    alerted: str = ""  # when the e-mail was handed over
+    provenance: Provenance | None = None

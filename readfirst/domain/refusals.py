@@ -1,0 +1,74 @@
+"""What Readfirst answers to input that it cannot take: a value with a reason that the sender can act on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Why a file was refused. The value is the stable code; `ADVICE` says what the sender can do."""
+
+    EMPTY = "empty-file"
+    NOT_DICOM = "not-dicom"
+    TRUNCATED = "truncated"
+    NO_STUDY = "no-study-uid"
+    NO_PIXELS = "no-pixel-data"
+    UNREADABLE = "unreadable-data-set"
+    TRANSFER_SYNTAX = "unsupported-transfer-syntax"
+    BURNED_IN = "burned-in-text-likely"
+    PIXELS_UNVERIFIED = "pixels-not-verified"
+    ENCAPSULATED = "encapsulated-document"
+    UNSUPPORTED_OBJECT = "unsupported-object"
+    VISUAL_FEATURES = "recognizable-visual-features"
+    RESIDUAL = "identifier-left"
+    ZIP_UNREADABLE = "zip-unreadable"
+    ZIP_LIMITS = "zip-over-limits"
+    ZIP_ENCRYPTED = "zip-encrypted"
+    ZIP_NO_DICOM = "zip-without-dicom"
+    TOO_LARGE = "too-large"
+    BAD_COMPLETE = "bad-complete-message"
+
+
+ADVICE: dict[Reason, str] = {
+    Reason.EMPTY: "The file has no bytes. Export it again and upload it again.",
+    Reason.NOT_DICOM: "The file is not DICOM. Upload the images as the scanner or PACS exports them.",
+    Reason.TRUNCATED: "The file ends too early. Its upload or export broke off: send it again.",
+    Reason.NO_STUDY: "The file names no Study, Series or SOP Instance UID. Export it again from the PACS.",
+    Reason.NO_PIXELS: "The file holds no image. Send image objects; reports and worklists are not analysed.",
+    Reason.UNREADABLE: "The file's data set cannot be read to its end. Export it again from the PACS.",
+    Reason.TRANSFER_SYNTAX: "This compression is not supported. Export as uncompressed, JPEG lossless, JPEG-LS, JPEG 2000 or RLE.",
+    Reason.BURNED_IN: "Images of this kind usually carry names in the picture. They wait for a person to look.",
+    Reason.PIXELS_UNVERIFIED: "It could not be proven that the picture shows no name. It waits for a person to look.",
+    Reason.ENCAPSULATED: "The file wraps a document (PDF, CDA, …) that cannot be de-identified. Send images only.",
+    Reason.UNSUPPORTED_OBJECT: "Objects of this kind are not accepted. Send images only.",
+    Reason.VISUAL_FEATURES: "The image could show a face, and the profile in force does not allow that.",
+    Reason.RESIDUAL: "An identifier was found after de-identification. The file was kept back; the operator is told.",
+    Reason.ZIP_UNREADABLE: "The zip archive is damaged. Make it again and upload it again.",
+    Reason.ZIP_LIMITS: "The zip archive holds too many or too large files. Send one study per archive.",
+    Reason.ZIP_ENCRYPTED: "The zip archive is protected by a password. Send it without one: the connection is encrypted.",
+    Reason.ZIP_NO_DICOM: "The zip archive holds no DICOM file.",
+    Reason.TOO_LARGE: "The file is larger than the limit for one file.",
+    Reason.BAD_COMPLETE: "The complete message must be JSON with studyInstanceUid and, if given, expected (a number), "
+    "priority (stat or routine) and purpose (current or prior).",
+}
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Input that cannot be taken. `detail` adds facts without content: never a value, a name or a file name."""
+
+    reason: Reason
+    detail: str = ""
+
+    @property
+    def advice(self) -> str:
+        """What the sender can do about it."""
+        return ADVICE[self.reason]
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """Clutter that travels with a study (DICOMDIR, viewers, autorun, text): no fault of anyone's."""
+
+    what: str
