@@ -38,7 +38,7 @@ STUDIES_CONTAINER = "studies"  # partition key /clinic
 # Key Vault.
 IDENTITY_KEK = "identity-kek"
 PSEUDONYM_KEK = "pseudonym-kek"
-ROOT_SECRET = "pseudonym-root"  # the root pseudonym secret, wrapped by PSEUDONYM_KEK
+ROOT_SECRET = "pseudonym-root"  # noqa: S105 - a name, no secret: the root pseudonym secret, wrapped by PSEUDONYM_KEK
 RECEIPT_KEY = "receipt-signing-key"
 
 CLINIC_ID = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")

@@ -37,7 +37,8 @@ ADVICE: dict[Reason, str] = {
     Reason.NO_STUDY: "The file names no Study, Series or SOP Instance UID. Export it again from the PACS.",
     Reason.NO_PIXELS: "The file holds no image. Send image objects; reports and worklists are not analysed.",
     Reason.UNREADABLE: "The file's data set cannot be read to its end. Export it again from the PACS.",
-    Reason.TRANSFER_SYNTAX: "This compression is not supported. Export as uncompressed, JPEG lossless, JPEG-LS, JPEG 2000 or RLE.",
+    Reason.TRANSFER_SYNTAX: "This compression is not supported. "
+    "Export as uncompressed, JPEG lossless, JPEG-LS, JPEG 2000 or RLE.",
     Reason.BURNED_IN: "Images of this kind usually carry names in the picture. They wait for a person to look.",
     Reason.PIXELS_UNVERIFIED: "It could not be proven that the picture shows no name. It waits for a person to look.",
     Reason.ENCAPSULATED: "The file wraps a document (PDF, CDA, …) that cannot be de-identified. Send images only.",
@@ -46,7 +47,8 @@ ADVICE: dict[Reason, str] = {
     Reason.RESIDUAL: "An identifier was found after de-identification. The file was kept back; the operator is told.",
     Reason.ZIP_UNREADABLE: "The zip archive is damaged. Make it again and upload it again.",
     Reason.ZIP_LIMITS: "The zip archive holds too many or too large files. Send one study per archive.",
-    Reason.ZIP_ENCRYPTED: "The zip archive is protected by a password. Send it without one: the connection is encrypted.",
+    Reason.ZIP_ENCRYPTED: "The zip archive is protected by a password. "
+    "Send it without one: the connection is encrypted.",
     Reason.ZIP_NO_DICOM: "The zip archive holds no DICOM file.",
     Reason.TOO_LARGE: "The file is larger than the limit for one file.",
     Reason.BAD_COMPLETE: "The complete message must be JSON with studyInstanceUid and, if given, expected (a number), "
