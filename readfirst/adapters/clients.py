@@ -1,0 +1,116 @@
+"""The one place that makes Azure SDK clients. Nothing is made at import: each client is made once, when first used."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from readfirst.adapters.settings import settings
+from readfirst.domain import names
+
+if TYPE_CHECKING:
+    from azure.storage.blob import BlobServiceClient, ContainerClient
+    from azure.storage.queue import QueueClient
+
+
+@cache
+def credential() -> Any:
+    """The app's own managed identity."""
+    from azure.identity import ManagedIdentityCredential
+
+    return ManagedIdentityCredential(client_id=settings().client_id or None)
+
+
+@cache
+def blob_service(account: str) -> BlobServiceClient:
+    """The Blob service of an account: names.UPLOADS, STUDIES, VAULT or AUDIT."""
+    from azure.storage.blob import BlobServiceClient
+
+    options: dict[str, Any] = {"max_single_get_size": 8 << 20, "max_chunk_get_size": 8 << 20}
+    connection = str(getattr(settings(), account.lower()))
+    if connection:
+        return BlobServiceClient.from_connection_string(connection, **options)
+    uri = str(getattr(settings(), f"{account.lower()}_blob_uri"))
+    return BlobServiceClient(uri, credential=credential(), **options)
+
+
+@cache
+def container(account: str, name: str) -> ContainerClient:
+    """A container of an account."""
+    return blob_service(account).get_container_client(name)
+
+
+@cache
+def queue(name: str) -> QueueClient:
+    """A queue of the studies account. Messages are base64, as the Functions host reads and writes them."""
+    from azure.storage.queue import QueueClient, TextBase64DecodePolicy, TextBase64EncodePolicy
+
+    policies = {
+        "message_encode_policy": TextBase64EncodePolicy(),
+        "message_decode_policy": TextBase64DecodePolicy(),
+    }
+    if settings().studies:
+        return QueueClient.from_connection_string(settings().studies, name, **policies)
+    return QueueClient(settings().studies_queue_uri, name, credential=credential(), **policies)
+
+
+@cache
+def cosmos_container(name: str = names.STUDIES_CONTAINER) -> Any:
+    """A container of the Cosmos database. The local server's certificate is its own, so only a key skips the check."""
+    from azure.cosmos import CosmosClient
+
+    s = settings()
+    if s.cosmos_key:
+        client = CosmosClient(s.cosmos_endpoint, s.cosmos_key, connection_verify=False)
+    else:
+        client = CosmosClient(s.cosmos_endpoint, credential())
+    return client.get_database_client(s.cosmos_database).get_container_client(name)
+
+
+@cache
+def secrets() -> Any:
+    """Key Vault's secrets."""
+    from azure.keyvault.secrets import SecretClient
+
+    return SecretClient(settings().key_vault_uri, credential(), **_vault_options())
+
+
+@cache
+def keys() -> Any:
+    """Key Vault's keys."""
+    from azure.keyvault.keys import KeyClient
+
+    return KeyClient(settings().key_vault_uri, credential(), **_vault_options())
+
+
+def cryptography(key_id: str) -> Any:
+    """Wraps and unwraps with one version of a key."""
+    from azure.keyvault.keys.crypto import CryptographyClient
+
+    return CryptographyClient(key_id, credential(), **_vault_options())
+
+
+def _vault_options() -> dict[str, Any]:
+    # The SDK compares the challenge's resource with vault.azure.net's domain; another host (a sovereign cloud's
+    # private name, the local endpoint on 127.0.0.1) is checked by its TLS certificate alone.
+    return {"verify_challenge_resource": ".vault." in settings().key_vault_uri}
+
+
+@cache
+def container_apps() -> Any:
+    """Azure Resource Manager's Container Apps jobs."""
+    from azure.mgmt.appcontainers import ContainerAppsAPIClient
+
+    subscription = settings().job_resource_id.split("/")[2]
+    base = settings().arm_endpoint
+    return ContainerAppsAPIClient(
+        credential(), subscription, base_url=base, credential_scopes=[f"{base.rstrip('/')}/.default"]
+    )
+
+
+@cache
+def email() -> Any:
+    """Communication Services e-mail."""
+    from azure.communication.email import EmailClient
+
+    return EmailClient(settings().email_endpoint, credential())

@@ -1,0 +1,127 @@
+"""The ledger in container `arrivals`: what arrived, which run took it. Each side writes before it reads.
+
+{token}/files/{arrival}.json    one per uploaded file, put once
+{token}/seals/{run:06d}.json    one per run, put once: the first writer's list is the truth
+{token}/complete.json           the sender's last word on the study
+{token}/known-{run:06d}.json    the identifiers that a run's headers name
+handles/{handle}                which token has the handle
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from readfirst.adapters import blobs
+from readfirst.domain.ledger import Arrival, ArrivalNote, Complete, Seal
+from readfirst.domain.pseudonyms import handle_of
+
+if TYPE_CHECKING:
+    from azure.storage.blob import ContainerClient
+
+_PARALLEL = 8
+
+
+class Ledger:
+    """One study's page of the ledger."""
+
+    def __init__(self, container: ContainerClient, token: str) -> None:
+        self._container, self._token = container, token
+
+    def record(self, arrival: Arrival) -> None:
+        """Writes an arrival; a second time is no error."""
+        note = arrival.note
+        metadata = {"series": note.series, "modality": note.modality, "arrived": note.arrived.isoformat()}
+        blobs.put_once(
+            self._container, f"{self._token}/files/{note.id}.json", arrival.model_dump_json().encode(), metadata
+        )
+
+    def notes(self) -> list[ArrivalNote]:
+        """Every arrival of the study, from one listing."""
+        listed = self._container.list_blobs(name_starts_with=f"{self._token}/files/", include=["metadata"])
+        return [
+            ArrivalNote(
+                id=blob.name.rsplit("/", 1)[1].removesuffix(".json"),
+                series=blob.metadata["series"],
+                modality=blob.metadata["modality"],
+                arrived=datetime.fromisoformat(blob.metadata["arrived"]),
+            )
+            for blob in listed
+        ]
+
+    def arrivals(self, ids: tuple[str, ...]) -> list[Arrival]:
+        """The arrivals of those ids, in that order. Raises FileNotFoundError where one is gone."""
+
+        def fetch(arrival: str) -> Arrival:
+            data = blobs.read(self._container, f"{self._token}/files/{arrival}.json")
+            if data is None:
+                raise FileNotFoundError("the ledger lost an arrival")
+            return Arrival.model_validate_json(data)
+
+        with ThreadPoolExecutor(_PARALLEL) as pool:
+            return list(pool.map(fetch, ids))
+
+    def seal(self, seal: Seal) -> Seal:
+        """Writes the run's seal unless it has one; returns the one that counts."""
+        name = self._seal_name(seal.run)
+        if blobs.put_once(self._container, name, seal.model_dump_json().encode()):
+            return seal
+        return self.sealed(seal.run)
+
+    def sealed(self, run: int) -> Seal:
+        """The seal of a run. Raises FileNotFoundError where the run has not sealed."""
+        data = blobs.read(self._container, self._seal_name(run))
+        if data is None:
+            raise FileNotFoundError("the run has no seal")
+        return Seal.model_validate_json(data)
+
+    def runs(self) -> int:
+        """How many runs have sealed."""
+        return sum(1 for _ in blobs.names(self._container, f"{self._token}/seals/"))
+
+    def unsealed(self) -> tuple[list[ArrivalNote], int]:
+        """The files that no run has taken, and how many runs have taken."""
+        notes = self.notes()
+        taken = {a for run in range(1, self.runs() + 1) for a in self.sealed(run).arrivals}
+        return [note for note in notes if note.id not in taken], len(taken)
+
+    def _seal_name(self, run: int) -> str:
+        return f"{self._token}/seals/{run:06d}.json"
+
+    def say_complete(self, complete: Complete) -> None:
+        """Keeps the sender's word; the last one counts."""
+        data = complete.model_dump_json(by_alias=True).encode()
+        blobs.put(self._container, f"{self._token}/complete.json", data)
+
+    def complete(self) -> Complete | None:
+        """The sender's word, if any."""
+        data = blobs.read(self._container, f"{self._token}/complete.json")
+        return Complete.model_validate_json(data) if data else None
+
+    def keep_known(self, run: int, known: str) -> None:
+        """Keeps the identifiers that the headers of a run's files name."""
+        blobs.put(self._container, f"{self._token}/known-{run:06d}.json", known.encode())
+
+    def known(self, run: int) -> str:
+        """The identifiers kept by `keep_known`. Raises FileNotFoundError where there are none."""
+        data = blobs.read(self._container, f"{self._token}/known-{run:06d}.json")
+        if data is None:
+            raise FileNotFoundError("the run's known identifiers are not there")
+        return data.decode()
+
+    def handle(self) -> str:
+        """The study's handle: claimed once, so that no two studies share one."""
+        attempt = 0
+        while True:
+            handle = handle_of(self._token, attempt)
+            if blobs.put_once(self._container, f"handles/{handle}", self._token.encode()):
+                return handle
+            if blobs.read(self._container, f"handles/{handle}") == self._token.encode():
+                return handle
+            attempt += 1
+
+
+def now() -> datetime:
+    """The time, UTC: the one clock of the stages."""
+    return datetime.now(UTC)

@@ -1,0 +1,59 @@
+"""The ledger's entries: one arrival per uploaded file, one seal per run, and the sender's `complete` message.
+
+They lie in the uploads account and may name what the sender sent; nothing of them leaves it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Entry(BaseModel):
+    """A frozen entry."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class ArrivalNote(Entry):
+    """What settling needs to know of a file, readable from a listing alone."""
+
+    id: str
+    series: str  # token of the series
+    modality: str
+    arrived: datetime
+
+
+class Arrival(Entry):
+    """One uploaded DICOM file: where its original lies and which identifiers its header names."""
+
+    note: ArrivalNote
+    clinic: str
+    upload: str  # the sender's blob name, for the answer to the sender
+    original: str  # blob name in container `originals`
+    etag: str  # of that blob
+    size: int
+    member: int | None = None  # index in the zip, where the original is one
+    study_uid: str
+    known: str = ""  # the identifiers that its header names (deid's KnownIdentifiers as JSON)
+
+
+class Seal(Entry):
+    """The files that one run takes. Written once; whoever comes second reads it."""
+
+    run: int
+    arrivals: tuple[str, ...]
+    short: bool = False  # fewer files than the sender announced, after waiting
+
+
+class Complete(BaseModel):
+    """The sender's word that a study is whole: blob `complete` or `complete.json` in any folder of the inbox."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    study_uid: str = Field(alias="studyInstanceUid", pattern=r"^[0-9.]{1,64}$")
+    expected: int | None = Field(None, ge=1, le=1_000_000)
+    priority: Literal["stat", "routine"] = "routine"
+    purpose: Literal["current", "prior"] = "current"
