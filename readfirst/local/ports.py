@@ -1,0 +1,87 @@
+"""The ports of a stack: those that each server's tools expect, moved by an offset, or any that are free."""
+
+from __future__ import annotations
+
+import random
+import socket
+import time
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Literal
+
+HOST = "127.0.0.1"
+# Below Linux's ephemeral range (32768 and up): no outgoing connection takes such a port between choice and use.
+_AUTO_RANGE = range(20_000, 32_000)
+
+Choice = Literal["default", "auto"] | int
+
+
+class PortsTaken(Exception):
+    """Ports that something else holds; the message says which, what they are for, and what to do."""
+
+
+@dataclass(frozen=True)
+class Ports:
+    """One port per server; the defaults are those that the servers' own tools use."""
+
+    blob: int = 10000
+    queue: int = 10001
+    table: int = 10002
+    host: int = 7071
+    cosmos: int = 8081
+    azure: int = 7072  # HTTPS: Key Vault, Container Apps jobs, e-mail
+    desk: int = 7073  # HTTP: managed identity, the outbox page, fault injection
+    oidc: int = 7074  # HTTPS: sign-in
+    portal: int = 4280  # the default of the Static Web Apps command line
+
+    def moved(self, offset: int) -> Ports:
+        """The same ports, each `offset` higher."""
+        return replace(self, **{name: port + offset for name, port in asdict(self).items()})
+
+    def taken(self) -> list[str]:
+        """The names of the ports that cannot be bound now."""
+        return [name for name, port in asdict(self).items() if not _free(port)]
+
+
+def choose(choice: Choice, previous: Ports | None = None) -> Ports:
+    """The ports of a stack that is about to start.
+
+    `choice` is "default", an offset to the defaults, or "auto": the previous run's ports where they are still free
+    (addresses stay the same over a restart), else others. Raises PortsTaken where the ports wished for are held.
+    """
+    if choice == "auto":
+        return previous if previous and not previous.taken() else _any_free()
+    ports = Ports().moved(0 if choice == "default" else choice)
+    _wait_until_free(ports)
+    return ports
+
+
+def _wait_until_free(ports: Ports, patience: float = 3.0) -> None:
+    # The servers of a stack that was killed a moment ago may still be on their way out.
+    deadline = time.monotonic() + patience
+    while taken := ports.taken():
+        if time.monotonic() > deadline:
+            held = ", ".join(f"{getattr(ports, name)} ({name})" for name in taken)
+            raise PortsTaken(
+                f"these ports are in use: {held}. Stop what holds them (another `readfirst up`, Azurite, a Cosmos "
+                "emulator, `func start`?), or choose others: --port-offset 100, or --ports auto."
+            )
+        time.sleep(0.1)
+
+
+def _any_free() -> Ports:
+    chosen: list[int] = []
+    while len(chosen) < len(fields(Ports)):
+        port = random.choice(_AUTO_RANGE)
+        if port not in chosen and _free(port):
+            chosen.append(port)
+    return Ports(*chosen)
+
+
+def _free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the servers do: TIME_WAIT is no obstacle
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+        return True

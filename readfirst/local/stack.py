@@ -1,0 +1,284 @@
+"""The local stack: every server that Readfirst needs on a developer's machine, started and stopped as one."""
+
+from __future__ import annotations
+
+import fcntl
+import importlib.util
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+from readfirst.local import certificates, job_runner, ports
+from readfirst.local.endpoints import container_apps
+from readfirst.local.environment import (
+    DEFAULT_CLINICS,
+    JOB_RESOURCE_ID,
+    app_settings,
+    azurite_accounts,
+    job_settings,
+    load_secrets,
+)
+from readfirst.local.folders import Folders
+from readfirst.local.job_runner import LIFELINE
+from readfirst.local.ports import HOST, Ports
+from readfirst.local.processes import Child, Spawner, StackError, tail
+
+PROJECT = Path(__file__).resolve().parents[2]
+NODE = Path(__file__).with_name("node")
+_HOST_PATIENCE = 15.0  # it ends the function that runs
+JOB_COMMAND = (sys.executable, "-m", "model_container")
+
+
+class Stack:
+    """One stack in one state directory.
+
+    `port_choice` is "default", "auto" or an offset to the defaults; `settings` adds to the app settings or replaces
+    some; `with_host=False` leaves the Functions host out, for people who run `func start`. After `start`,
+    `environment` holds every app setting.
+    """
+
+    def __init__(
+        self,
+        state: Path,
+        port_choice: ports.Choice = "auto",
+        clinics: Sequence[Mapping[str, str]] = DEFAULT_CLINICS,
+        settings: Mapping[str, str] | None = None,
+        with_host: bool = True,
+        job_command: Sequence[str] = JOB_COMMAND,
+    ) -> None:
+        self.folders = Folders(state.resolve())
+        self.environment: dict[str, str] = {}
+        self.children: dict[str, Child] = {}
+        self._choice, self._clinics, self._settings = port_choice, tuple(clinics), dict(settings or {})
+        self._with_host, self._job_command = with_host, list(job_command)
+        self._lock: IO[bytes] | None = None
+        self._spawner: Spawner | None = None
+        self._lifeline: tuple[int, int] | None = None
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.stop()
+
+    def start(self, report: Callable[[str], None] = lambda _: None) -> Self:
+        """Start everything and return when it serves; raises StackError or PortsTaken, leaving nothing behind."""
+        try:
+            self._prepare()
+            self._start("azurite", "cosmos", "endpoints")
+            report("storage, index and endpoints answer")
+            self._provision()
+            self.reindex()
+            if self._with_host:
+                self._start("host")
+                report("the embedded host answers")
+            self._describe()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def stop(self) -> None:
+        """Stop everything, the host first; what does not end in time is killed. Safe to call twice."""
+        self.folders.description.unlink(missing_ok=True)
+        if host := self.children.pop("host", None):
+            host.stop(_HOST_PATIENCE)
+        self._end_jobs()
+        for child in self.children.values():
+            child.terminate()
+        for child in self.children.values():
+            child.stop()
+        self.children.clear()
+        self._let_go()
+
+    def kill(self, name: str) -> None:
+        """SIGKILL to one server, or to every running "job": what a crash looks like."""
+        if name != "job":
+            self.children[name].kill()
+            return
+        for folder in self._executions():
+            with suppress(ProcessLookupError, FileNotFoundError):
+                os.killpg(int((folder / "job.pid").read_text()), signal.SIGKILL)
+
+    def restart(self, name: str) -> None:
+        """Start one server again (killing it first where it still runs) and wait until it serves."""
+        self.children[name].kill()
+        self._start(name)
+        if name == "cosmos":
+            self._provision()
+            self.reindex()
+
+    def inject(self, service: str, kind: str, times: int = 1) -> None:
+        """Let an endpoint fail: see readfirst/local/endpoints/faults.py for the kinds."""
+        request = urllib.request.Request(
+            f"http://{HOST}:{self.ports.desk}/faults",
+            json.dumps({"service": service, "kind": kind, "times": times}).encode(),
+            {"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=5):  # noqa: S310
+            pass
+
+    def reindex(self) -> None:
+        """Rebuild the index, which the local server keeps in memory only, from the blobs."""
+        if importlib.util.find_spec("readfirst.cli.reindex"):
+            self._run_to_end("reindex", [sys.executable, "-m", "readfirst.cli", "reindex"])
+
+    def _prepare(self) -> None:
+        self.folders.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.folders.state.chmod(0o700)  # keys, and originals with identifiers inside
+        self._take_lock()
+        self.ports = ports.choose(self._choice, self._previous_ports())
+        certificates.write_private(self.folders.ports, json.dumps(asdict(self.ports)).encode())
+        keys = load_secrets(self.folders.secrets)
+        self._tls = certificates.make(self.folders.tls, datetime.now(UTC))
+        self.environment = app_settings(self.ports, keys, self._tls, self._clinics) | self._settings
+        definition = {
+            "id": JOB_RESOURCE_ID,
+            "command": self._job_command,
+            "environment": job_settings(self.environment),
+            "folder": str(PROJECT),
+            "log": str(self.folders.logs / "job.log"),
+        }
+        certificates.write_private(self.folders.job_definition, json.dumps(definition).encode())
+        self._lifeline = os.pipe()
+        self._spawner = Spawner(keep_open=(self._lifeline[0],))
+        self.children = {child.name: child for child in self._servers(azurite_accounts(keys))}
+
+    def _servers(self, accounts: str) -> Iterator[Child]:
+        yield self._child(
+            "azurite",
+            [_node(), str(NODE / "node_modules/azurite/dist/src/azurite.js"), *self._azurite_options()],
+            {**os.environ, "AZURITE_ACCOUNTS": accounts},
+            *(f"http://{HOST}:{port}/" for port in (self.ports.blob, self.ports.queue, self.ports.table)),
+        )
+        certificate = [str(self._tls.server), str(self._tls.server_key)]
+        yield self._child(
+            "cosmos",
+            [_node(), str(NODE / "cosmos.cjs"), str(self.ports.cosmos), *certificate],
+            os.environ,
+            f"https://{HOST}:{self.ports.cosmos}/",
+        )
+        state, azure, desk = str(self.folders.state), str(self.ports.azure), str(self.ports.desk)
+        yield self._child(
+            "endpoints",
+            [sys.executable, "-m", "readfirst.local.endpoints", state, azure, desk],
+            {**os.environ, LIFELINE: str(self._lifeline[0]) if self._lifeline else ""},
+            f"https://{HOST}:{azure}/",
+            f"http://{HOST}:{desk}/",
+        )
+        if self._with_host:
+            host_state = str(self.folders.host)
+            yield self._child(
+                "host",
+                [sys.executable, "-m", "readfirst.local.host", "--port", str(self.ports.host), "--state", host_state],
+                {**os.environ, **self.environment},
+                f"http://{HOST}:{self.ports.host}/admin/host/status",
+            )
+
+    def _azurite_options(self) -> list[str]:
+        services = (("blob", self.ports.blob), ("queue", self.ports.queue), ("table", self.ports.table))
+        addresses = [part for name, port in services for part in (f"--{name}Host", HOST, f"--{name}Port", str(port))]
+        # The SDKs are newer than Azurite; its telemetry has no business with us; path-style addresses only.
+        quiet = ["--disableTelemetry", "--skipApiVersionCheck", "--disableProductStyleUrl", "--silent"]
+        return ["--location", str(self.folders.azurite), *addresses, *quiet]
+
+    def _child(self, name: str, command: list[str], environment: Mapping[str, str], *urls: str) -> Child:
+        log = self.folders.logs / f"{name}.log"
+        return Child(name, command, environment, log, urls, self._tls.authority)
+
+    def _start(self, *names: str) -> None:
+        assert self._spawner, "the stack is prepared before it starts servers"  # noqa: S101
+        for name in names:
+            self.children[name].start(self._spawner)
+        for name in names:
+            self.children[name].wait_until_ready()
+
+    def _provision(self) -> None:
+        self._run_to_end("provision", [sys.executable, "-m", "readfirst.local.provision"])
+
+    def _run_to_end(self, name: str, command: list[str]) -> None:
+        log = self.folders.logs / f"{name}.log"
+        environment = {**os.environ, **self.environment}
+        with log.open("wb") as output:
+            code = subprocess.run(command, env=environment, cwd=PROJECT, stdout=output, stderr=output).returncode
+        if code:
+            raise StackError(f"{name} failed (exit status {code}).{tail(log)}")
+
+    def _take_lock(self) -> None:
+        lock = self.folders.lock.open("a+b")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            holder = lock.read().decode() or "starting"
+            lock.close()
+            raise StackError(
+                f"a stack already runs on {self.folders.state} ({holder}). Stop it with Ctrl-C there, "
+                "or give this one a state of its own: --state."
+            ) from None
+        lock.truncate(0)
+        lock.write(f"process {os.getpid()}, since {datetime.now().astimezone():%H:%M:%S}".encode())
+        lock.flush()
+        self._lock = lock
+
+    def _previous_ports(self) -> Ports | None:
+        with suppress(FileNotFoundError, ValueError, TypeError):
+            return Ports(**json.loads(self.folders.ports.read_text()))
+        return None
+
+    def _describe(self) -> None:
+        description = {"pid": os.getpid(), "ports": asdict(self.ports), "environment": self.environment}
+        certificates.write_private(self.folders.description, json.dumps(description, indent=2).encode())
+
+    def _executions(self) -> list[Path]:
+        return [file.parent for file in self.folders.jobs.glob("*/started")]
+
+    def _end_jobs(self) -> None:
+        running = [folder for folder in self._executions() if job_runner.running(folder)]
+        for folder in running:
+            container_apps.end(folder)
+        deadline = time.monotonic() + job_runner.SECONDS_TO_END + 5
+        while any(job_runner.running(folder) for folder in running) and time.monotonic() < deadline:
+            time.sleep(0.05)
+
+    def _let_go(self) -> None:
+        if self._spawner:
+            self._spawner.close()
+        for descriptor in self._lifeline or ():
+            os.close(descriptor)  # any job runner that is still there ends now
+        if self._lock:
+            self._lock.close()
+        self._spawner = self._lifeline = self._lock = None
+
+
+def running_stack(state: Path) -> dict[str, Any] | None:
+    """stack.json of the stack that runs on `state`: pid, ports, environment. None where none runs."""
+    folders = Folders(state.resolve())
+    with suppress(FileNotFoundError), folders.lock.open("rb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            description: dict[str, Any] = json.loads(folders.description.read_text())
+            return description
+    return None
+
+
+def _node() -> str:
+    node = shutil.which("node")
+    if not node:
+        raise StackError("the local stack needs Node 20 or newer on the PATH: `readfirst doctor` says how to get it")
+    if not (NODE / "node_modules/azurite").exists():
+        raise StackError("the local servers are not installed: run `make env`")
+    return node
