@@ -1,0 +1,35 @@
+"""De-identification by DICOM PS3.15 Annex E and beyond it: bytes and keys in; clean bytes, identity and receipt out.
+
+known = known_identifiers(read_header(first)) | known_identifiers(read_header(second)) | …
+done = deidentify(source, target, names=…, handle=…, profile=load_profile("triage-default"), known=known)
+"""
+
+from readfirst.domain.deid.engine import Deidentified, deidentify
+from readfirst.domain.deid.header import read_header
+from readfirst.domain.deid.identity import IdentityRecord, PatientIdentity, StudyIdentity
+from readfirst.domain.deid.known import KnownIdentifiers, known_identifiers
+from readfirst.domain.deid.profile import Profile, ProfileError, load_profile
+from readfirst.domain.deid.receipt import ENGINE_VERSION, PixelCheck, Receipt, ReceiptBatch, RuleFired, sign, verify
+from readfirst.domain.deid.table import TABLE_EDITION
+
+__all__ = [
+    "ENGINE_VERSION",
+    "TABLE_EDITION",
+    "Deidentified",
+    "IdentityRecord",
+    "KnownIdentifiers",
+    "PatientIdentity",
+    "PixelCheck",
+    "Profile",
+    "ProfileError",
+    "Receipt",
+    "ReceiptBatch",
+    "RuleFired",
+    "StudyIdentity",
+    "deidentify",
+    "known_identifiers",
+    "load_profile",
+    "read_header",
+    "sign",
+    "verify",
+]

@@ -1,0 +1,318 @@
+"""Applies a plan to a data set: table rules first, then a check by VR of everything that the table does not name."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections import Counter
+from dataclasses import dataclass, field
+
+from pydicom import charset
+from pydicom._dicom_dict import DicomDictionary
+from pydicom._uid_dict import UID_dictionary
+
+from readfirst.domain.deid import dates
+from readfirst.domain.deid.codec import PIXEL_DATA, TEXT_VRS, Element
+from readfirst.domain.deid.plan import DATE_VRS, Plan, Rule, resolve
+from readfirst.domain.deid.scrub import Scrubber
+from readfirst.domain.deid.table import EXTRA_VRS, Types
+from readfirst.domain.pseudonyms import Pseudonyms
+
+CHARACTER_SET = 0x00080005
+DUMMY_TEXT = b"REMOVED"
+MAX_CHARACTERS = {"AE": 16, "CS": 16, "SH": 16, "LO": 64, "ST": 1024, "LT": 10240}
+
+# Binary attributes that describe the image and hold nothing else.
+_SAFE_BINARY = frozenset(
+    {
+        PIXEL_DATA,
+        0x7FE00001,  # ExtendedOffsetTable
+        0x7FE00002,  # ExtendedOffsetTableLengths
+        0x7FE00008,  # FloatPixelData
+        0x7FE00009,  # DoubleFloatPixelData
+        0x00283006,  # LUTData
+        *range(0x00281201, 0x00281205),  # palettes: red, green, blue, alpha
+        *range(0x00281221, 0x00281225),  # segmented palettes
+    }
+)
+_BINARY = frozenset(["OB", "OW", "OD", "OF", "OL", "OV", "UN"])
+_FREE_TEXT = frozenset(["LO", "SH", "ST", "LT", "UT", "UC"])
+_FORMATS = {
+    "CS": re.compile(rb"[A-Z0-9_ ]{0,16}"),
+    "DS": re.compile(rb" *[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)? *"),
+    "IS": re.compile(rb" *[-+]?\d{1,12} *"),
+    "AS": re.compile(rb"\d{3}[DWMY]"),
+}
+_CHARSETS = re.compile(r"(?:ISO[_ ]IR[_ ]\d{1,3}|ISO 2022 IR \d{1,3}|GB18030|GBK)?")
+
+
+@dataclass
+class Traces:
+    """What cleaning did: rules by (path, action, why), and the UIDs that it replaced (original -> clean)."""
+
+    rules: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    uids: dict[str, str] = field(default_factory=dict)
+    notes: set[str] = field(default_factory=set)
+
+
+class Cleaner:
+    """Cleans one file's data set."""
+
+    def __init__(self, plan: Plan, names: Pseudonyms, scrubber: Scrubber, types: Types, shift_days: int) -> None:
+        self.plan = plan
+        self.names = names
+        self.scrubber = scrubber
+        self.types = types
+        self.shift_days = shift_days
+        self.traces = Traces()
+        self._charset: tuple[str, ...] = ()
+        self._path: list[int] = []
+
+    def data_set(self, elements: list[Element]) -> list[Element]:
+        """The clean elements of a data set or an item, in the order of their tags."""
+        outer = self._charset
+        own = next((e for e in elements if e.tag == CHARACTER_SET), None)
+        if own is not None and isinstance(own.value, bytes):
+            self._charset = tuple(v.strip() for v in own.value.decode("latin-1").split("\\"))
+        kept = []
+        for element in elements:
+            clean = self._element(element)
+            if clean is not None:
+                kept.append(clean)
+        self._charset = outer
+        return kept
+
+    def _element(self, element: Element) -> Element | None:
+        tag = element.tag
+        rule = self.plan.rules.get(tag)
+        if rule is not None:
+            return self._ruled(element, rule)
+        if tag & 0xFFFF == 0:
+            return None  # group lengths: retired, and wrong after cleaning
+        group = tag >> 16
+        if group & 1:
+            return self._gone(element, "private")
+        if 0x5000 <= group <= 0x50FF or 0x6000 <= group <= 0x60FF:
+            return self._gone(element, "overlay or curve")
+        if group < 8 or group == 0xFFFC or group == 0xFFFE:
+            return self._gone(element, "no part of a data set")
+        if tag not in DicomDictionary and tag not in EXTRA_VRS:
+            return self._gone(element, "not in the standard")
+        return self._by_vr(element)
+
+    # -- actions
+
+    def _ruled(self, element: Element, rule: Rule) -> Element | None:
+        action = resolve(rule.action, self._type(element.tag)) if "/" in rule.action else rule.action
+        if action == "X" and self._type(element.tag) in ("1", "2"):
+            action = "D" if self._type(element.tag) == "1" else "Z"
+        if action == "K":
+            return self._kept(element, rule.why)
+        if action == "C":
+            return self._by_vr(element)
+        if action == "S":
+            return self._shifted(element, rule.why)
+        if action in ("U", "R"):
+            return self._by_vr(element)
+        if action == "X":
+            return self._gone(element, rule.why)
+        return self._emptied(element, rule.why) if action == "Z" else self._dummy(element, rule.why)
+
+    def _kept(self, element: Element, why: str) -> Element | None:
+        if element.vr in DATE_VRS or element.vr == "UI":
+            return element
+        return self._by_vr(element)
+
+    def _by_vr(self, element: Element) -> Element | None:
+        """What any attribute must pass that stays: what its VR can hold decides."""
+        vr, value = element.vr, element.value
+        if isinstance(value, list):
+            return self._sequence(element, value)
+        if vr == "UI":
+            return self._uid(element)
+        if vr in DATE_VRS:
+            return self._date(element)
+        if vr == "PN":
+            return self._least(element, "VR PN")
+        if vr in TEXT_VRS:
+            return self._text(element)
+        if vr in _BINARY and element.tag not in _SAFE_BINARY:
+            return self._least(element, "binary value not known to be safe")
+        return element
+
+    def _sequence(self, element: Element, items: list[list[Element]]) -> Element | None:
+        self._path.append(element.tag)
+        clean = [self.data_set(item) for item in items]
+        self._path.pop()
+        return Element(element.tag, "SQ", clean)
+
+    def _uid(self, element: Element) -> Element | None:
+        if not isinstance(element.value, bytes):
+            return self._least(element, "VR UI")
+        if self.plan.options.uids:
+            return element
+        originals = [v.strip(" \0") for v in element.value.decode("latin-1").split("\\")]
+        clean = [v if not v or v in UID_dictionary else self.clean_uid(v) for v in originals]
+        if clean == originals:
+            return element
+        self._trace(element, "replaced", "VR UI")
+        return Element(element.tag, "UI", "\\".join(clean).encode())
+
+    def clean_uid(self, original: str) -> str:
+        """The UID that stands for an original one; noted for the vault."""
+        clean = self.traces.uids.get(original)
+        if clean is None:
+            clean = self.traces.uids[original] = self.names.uid(original)
+        return clean
+
+    def _date(self, element: Element) -> Element | None:
+        if self.plan.options.dates == "full":
+            return element
+        if self.plan.options.dates == "modified":
+            return self._shifted(element, f"VR {element.vr}")
+        return self._least(element, f"VR {element.vr}")
+
+    def _shifted(self, element: Element, why: str) -> Element | None:
+        if isinstance(element.value, list):
+            return self._sequence(element, element.value)
+        if not isinstance(element.value, bytes):
+            return self._least(element, why)
+        values = [v.strip(" \0") for v in element.value.decode("latin-1").split("\\")]
+        moved = [self._moved(element.vr, v) if v else "" for v in values]
+        if None in moved:
+            return self._least(element, "not a date or time")
+        if moved == values:
+            return element
+        self._trace(element, "shifted", why)
+        return Element(element.tag, element.vr, "\\".join(m or "" for m in moved).encode())
+
+    def _moved(self, vr: str, value: str) -> str | None:
+        if vr == "TM":
+            return value if dates.valid_time(value) else None
+        return (dates.shift_date if vr == "DA" else dates.shift_datetime)(value, self.shift_days)
+
+    def _text(self, element: Element) -> Element | None:
+        value = element.value
+        if not isinstance(value, bytes):
+            return self._least(element, "text beyond the limit")
+        if not value:
+            return element
+        if element.tag == CHARACTER_SET:
+            return element if all(map(_CHARSETS.fullmatch, self._charset)) else self._gone(element, "no character set")
+        if element.vr in ("UR", "AE"):
+            return self._least(element, f"VR {element.vr}")
+        key = (element.vr, value, self._charset)
+        clean = self.scrubber.memo.get(key)
+        if clean is None:
+            clean = self.scrubber.memo[key] = self._scrubbed(element.vr, value)
+        if clean == value:
+            return element
+        if element.vr not in _FREE_TEXT:
+            return self._least(element, "known identifier or not what its VR allows")
+        self._trace(element, "cleaned", "identifier in text")
+        return Element(element.tag, element.vr, clean)
+
+    def _scrubbed(self, vr: str, value: bytes) -> bytes:
+        text = decoded(value, self._charset)
+        if vr in _FORMATS:
+            form = _FORMATS[vr]
+            well_formed = all(form.fullmatch(v.strip(b" \0")) for v in value.split(b"\\"))
+            clean = text if well_formed and not self.scrubber.holds_known(text) else ""
+        else:
+            clean = self.scrubber.scrub(text)
+        if clean == text:
+            return value
+        limit = MAX_CHARACTERS.get(vr)
+        if limit and vr in ("LO", "SH"):
+            clean = "\\".join(v[:limit] for v in clean.split("\\"))
+        return encoded(clean[:limit] if limit and vr in ("ST", "LT") else clean, self._charset)
+
+    # -- ways to go
+
+    def _least(self, element: Element, why: str) -> Element | None:
+        """Removes what has to go as far as the attribute's type allows."""
+        kind = self._type(element.tag)
+        if kind in ("1", "1C"):
+            return self._dummy(element, why)
+        return self._emptied(element, why) if kind in ("2", "2C") else self._gone(element, why)
+
+    def _gone(self, element: Element, why: str) -> Element | None:
+        self._trace(element, "removed", why)
+        return None
+
+    def _emptied(self, element: Element, why: str) -> Element:
+        if not element.value:
+            return element
+        self._trace(element, "emptied", why)
+        return Element(element.tag, element.vr, [] if element.vr == "SQ" else b"")
+
+    def _dummy(self, element: Element, why: str) -> Element | None:
+        value = element.value
+        if not value and self._type(element.tag) not in ("1", "1C"):
+            return element
+        if isinstance(value, list):
+            return self._sequence(element, value)
+        if element.vr == "UI":
+            return self._uid(element)
+        if element.vr in ("DA", "DT") and self.plan.options.dates == "modified" and value:
+            moved = self._shifted_or_none(element)
+            if moved is not None:
+                return moved
+        self._trace(element, "dummy", why)
+        return Element(element.tag, element.vr, dummy_value(element.vr))
+
+    def _shifted_or_none(self, element: Element) -> Element | None:
+        if not isinstance(element.value, bytes):
+            return None
+        moved = self._moved(element.vr, element.value.decode("latin-1").strip(" \0"))
+        return None if moved is None else Element(element.tag, element.vr, moved.encode())
+
+    def _type(self, tag: int) -> str:
+        return self.types.of(self._path[-1] if self._path else 0, tag)
+
+    def _trace(self, element: Element, action: str, why: str) -> None:
+        path = "/".join(f"{t:08X}" for t in self._path)
+        name = "private" if element.tag >> 16 & 1 else f"{element.tag:08X}"
+        self.traces.rules[f"{path}/{name}" if path else name, action, why] += 1
+
+
+def dummy_value(vr: str) -> bytes:
+    """A value without meaning that is valid for its VR."""
+    if vr == "DA":
+        return dates.DUMMY_DATE.encode()
+    if vr == "DT":
+        return (dates.DUMMY_DATE + dates.DUMMY_TIME).encode()
+    if vr == "TM":
+        return dates.DUMMY_TIME.encode()
+    if vr in ("DS", "IS"):
+        return b"0"
+    if vr == "AS":
+        return b"000D"
+    if vr in _FREE_TEXT or vr in ("AE", "CS", "PN", "UR"):
+        return DUMMY_TEXT
+    return bytes({"FD": 8, "OD": 8, "OV": 8, "SV": 8, "UV": 8, "US": 2, "SS": 2, "OB": 2, "OW": 2}.get(vr, 4))
+
+
+def decoded(value: bytes, charsets: tuple[str, ...]) -> str:
+    """A text value as Unicode, by the data set's character sets (PS3.3 C.12.1.1.2)."""
+    if value.isascii() and b"\x1b" not in value:
+        return value.decode("ascii")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            encodings = charset.convert_encodings(list(charsets))
+            return str(charset.decode_bytes(value, encodings, {"\\", "\r", "\n", "\f", "\t"}))
+        except (LookupError, ValueError):
+            return value.decode("latin-1")
+
+
+def encoded(text: str, charsets: tuple[str, ...]) -> bytes:
+    """A text value back in the data set's character sets; what they lack becomes a question mark."""
+    if text.isascii():
+        return text.encode("ascii")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return charset.encode_string(text, charset.convert_encodings(list(charsets)))  # type: ignore[no-any-return]
+        except (LookupError, ValueError):
+            return text.encode("ascii", "replace")

@@ -1,0 +1,78 @@
+"""Dates moved into the past, whole days at a time: order and intervals stay, to the second."""
+
+from __future__ import annotations
+
+import datetime
+import re
+
+DUMMY_DATE = "19000101"
+DUMMY_TIME = "000000"
+
+_DATE = re.compile(r"(\d{4})\.?(\d{2})\.?(\d{2})")
+_TIME = re.compile(r"(?:[01]\d|2[0-3])(?::?[0-5]\d(?::?(?:[0-5]\d|60)(?:\.\d{1,6})?)?)?")
+_DATETIME = re.compile(r"(\d{4})(\d{2})?(\d{2})?((?:\d{2}){0,3}(?:\.\d{1,6})?)([+-]\d{4})?")
+_AGE = re.compile(r"(\d{3})([DWMY])")
+
+
+def shift_date(value: str, days: int) -> str | None:
+    """A DA moved back by `days`; None for what is no date."""
+    match = _DATE.fullmatch(value.strip())
+    return _shifted(match.groups(), days) if match else None
+
+
+def shift_datetime(value: str, days: int) -> str | None:
+    """A DT moved back by `days`, as precise as it was; None for what is no date."""
+    match = _DATETIME.fullmatch(value.strip())
+    if match is None:
+        return None
+    year, month, day, time, zone = match.groups()
+    moved = _shifted((year, month or "07", day or "15"), days)
+    if moved is None:
+        return None
+    precision = 4 if month is None else 6 if day is None else 8
+    return moved[:precision] + (time or "") + (zone or "")
+
+
+def valid_time(value: str) -> bool:
+    """Whether a TM is a time (old files write colons)."""
+    return _TIME.fullmatch(value.strip()) is not None
+
+
+def age_at(birth: str, study: str) -> str:
+    """Age as AS (PS3.5) from two DA values; "" where they do not give one. 90 and over is 090Y."""
+    try:
+        born, then = _parsed(birth), _parsed(study)
+    except ValueError:
+        return ""
+    days = (then - born).days
+    if days < 0:
+        return ""
+    years = then.year - born.year - ((then.month, then.day) < (born.month, born.day))
+    if years >= 2:
+        return f"{min(years, 90):03d}Y"
+    months = (then.year - born.year) * 12 + then.month - born.month - (then.day < born.day)
+    return f"{months:03d}M" if days > 92 else f"{days:03d}D"
+
+
+def capped_age(value: str) -> str | None:
+    """An AS with 90 and over as 090Y; None for what is no age."""
+    match = _AGE.fullmatch(value.strip())
+    if match is None:
+        return None
+    years = int(match[1]) / {"D": 365.25, "W": 52.18, "M": 12, "Y": 1}[match[2]]
+    return "090Y" if years >= 90 else value.strip()
+
+
+def _parsed(value: str) -> datetime.date:
+    match = _DATE.fullmatch(value.strip())
+    if match is None:
+        raise ValueError("no date")
+    return datetime.date(*(int(part) for part in match.groups()))
+
+
+def _shifted(parts: tuple[str, ...], days: int) -> str | None:
+    try:
+        moved = datetime.date(*(int(part) for part in parts)) - datetime.timedelta(days=days)
+    except (ValueError, OverflowError):
+        return None
+    return f"{moved.year:04d}{moved.month:02d}{moved.day:02d}"

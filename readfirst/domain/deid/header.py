@@ -1,0 +1,141 @@
+"""Looks at a file as it arrives: what it is, and its header. Nothing here removes anything."""
+
+from __future__ import annotations
+
+import re
+from typing import BinaryIO
+
+from pydicom.dataelem import RawDataElement
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.sequence import Sequence
+from pydicom.tag import Tag
+
+from readfirst.domain.deid.codec import (
+    DIRECTORY_CLASS,
+    Bulk,
+    Element,
+    File,
+    Fragments,
+    Unreadable,
+    is_pixels,
+    parse,
+    text_of,
+)
+from readfirst.domain.refusals import Reason, Refused, Skipped
+
+# What begins like this travels on media beside the images (viewers, their pages and settings).
+_CLUTTER = (
+    (b"MZ", "program"),
+    (b"\x7fELF", "program"),
+    (b"\xfe\xed\xfa", "program"),
+    (b"\xcf\xfa\xed\xfe", "program"),
+    (b"\xca\xfe\xba\xbe", "program"),
+    (b"%PDF", "document"),
+    (b"\xd0\xcf\x11\xe0", "document"),
+    (b"{\\rtf", "document"),
+    (b"\xff\xd8\xff", "picture"),
+    (b"\x89PNG", "picture"),
+    (b"GIF8", "picture"),
+    (b"BM", "picture"),
+    (b"II*\0", "picture"),
+    (b"MM\0*", "picture"),
+    (b"\0\0\1\0", "picture"),
+    (b"RIFF", "media"),
+    (b"\x1f\x8b", "archive"),
+    (b"7z\xbc\xaf", "archive"),
+    (b"Rar!", "archive"),
+    (b"PK", "archive"),
+    (b"MSCF", "archive"),
+    (b"SQLite format", "viewer data"),
+    (b"ITSF", "document"),
+    (b"\xef\xbb\xbf", "text"),
+    (b"\xff\xfe", "text"),
+)
+_TEXT = re.compile(rb"[\t\n\r\f\x20-\x7e\x80-\xff]+")
+
+
+def read_header(source: BinaryIO) -> Dataset | Refused | Skipped:
+    """The header of a DICOM file without its pixel data, or why it is none.
+
+    Reads forward, only as much as it needs; the source's size is asked with `seek(0, 2)`.
+    """
+    clutter = clutter_of(source)
+    if clutter is not None:
+        return clutter
+    try:
+        file = parse(source, header_only=True)
+    except Unreadable as error:
+        return Refused(error.reason, error.detail)
+    if is_directory(file):
+        return Skipped("DICOMDIR")
+    return refusal_of(file) or as_dataset(file)
+
+
+def clutter_of(source: BinaryIO) -> Skipped | None:
+    """What a file is that belongs to a medium, not to a study; None if it may be DICOM."""
+    source.seek(0)
+    head = source.read(512)
+    if len(head) >= 132 and head[128:132] == b"DICM":
+        return None
+    for magic, what in _CLUTTER:
+        if head.startswith(magic):
+            return Skipped(what)
+    if len(head) >= 4 and _TEXT.fullmatch(head):
+        return Skipped("text")
+    return None
+
+
+def is_directory(file: File) -> bool:
+    """Whether it is a DICOMDIR (PS3.10 8.6)."""
+    classes = {text_of(e) for e in file.meta if e.tag == 0x00020002}
+    return DIRECTORY_CLASS in classes or any(e.tag >> 16 == 0x0004 for e in file.elements)
+
+
+def refusal_of(file: File) -> Refused | None:
+    """Why an object without the needed UIDs or without an image is not taken."""
+    present = {e.tag: e for e in file.elements}
+    for tag in (0x0020000D, 0x0020000E, 0x00080018):
+        if tag not in present or not text_of(present[tag]):
+            if not any(t >> 16 in (0x0008, 0x0010, 0x0020) for t in present):
+                return Refused(Reason.NOT_DICOM, "no attribute of a study")
+            return Refused(Reason.NO_STUDY, f"({tag >> 16:04X},{tag & 0xFFFF:04X}) is missing or empty")
+    if 0x00420011 in present:
+        return Refused(Reason.ENCAPSULATED)
+    pixels = next((e for e in file.elements if is_pixels(e.tag)), None)
+    if pixels is None:
+        return Refused(Reason.NO_PIXELS, f"object {text_of(present[0x00080016])}" if 0x00080016 in present else "")
+    return None
+
+
+def as_dataset(file: File) -> Dataset:
+    """The header as pydicom knows it; values are converted when they are asked for."""
+    ds = _converted(file.elements, file)
+    ds.file_meta = FileMetaDataset()
+    ds.file_meta.TransferSyntaxUID = file.transfer_syntax
+    return ds
+
+
+def _converted(elements: list[Element], file: File) -> Dataset:
+    ds = Dataset()
+    for element in elements:
+        if is_pixels(element.tag):
+            continue
+        tag = Tag(element.tag)
+        if isinstance(element.value, list):
+            ds.add_new(tag, "SQ", Sequence([_converted(item, file) for item in element.value]))
+        elif isinstance(element.value, bytes):
+            ds._dict[tag] = RawDataElement(
+                tag,
+                element.vr,
+                len(element.value),
+                element.value,
+                0,
+                not file.encoding.explicit,
+                not file.encoding.big,
+            )
+        elif not isinstance(element.value, (Bulk, Fragments)):
+            raise TypeError("a value is bytes, items, or left in the source")
+    ds.set_original_encoding(
+        not file.encoding.explicit, not file.encoding.big, ds.get("SpecificCharacterSet", "ISO_IR 6")
+    )
+    return ds

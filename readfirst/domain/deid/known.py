@@ -1,0 +1,135 @@
+"""What a study's headers say about people: the names, numbers, dates and places that no text may still show."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields
+from typing import Any
+
+from pydicom.dataset import Dataset
+
+# Attributes besides person names whose values point to a person, a device or a place.
+IDS = {
+    0x00080050: "AccessionNumber",
+    0x00100020: "PatientID",
+    0x00101000: "OtherPatientIDs",
+    0x00101090: "MedicalRecordLocator",
+    0x00101080: "MilitaryRank",
+    0x00200010: "StudyID",
+    0x00321032: "RequestingPhysician",
+    0x00380010: "AdmissionID",
+    0x00380060: "ServiceEpisodeID",
+    0x00400009: "ScheduledProcedureStepID",
+    0x00400253: "PerformedProcedureStepID",
+    0x00401001: "RequestedProcedureID",
+    0x00402016: "PlacerOrderNumberImagingServiceRequest",
+    0x00402017: "FillerOrderNumberImagingServiceRequest",
+    0x00181000: "DeviceSerialNumber",
+}
+PHONES = {0x00080094, 0x00102154, 0x00401104}
+PHRASES = {
+    0x00080080: "InstitutionName",
+    0x00080081: "InstitutionAddress",
+    0x00080092: "ReferringPhysicianAddress",
+    0x00081010: "StationName",
+    0x00101040: "PatientAddress",
+    0x00100021: "IssuerOfPatientID",
+    0x00102150: "CountryOfResidence",
+    0x00102152: "RegionOfResidence",
+    0x00401102: "PersonAddress",
+}
+DATES = {0x00080020, 0x00080021, 0x00080022, 0x00080023, 0x00100030}
+UIDS = {0x00080018, 0x0020000D, 0x0020000E, 0x00200052}
+
+
+@dataclass(frozen=True)
+class KnownIdentifiers:
+    """Identifiers of one study, as its headers write them."""
+
+    names: frozenset[str] = frozenset()  # PN values
+    ids: frozenset[str] = frozenset()
+    phones: frozenset[str] = frozenset()
+    phrases: frozenset[str] = frozenset()  # institutions, addresses, stations
+    dates: frozenset[str] = frozenset()  # YYYYMMDD
+    uids: frozenset[str] = frozenset()
+
+    def __or__(self, other: KnownIdentifiers) -> KnownIdentifiers:
+        """Both together."""
+        if all(getattr(other, f.name) <= getattr(self, f.name) for f in fields(self)):
+            return self
+        return KnownIdentifiers(**{f.name: getattr(self, f.name) | getattr(other, f.name) for f in fields(self)})
+
+    def __repr__(self) -> str:  # no identifier reaches a log
+        return f"KnownIdentifiers({len(self)} values)"
+
+    def __len__(self) -> int:
+        return sum(len(getattr(self, f.name)) for f in fields(self))
+
+    def to_json(self) -> str:
+        """As JSON, in a stable order."""
+        return json.dumps({f.name: sorted(getattr(self, f.name)) for f in fields(self)}, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> KnownIdentifiers:
+        """From `to_json`'s text."""
+        document = json.loads(text)
+        return cls(**{f.name: frozenset(document.get(f.name, ())) for f in fields(cls)})
+
+
+def known_identifiers(ds: Dataset) -> KnownIdentifiers:
+    """The identifiers that a header holds, at any depth."""
+    return learn(_walk(ds))
+
+
+def _walk(ds: Dataset) -> Iterator[tuple[int, str, str]]:
+    for tag in list(ds.keys()):
+        try:
+            element = ds[tag]
+        except Exception:  # noqa: S112 - a value that pydicom cannot convert teaches nothing
+            continue
+        if element.VR == "SQ":
+            for item in element.value or ():
+                yield from _walk(item)
+        else:
+            yield from ((int(tag), element.VR, str(v)) for v in _values(element.value))
+
+
+def _values(value: Any) -> Iterable[Any]:
+    if value is None or isinstance(value, bytes):
+        return ()
+    return (
+        (value,) if isinstance(value, str) or not hasattr(value, "__iter__") or hasattr(value, "components") else value
+    )
+
+
+def learn(values: Iterable[tuple[int, str, str]]) -> KnownIdentifiers:
+    """The identifiers among (tag, VR, value) triples."""
+    found: dict[str, set[str]] = {f.name: set() for f in fields(KnownIdentifiers)}
+    for tag, vr, value in values:
+        kind = kind_of(tag, vr)
+        text = value.strip(" \0")
+        if not kind or not text:
+            continue
+        if kind == "dates":
+            text = re.sub(r"\D", "", text)[:8]
+            if len(text) != 8:
+                continue
+        found[kind].add(text)
+    return KnownIdentifiers(**{k: frozenset(v) for k, v in found.items()})
+
+
+def kind_of(tag: int, vr: str) -> str:
+    """Which field of KnownIdentifiers an attribute feeds; "" for none."""
+    if vr == "PN":
+        return "names"
+    if tag in IDS:
+        return "ids"
+    if tag in DATES:
+        return "dates"
+    if tag in PHRASES:
+        return "phrases"
+    if tag in UIDS:
+        return "uids"
+    return "phones" if tag in PHONES else ""

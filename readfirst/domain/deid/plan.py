@@ -1,0 +1,95 @@
+"""What a profile does to each attribute: the table's codes resolved by the profile's options, once per profile."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+from readfirst.domain.deid.profile import Options, Profile
+from readfirst.domain.deid.table import ContentRow, Row, is_tag, rows
+
+# K: keep (after the checks by VR). C: keep, cleaned. S: shift. U: replace the UID. R: recurse and replace the UIDs.
+# The others are the table's own codes, whose choices the attribute's type decides.
+Action = Literal["K", "C", "S", "U", "R", "X", "Z", "D"]
+
+DATE_VRS = frozenset(("DA", "DT", "TM"))
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What the profile says about an attribute: one action, or choices for `resolve`; and where that comes from."""
+
+    action: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All rules of a profile."""
+
+    profile: Profile
+    rules: dict[int, Rule]
+
+    @property
+    def options(self) -> Options:
+        """The profile's switches."""
+        return self.profile.options
+
+
+@lru_cache(maxsize=16)
+def plan_of(profile: Profile) -> Plan:
+    """The profile's rule for every attribute of the table."""
+    return Plan(profile, {int(r.tag, 16): rule_of(r, profile.options) for r in rows() if is_tag(r.tag)})
+
+
+def switched_on(options: Options) -> frozenset[str]:
+    """The table's option columns that a profile applies."""
+    switches = {
+        "retain_safe_private": options.safe_private,
+        "retain_uids": options.uids,
+        "retain_device_identity": options.device_identity,
+        "retain_institution_identity": options.institution_identity,
+        "retain_patient_characteristics": options.patient_characteristics,
+        "retain_longitudinal_full_dates": options.dates == "full",
+        "retain_longitudinal_modified_dates": options.dates == "modified",
+        "clean_descriptors": options.descriptors,
+        "clean_structured_content": options.structured_content,
+        "clean_graphics": options.graphics,
+    }
+    return frozenset(name for name, on in switches.items() if on)
+
+
+def rule_of(row: Row | ContentRow, options: Options) -> Rule:
+    """The rule of one row under the options."""
+    on = switched_on(options)
+    vr = row.vr if isinstance(row, Row) else {"DATE": "DA", "DATETIME": "DT", "TIME": "TM"}.get(row.value_type, "")
+    applied = {o: code for o, code in row.options.items() if o in on}
+    if vr in DATE_VRS:  # only the date options free a date, whatever else lists it
+        applied = {o: code for o, code in applied.items() if o.startswith("retain_longitudinal")}
+    for option, code in sorted(applied.items()):
+        if option == "retain_longitudinal_modified_dates":
+            return Rule("S" if vr in DATE_VRS else "C", option)
+        if code == "K":
+            return Rule("K", option)
+    if applied:
+        return Rule("C", min(applied))
+    if row.basic == "X/Z/U*":  # the references stay useful when their UIDs are replaced
+        return Rule("R", "Basic Profile")
+    return Rule(row.basic, "Basic Profile")
+
+
+def resolve(choices: str, kind: str) -> Action:
+    """One action from the table's choices by the attribute's type (PS3.15 E.3.1: Type 1 D, Type 2 Z, Type 3 X).
+
+    `kind` is "" for an object that the standard does not know: then the choice that any object can live with.
+    """
+    if choices in ("K", "C", "S", "U", "R", "D"):
+        return choices  # type: ignore[return-value]
+    allowed = choices.split("/")
+    if kind in ("1", "1C"):
+        return "D" if "D" in allowed or kind == "1" else ("Z" if "Z" in allowed else "X")
+    if kind in ("2", "2C"):
+        return "Z"
+    order: tuple[Action, ...] = ("X", "Z", "D") if kind == "3" else ("Z", "D", "X")
+    return next(a for a in order if a in allowed)
