@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from readfirst.domain import names
+from readfirst.domain.access import Grant
 
 App = Literal["intake", "api", "identity"]
 
@@ -70,6 +71,7 @@ class Settings(BaseSettings):
     portal_url: str = Field("", alias="PORTAL_URL")
     oidc_issuer: str = Field("", alias="OIDC_ISSUER")
     oidc_audience: str = Field("", alias="OIDC_AUDIENCE")
+    grants: tuple[Grant, ...] = Field((), alias="ACCESS")  # Entra groups -> roles and clinics (domain/access.py)
 
     profile: str = Field("triage-default", alias="DEID_PROFILE")
     settle_seconds: float | None = Field(None, alias="SETTLE_SECONDS")  # None: by modality (domain/settling.py)
@@ -96,6 +98,12 @@ class Settings(BaseSettings):
                 "email_endpoint": self.email_endpoint,
                 "email_sender": self.email_sender,
                 "portal_url": self.portal_url,
+            }
+        if "api" in self.apps or "identity" in self.apps:
+            needed |= {
+                "audit": self.audit or self.audit_blob_uri,
+                "oidc_issuer": self.oidc_issuer,
+                "oidc_audience": self.oidc_audience,
             }
         if "identity" in self.apps:
             needed |= {"vault": self.vault or self.vault_blob_uri, "key_vault_uri": self.key_vault_uri}

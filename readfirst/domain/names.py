@@ -27,6 +27,9 @@ REVIEWS = "reviews"
 # Vault account.
 IDENTITIES = "identities"
 
+# Audit account: one hash-chained log per app and day.
+AUDIT_LOG = "audit"
+
 # Queues, all in the studies account.
 INFERENCE_REQUESTS = "inference-requests"
 INFERENCE_RESULTS = "inference-results"

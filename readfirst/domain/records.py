@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, computed_field
 
 from readfirst.domain.findings import Finding, ModelIdentity
 
@@ -72,5 +72,14 @@ class StudyRecord(BaseModel):
     series: tuple[Series, ...] = ()
     outputs: dict[str, str] = {}
     review: Literal["unread", "in progress", "signed"] = "unread"
+    verdicts: dict[str, int] = {}  # of the review: accept, reject, correct -> findings
+    missed: int = 0  # findings that the reader added
+    signed: str = ""  # when the review was signed
     alerted: str = ""  # when the e-mail was handed over
     provenance: Provenance | None = None
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def rank(self) -> str:
+        """Due time and id in one text: the index sorts and pages by one field, without a composite index."""
+        return f"{self.due}|{self.id}"

@@ -1,0 +1,273 @@
+"""App `api`: worklist, study, review. Reads the studies account and the index, appends reviews and commands."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import azure.functions as func
+from pydantic import BaseModel, ConfigDict, TypeAdapter
+
+from function_app import openapi, web
+from function_app.web import Call, Problem, answer, answer_if_changed, binary
+from readfirst.adapters import audit as audit_blobs
+from readfirst.adapters import blobs, clients, images, reviews
+from readfirst.adapters.worklist import Cursor, Filter, iso
+from readfirst.domain import names, ops
+from readfirst.domain.messages import Command
+from readfirst.domain.records import StudyRecord
+from readfirst.domain.reviews import WHAT, Event, NotNow, Review, Told, What, admit, fold, summary
+
+_PAGE = 50
+_PAGE_LIMIT = 200
+_IMAGE_ADDRESS_LIFE = timedelta(minutes=15)
+_KEY_IMAGE_SIDE = 512
+_AUDIT_PAGE = 500
+_EVENT: TypeAdapter[What] = WHAT
+
+
+def api_description(call: Call) -> func.HttpResponse:
+    """GET openapi.json."""
+    return answer_if_changed(call.request, openapi.document())
+
+
+def me(call: Call) -> func.HttpResponse:
+    """GET me."""
+    from readfirst.adapters.settings import settings
+
+    person = call.person
+    known = {clinic.id: clinic.name for clinic in settings().clinics}
+    return answer(
+        {
+            "id": person.id,
+            "name": person.name,
+            "roles": sorted(person.roles),
+            "clinics": [{"id": c, "name": known[c]} for c in sorted(person.clinics)],
+            "may": sorted(rule.name for rule in web.RULE.values() if person.may(rule)),
+        }
+    )
+
+
+def studies(call: Call) -> func.HttpResponse:
+    """GET studies: a page of the worklist in reading order; 304 where nothing changed."""
+    size = _number(call.query("limit", str(_PAGE)), 1, _PAGE_LIMIT)
+    wanted = Filter(
+        **{name: call.query(name) for name in Filter.model_fields if name in call.request.params},
+    )
+    clinics = call.person.clinics
+    if asked := call.query("clinic"):
+        clinics &= {asked}
+    try:
+        cursor = Cursor.parse(call.query("after")) if call.query("after") else Cursor(now=iso(call.now))
+    except ValueError:
+        raise Problem(400, "bad-cursor", "`after` is no cursor of this list.") from None
+    page = web.worklist().page(clinics, wanted, cursor, size)
+    body = {"items": page.items, "next": page.next.text() if page.next else None}
+    charge = {"Server-Timing": f"index;desc=queries-{page.queries}", "X-Request-Charge": f"{page.charge:.2f}"}
+    if page.next:  # the cursor names the moment of the list: it would make every poll look new
+        return answer_if_changed(call.request, {**body, "next": page.next.text()}, **charge)
+    return answer_if_changed(call.request, body, **charge)
+
+
+def study(call: Call) -> func.HttpResponse:
+    """GET studies/{token}."""
+    record = StudyRecord.model_validate(call.study)
+    events, review = _review(record)
+    call.audit("allowed")
+    body = {
+        "study": record.model_dump(mode="json"),
+        "review": review.model_dump(mode="json"),
+        "events": [event.model_dump(mode="json") for event in events],
+        "timeline": ops.timeline(record, events),
+        "priors": _priors(call, record),
+    }
+    return answer(body, etag=_etag(record, review))
+
+
+def _review(record: StudyRecord) -> tuple[list[Event], Review]:
+    events = reviews.events(clients.container(names.STUDIES, names.REVIEWS), record.id)
+    return events, fold(events, reviews.run_key(record))
+
+
+def _etag(record: StudyRecord, review: Review) -> str:
+    return f'"{reviews.run_key(record)[:16]}.{review.version}"'
+
+
+def _priors(call: Call, record: StudyRecord) -> list[dict[str, Any]]:
+    """Other studies of the same person at the same clinic: when each was received relative to this one."""
+    found = web.worklist().of_patient(record.clinic, record.patient)
+    return [ops.prior(other, record.received) for other in found if other["id"] != record.id]
+
+
+def study_images(call: Call) -> func.HttpResponse:
+    """GET studies/{token}/images: series and instances in order, each with a short-lived address of its bytes."""
+    record = StudyRecord.model_validate(call.study)
+    call.audit("allowed")
+    sign = images.signer(call.now + _IMAGE_ADDRESS_LIFE)
+    series = [
+        {
+            "series_uid": group[0].facts.series_uid,
+            "modality": group[0].facts.modality,
+            "number": group[0].facts.series_number,
+            "description": group[0].description,
+            "instances": [
+                {
+                    "sop_uid": i.facts.sop_uid,
+                    "frames": i.facts.frames,
+                    "image": i.is_image,
+                    "url": sign(i.container, i.blob),
+                }
+                for i in group
+            ],
+        }
+        for group in images.study_series(record)
+    ]
+    return answer({"series": series, "until": iso(call.now + _IMAGE_ADDRESS_LIFE)})
+
+
+def study_key_image(call: Call) -> func.HttpResponse:
+    """GET studies/{token}/key-image: the first finding's slice, else the middle of the largest series."""
+    record = StudyRecord.model_validate(call.study)
+    found = images.key_image(record, _KEY_IMAGE_SIDE)
+    if found is None:
+        raise Problem(404, "no-image", "The study has no image yet.")
+    return binary(found, "image/png", seconds=300)
+
+
+def study_overlay(call: Call) -> func.HttpResponse:
+    """GET studies/{token}/overlays/{finding}: the finding's overlay PNG as the job drew it."""
+    record = StudyRecord.model_validate(call.study)
+    name = next((f.overlay for f in record.findings if f.key == call.path["finding"]), "")
+    data = blobs.read(clients.container(names.STUDIES, names.ANALYSIS), name) if name else None
+    if data is None:
+        raise Problem(404, "no-overlay", "The finding has no overlay.")
+    return binary(data, "image/png", seconds=300)
+
+
+def study_privacy(call: Call) -> func.HttpResponse:
+    """GET studies/{token}/privacy: what de-identification did to this study, from its receipts."""
+    return answer(images.receipts(str(call.study["id"])))
+
+
+class _ReviewBody(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    what: What
+
+
+def study_review(call: Call) -> func.HttpResponse:
+    """POST studies/{token}/review: appends one event; If-Match must name the version that the reader saw."""
+    what = call.body(_ReviewBody).what
+    if isinstance(what, Told):
+        raise Problem(422, "wrong-route", "Record who was told by POST …/told.")
+    expected = call.request.headers.get("If-Match", "")
+    if not expected:
+        raise Problem(428, "if-match-needed", "Say by If-Match which version you have read.")
+    return _append(call, what, expected)
+
+
+def study_told(call: Call) -> func.HttpResponse:
+    """POST studies/{token}/told: who was told; the alert's orchestration learns that somebody has acknowledged."""
+    what = call.body(Told)
+    written = _append(call, what, "")
+    detail = {"how": what.how, "read_back": "yes" if what.read_back else "no"}
+    command(call, "acknowledge", detail)
+    return written
+
+
+def command(call: Call, kind: str, detail: dict[str, str]) -> None:
+    """Puts a command into the queue: the only way into orchestrations."""
+    message = Command.model_validate(
+        {"kind": kind, "token": call.study["id"], "by": call.person.id, "at": iso(call.now), "detail": detail}
+    )
+    clients.queue(names.COMMANDS).send_message(message.model_dump_json())
+
+
+def study_replay(call: Call) -> func.HttpResponse:
+    """POST studies/{token}/replay."""
+    call.audit("allowed")
+    command(call, "replay", {})
+    return answer({"accepted": True}, status=202)
+
+
+def _append(call: Call, what: What, expected: str) -> func.HttpResponse:
+    record = StudyRecord.model_validate(call.study)
+    container = clients.container(names.STUDIES, names.REVIEWS)
+    while True:
+        events, review = _review(record)
+        if expected and expected != _etag(record, review):
+            raise _conflict(events, review)
+        refused = admit(review, what, frozenset(f.key for f in record.findings))
+        if isinstance(refused, NotNow):
+            raise Problem(409, "not-now", refused.reason)
+        event = Event(
+            number=review.version + 1,
+            at=call.now.isoformat(),
+            by=call.person.id,
+            by_name=call.person.name,
+            run_key=reviews.run_key(record),
+            what=what,
+        )
+        if reviews.append(container, record.id, event):
+            break  # without If-Match, an event that lost its number to another simply takes the next one
+    call.audit("allowed")
+    review = fold([*events, event], reviews.run_key(record))
+    web.worklist().reviewed(record.clinic, record.id, summary(review))
+    return answer({"review": review.model_dump(mode="json")}, status=201, etag=_etag(record, review))
+
+
+def _conflict(events: list[Event], review: Review) -> Problem:
+    last = events[-1] if events else None
+    who = f"{last.by_name} changed this review" if last else "A newer result of the AI has come"
+    return Problem(
+        412,
+        "conflict",
+        f"{who} after you had opened it. Nothing of yours was saved: look at the study as it is now.",
+        version=review.version,
+    )
+
+
+def models(call: Call) -> func.HttpResponse:
+    """GET models: the models that spoke in the last year, and how often."""
+    records = web.worklist().since(call.person.clinics, iso(call.now - timedelta(days=365)))
+    return answer_if_changed(call.request, {"models": ops.models(records)})
+
+
+def audit(call: Call) -> func.HttpResponse:
+    """GET audit?app=&day=: a day's entries, newest first, and whether the chain is whole."""
+    app = call.query("app", "identity")
+    if app not in ("intake", "api", "identity"):
+        raise Problem(400, "no-such-app", "`app` is intake, api or identity.")
+    container = clients.container(names.AUDIT, names.AUDIT_LOG)
+    checks = [{"day": d, "entries": n, "broken_at": b} for d, n, b in audit_blobs.verify(container, app)]
+    day = call.query("day") or (checks[-1]["day"] if checks else "")
+    lines = audit_blobs.lines(container, app, str(day)) if day in {c["day"] for c in checks} else []
+    call.audit("allowed")
+    entries = [audit_blobs.Entry.model_validate_json(line).model_dump() for line in lines[-_AUDIT_PAGE:]]
+    return answer({"app": app, "day": day, "days": checks, "entries": entries[::-1]})
+
+
+def ops_view(call: Call) -> func.HttpResponse:
+    """GET ops?days=: the figures of the person's clinics."""
+    days = _number(call.query("days", "30"), 1, 366)
+    since = iso(call.now - timedelta(days=days))
+    records = web.worklist().since(call.person.clinics, since)
+    return answer_if_changed(call.request, ops.figures(records, iso(call.now)))
+
+
+def _number(text: str, low: int, high: int) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        raise Problem(400, "not-a-number", "A number is needed here.") from None
+    return min(max(value, low), high)
+
+
+HANDLERS = {
+    handler.__name__: handler
+    for handler in (
+        api_description, me, studies, study, study_images, study_key_image, study_overlay, study_privacy,
+        study_review, study_told, study_replay, models, audit,
+    )
+} | {"ops": ops_view}  # fmt: skip
+
+blueprint = web.blueprint("api", HANDLERS)

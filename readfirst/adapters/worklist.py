@@ -1,0 +1,196 @@
+"""The worklist in Cosmos DB: pages in reading order, each query inside one clinic's partition.
+
+A page is taken from where the last one ended (band, then due time and id), never by counting off what went before, so
+that page 500 costs what page 1 costs.
+"""
+
+from __future__ import annotations
+
+import base64
+import heapq
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from readfirst.domain.worklist import RESERVE, Band
+
+_INDEX_TRIES = 20
+
+# What a line of the worklist shows: findings stay behind, which keeps the page small.
+_FIELDS = (
+    "id", "clinic", "handle", "patient", "run", "state", "label", "reason", "partial", "instances", "modality",
+    "body_part", "priority", "purpose", "received", "due", "rank", "updated", "risk", "high_risk", "why", "review",
+    "alerted",
+)  # fmt: skip
+_PROJECTION = ", ".join(f"c.{name}" for name in _FIELDS)
+
+
+class Filter(BaseModel):
+    """Which studies. Empty fields do not restrict."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    label: str = ""
+    review: str = ""  # "unread", "in progress", "signed"; empty: all that are not signed
+    modality: str = ""
+    handle: str = ""  # its beginning
+    patient: str = ""
+    purpose: str = "current"
+
+
+class Cursor(BaseModel):
+    """Where a page ended. `now` is the first page's moment: bands do not move while somebody turns pages."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    now: str
+    band: int = 0
+    rank: str = ""
+
+    def text(self) -> str:
+        """The cursor as the client hands it back."""
+        return base64.urlsafe_b64encode(self.model_dump_json().encode()).decode().rstrip("=")
+
+    @classmethod
+    def parse(cls, text: str) -> Cursor:
+        """Reads a cursor. Raises ValueError where it is none of ours."""
+        raw = base64.urlsafe_b64decode(text.encode() + b"=" * (-len(text) % 4))
+        cursor = cls.model_validate(json.loads(raw))
+        datetime.fromisoformat(cursor.now)
+        return cursor
+
+
+@dataclass(frozen=True)
+class Page:
+    """Lines of the worklist in reading order, where the next page begins, and what the queries cost."""
+
+    items: list[dict[str, Any]]
+    next: Cursor | None
+    charge: float
+    queries: int
+
+
+@dataclass
+class _Cost:
+    charge: float = 0.0
+    queries: int = 0
+
+
+@dataclass
+class Worklist:
+    """Reads the index."""
+
+    container: Any
+    _cost: _Cost = field(default_factory=_Cost)
+
+    def page(self, clinics: Iterable[str], wanted: Filter, cursor: Cursor, size: int) -> Page:
+        """The next `size` studies of those clinics after the cursor."""
+        cost = _Cost()
+        items: list[dict[str, Any]] = []
+        for band in Band:
+            if band < cursor.band or len(items) > size:
+                continue
+            after = cursor.rank if band == cursor.band else ""
+            per_clinic = [self._in_band(c, wanted, cursor.now, band, after, size + 1, cost) for c in sorted(clinics)]
+            merged = heapq.merge(*per_clinic, key=lambda s: s["rank"])
+            items += [{**s, "band": int(band)} for s in islice(merged, size + 1 - len(items))]
+        more = len(items) > size
+        items = items[:size]
+        end = items[-1] if more else None
+        following = Cursor(now=cursor.now, band=end["band"], rank=end["rank"]) if end else None
+        return Page(items, following, cost.charge, cost.queries)
+
+    def _in_band(
+        self, clinic: str, wanted: Filter, now: str, band: Band, after: str, size: int, cost: _Cost
+    ) -> Iterator[dict[str, Any]]:
+        where, values = _conditions(wanted)
+        values["@top"] = iso(datetime.fromisoformat(now) + RESERVE) + "~"  # after every id of that second
+        where.append("c.rank < @top" if band is Band.TOP else "c.rank > @top")
+        if band is not Band.TOP:
+            where.append(f"c.high_risk = {'true' if band is Band.HIGH_RISK else 'false'}")
+        if after:
+            where.append("c.rank > @after")
+            values["@after"] = after
+        query = f"SELECT TOP {size} {_PROJECTION} FROM c WHERE {' AND '.join(where)} ORDER BY c.rank ASC"  # noqa: S608 - fixed words
+        yield from self._query(clinic, query, values, cost)
+
+    def _query(self, clinic: str, query: str, values: dict[str, Any], cost: _Cost) -> Iterator[dict[str, Any]]:
+        """Asks one partition. The clinic stands in the query too: the local server does not heed the header."""
+        headers: dict[str, Any] = {}
+        cost.queries += 1
+        values = {**values, "@clinic": clinic}
+        found = self.container.query_items(
+            query,
+            parameters=[{"name": name, "value": value} for name, value in values.items()],
+            partition_key=clinic,
+            response_hook=lambda h, _: headers.update(h),
+        )
+        yield from found
+        cost.charge += float(headers.get("x-ms-request-charge", 0))
+
+    def one(self, clinics: Iterable[str], **equal: str) -> dict[str, Any] | None:
+        """The study of those clinics whose fields have those values; None where there is none."""
+        conditions = " AND ".join(f"c.{name} = @{name}" for name in equal)
+        values = {f"@{name}": value for name, value in equal.items()}
+        for clinic in sorted(clinics):
+            query = f"SELECT TOP 1 * FROM c WHERE c.clinic = @clinic AND {conditions}"  # noqa: S608 - field names are keyword names of ours
+            for found in self._query(clinic, query, values, _Cost()):
+                return dict(found)
+        return None
+
+    def of_patient(self, clinic: str, patient: str) -> list[dict[str, Any]]:
+        """The studies of a patient's token, newest first."""
+        where = "c.clinic = @clinic AND c.patient = @patient ORDER BY c.received DESC"
+        query = f"SELECT TOP 20 {_PROJECTION} FROM c WHERE {where}"  # noqa: S608 - fixed words
+        return list(self._query(clinic, query, {"@patient": patient}, _Cost()))
+
+    def since(self, clinics: Iterable[str], moment: str) -> list[dict[str, Any]]:
+        """The studies received since then, whatever their state, with what the figures need."""
+        fields = f"{_PROJECTION}, c.provenance, c.refused, c.verdicts, c.missed, c.signed"
+        query = f"SELECT {fields} FROM c WHERE c.clinic = @clinic AND c.received >= @since"  # noqa: S608 - fixed words
+        return [s for c in sorted(clinics) for s in self._query(c, query, {"@since": moment}, _Cost())]
+
+    def reviewed(self, clinic: str, token: str, change: Mapping[str, Any]) -> None:
+        """Writes what a review comes to into the index. A study that left the index meanwhile is no error."""
+        from azure.core import MatchConditions
+        from azure.cosmos.exceptions import CosmosAccessConditionFailedError, CosmosResourceNotFoundError
+
+        for _ in range(_INDEX_TRIES):
+            try:
+                found = self.container.read_item(token, partition_key=clinic)
+                self.container.replace_item(
+                    token,
+                    {**found, **change},
+                    etag=found["_etag"],
+                    match_condition=MatchConditions.IfNotModified,
+                )
+            except CosmosAccessConditionFailedError:
+                continue
+            except CosmosResourceNotFoundError:
+                return
+            return
+
+
+def _conditions(wanted: Filter) -> tuple[list[str], dict[str, Any]]:
+    where = ["c.clinic = @clinic"]
+    values: dict[str, Any] = {}
+    for name in ("label", "modality", "patient", "purpose", "review"):
+        if value := getattr(wanted, name):
+            where.append(f"c.{name} = @{name}")
+            values[f"@{name}"] = value
+    if not wanted.review and not wanted.handle:
+        where.append("c.review != 'signed'")
+    if wanted.handle:
+        where.append("STARTSWITH(c.handle, @handle)")
+        values["@handle"] = wanted.handle
+    return where, values
+
+
+def iso(moment: datetime) -> str:
+    """A moment as the records write it: UTC, sortable as text."""
+    return moment.astimezone(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,142 @@
+"""What operators and readers ask of the records: timelines, priors, and the figures of a period."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from statistics import median, quantiles
+from typing import Any
+
+from readfirst.domain.records import StudyRecord
+from readfirst.domain.reviews import Event
+
+_STAGES = ("settle", "deidentify", "analyse", "report")
+_SAID: dict[str, str] = {
+    "opened": "Opened",
+    "verdict": "Finding judged",
+    "missed": "Finding added",
+    "measured": "Measured",
+    "commented": "Comment",
+    "told": "Colleague told",
+    "signed": "Review signed",
+    "reopened": "Review re-opened",
+}
+
+
+def timeline(record: StudyRecord, events: Iterable[Event]) -> list[dict[str, Any]]:
+    """What happened to the study, oldest first: {at, what, by, seconds}."""
+    steps: list[dict[str, Any]] = [{"at": record.received, "what": "Received", "by": "", "seconds": None}]
+    if record.provenance:
+        seconds = record.provenance.seconds
+        steps += [
+            {"at": "", "what": stage, "by": "", "seconds": seconds[stage]} for stage in _STAGES if stage in seconds
+        ]
+    if record.alerted:
+        steps.append({"at": record.alerted, "what": "Alert sent", "by": "", "seconds": None})
+    said = [{"at": e.at, "what": _SAID[e.what.kind], "by": e.by_name, "seconds": None} for e in events]
+    return steps + said
+
+
+def prior(record: Mapping[str, Any], received: str) -> dict[str, Any]:
+    """Another study of the same person: never a date, only how long before (negative) or after it came, in days."""
+    days = (_moment(record["received"]) - _moment(received)).total_seconds() / 86400
+    kept = ("id", "handle", "modality", "body_part", "label", "review", "instances")
+    return {**{name: record[name] for name in kept}, "days": round(days, 1)}
+
+
+def models(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The models that made the records' results, most used first."""
+    seen: dict[str, dict[str, Any]] = {}
+    used: Counter[str] = Counter()
+    for record in records:
+        if model := (record.get("provenance") or {}).get("model"):
+            seen[model["digest"]] = model
+            used[model["digest"]] += 1
+    return [{**seen[digest], "studies": count} for digest, count in used.most_common()]
+
+
+def figures(records: Iterable[Mapping[str, Any]], now: str) -> dict[str, Any]:
+    """Throughput per day, latency per stage, failures, reasons, waiting, and the models' record per month."""
+    studies = list(records)
+    return {
+        "studies": len(studies),
+        "per_day": _per_day(studies),
+        "states": dict(Counter(s["state"] for s in studies)),
+        "labels": dict(Counter(s["label"] for s in studies)),
+        "stages": _stages(studies),
+        "not_analysed": dict(Counter(_code(s["reason"]) for s in studies if s.get("reason"))),
+        "refused": _refused(studies),
+        "past_due": sum(1 for s in studies if s["review"] != "signed" and s["due"] < now),
+        "models": _record_of_models(studies),
+    }
+
+
+def _per_day(studies: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    days: dict[str, Counter[str]] = defaultdict(Counter)
+    for study in studies:
+        days[study["received"][:10]]["high_risk" if study["high_risk"] else "other"] += 1
+    return [{"day": day, **{kind: days[day][kind] for kind in ("high_risk", "other")}} for day in sorted(days)]
+
+
+def _stages(studies: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    seconds: dict[str, list[float]] = defaultdict(list)
+    for study in studies:
+        for stage, taken in ((study.get("provenance") or {}).get("seconds") or {}).items():
+            seconds[stage].append(float(taken))
+    return [
+        {"stage": stage, "median": median(taken), "p95": _p95(taken), "count": len(taken)}
+        for stage, taken in sorted(seconds.items(), key=lambda item: _stage_order(item[0]))
+    ]
+
+
+def _stage_order(stage: str) -> tuple[int, str]:
+    return (_STAGES.index(stage) if stage in _STAGES else len(_STAGES)), stage
+
+
+def _p95(values: list[float]) -> float:
+    return quantiles(values, n=20)[-1] if len(values) > 1 else values[0]
+
+
+def _refused(studies: list[Mapping[str, Any]]) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for study in studies:
+        total.update(study.get("refused") or {})
+    return dict(total)
+
+
+def _record_of_models(studies: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Per model and month: findings confirmed and rejected, misses, minutes from receipt to sign-off."""
+    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = defaultdict(list)
+    for study in studies:
+        model = (study.get("provenance") or {}).get("model")
+        if model and study.get("signed"):
+            groups[f"{model['name']} {model['version']}", study["received"][:7]].append(study)
+    return [_record_of_model(name, month, signed) for (name, month), signed in sorted(groups.items())]
+
+
+def _record_of_model(name: str, month: str, signed: list[Mapping[str, Any]]) -> dict[str, Any]:
+    verdicts: Counter[str] = Counter()
+    for study in signed:
+        verdicts.update(study.get("verdicts") or {})
+    confirmed = verdicts["accept"] + verdicts["correct"]
+    judged = confirmed + verdicts["reject"]
+    minutes = [(_moment(s["signed"]) - _moment(s["received"])).total_seconds() / 60 for s in signed]
+    return {
+        "model": name,
+        "month": month,
+        "signed": len(signed),
+        "confirmed": confirmed,
+        "rejected": verdicts["reject"],
+        "positive_predictive_value": round(confirmed / judged, 3) if judged else None,
+        "missed": sum(int(s.get("missed") or 0) for s in signed),
+        "minutes_to_review": round(median(minutes), 1),
+    }
+
+
+def _code(reason: str) -> str:
+    return reason.split(":", maxsplit=1)[0].split(" ", maxsplit=1)[0]
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)

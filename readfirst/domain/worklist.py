@@ -1,0 +1,58 @@
+"""The reading order, and the promise behind it.
+
+High risk is read first, then what is due first. A study whose due time is near goes to the top, whatever its
+label, so that the AI can only move a study forward: an unflagged study's due time is what it would have been
+without any AI, and it reaches the top early enough to be read by then. docs/reading-order.md shows a simulated day.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import IntEnum
+from typing import Literal
+
+Priority = Literal["stat", "routine"]
+
+# From receipt to the reader's eyes. The AI may shorten a target, never lengthen it.
+TARGET: dict[Priority, timedelta] = {"stat": timedelta(hours=1), "routine": timedelta(hours=24)}
+HIGH_RISK_TARGET = timedelta(minutes=30)
+
+# A study's maximum wait ends this long before it is due: then it goes to the top, and a reader still has the
+# time to finish what is open and to read it.
+RESERVE = timedelta(minutes=20)
+
+
+class Band(IntEnum):
+    """Where a study stands in the list; inside a band the study that is due first is first."""
+
+    TOP = 0  # its maximum wait is over
+    HIGH_RISK = 1
+    REST = 2
+
+
+def due_at(received: datetime, priority: Priority, *, high_risk: bool = False) -> datetime:
+    """When the study shall be read at the latest. High risk can only bring it forward."""
+    due = received + TARGET[priority]
+    return min(due, received + HIGH_RISK_TARGET) if high_risk else due
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """What the order depends on."""
+
+    id: str
+    due: datetime
+    high_risk: bool
+
+
+def band(study: Waiting, now: datetime) -> Band:
+    """The study's band at that moment."""
+    if study.due <= now + RESERVE:
+        return Band.TOP
+    return Band.HIGH_RISK if study.high_risk else Band.REST
+
+
+def reading_key(study: Waiting, now: datetime) -> tuple[int, datetime, str]:
+    """Sorts studies into reading order."""
+    return band(study, now), study.due, study.id

@@ -1,0 +1,193 @@
+"""Real servers for the portal's tests: Azurite, the Cosmos-compatible server, an issuer of tokens, the functions."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from functools import cache
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import jwt
+import pytest
+import requests
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from tests.portal.served import served
+from tests.portal.studies import CLINIC_NAMES
+
+NODE = Path(__file__).parents[2] / "readfirst/local/node/node_modules"
+AUDIENCE = "api://readfirst"
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [s.getsockname()[1] for s in sockets]
+    for s in sockets:
+        s.close()
+    return ports
+
+
+def _wait(port: int) -> None:
+    for _ in range(300):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise TimeoutError("a server did not start")
+
+
+class Client(requests.Session):
+    """A caller of the API: paths are relative to it."""
+
+    def __init__(self, base: str, token: str = "") -> None:
+        super().__init__()
+        self.base, self.trust_env = base, False
+        if token:
+            self.headers["Authorization"] = f"Bearer {token}"
+
+    def request(self, method: str, url: str, **options: object) -> requests.Response:
+        return super().request(method, self.base + url, timeout=30, **options)
+
+
+class Issuer:
+    """An issuer of access tokens with one key, as Entra ID publishes it."""
+
+    def __init__(self) -> None:
+        self.key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        jwk = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(self.key.public_key()))
+        self.jwks = {"keys": [{**jwk, "kid": "k1", "use": "sig", "alg": "RS256"}]}
+        issuer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                documents = {
+                    "/.well-known/openid-configuration": {"issuer": issuer.url, "jwks_uri": f"{issuer.url}/jwks"},
+                    "/jwks": issuer.jwks,
+                }
+                body = json.dumps(documents[self.path]).encode()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def claims(self, *roles: str, clinics: tuple[str, ...] = ("north",), name: str = "Dr Rita Ray") -> dict:
+        now = int(time.time())
+        groups = [f"clinic-{c}" for c in clinics]
+        subject = f"{name}-{'-'.join(roles)}".replace(" ", "-").lower()
+        return {
+            "iss": self.url, "aud": AUDIENCE, "sub": subject, "oid": subject, "name": name, "roles": list(roles),
+            "groups": groups, "iat": now, "exp": now + 600,
+        }  # fmt: skip
+
+    def token(self, claims: dict) -> str:
+        return jwt.encode(claims, self.key, "RS256", headers={"kid": "k1"})
+
+
+@pytest.fixture(scope="session")
+def issuer() -> Iterator[Issuer]:
+    made = Issuer()
+    yield made
+    made.server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def storage(tmp_path_factory: pytest.TempPathFactory, issuer: Issuer) -> Iterator[None]:
+    """Azurite and the Cosmos-compatible server, provisioned, with the process's settings pointing at them."""
+    blob, queue, table, cosmos = _free_ports(4)
+    folder = tmp_path_factory.mktemp("azurite")
+    account, key = "readfirsttest", base64.b64encode(secrets.token_bytes(64)).decode()
+    connection = (
+        f"DefaultEndpointsProtocol=http;AccountName={account};AccountKey={key};"
+        f"BlobEndpoint=http://127.0.0.1:{blob}/{account};QueueEndpoint=http://127.0.0.1:{queue}/{account};"
+    )
+    ports = ["--blobPort", blob, "--queuePort", queue, "--tablePort", table]
+    azurite = [
+        "node", NODE / "azurite/dist/src/azurite.js", *ports, "--location", folder, "--silent",
+        "--skipApiVersionCheck", "--disableTelemetry",
+    ]  # fmt: skip
+    servers = [
+        subprocess.Popen(
+            [str(part) for part in command], env={**os.environ, "AZURITE_ACCOUNTS": f"{account}:{key}"},
+            stdout=subprocess.DEVNULL,
+        )
+        for command in (azurite, [NODE / ".bin/cosmosdb-server", "-p", cosmos])
+    ]  # fmt: skip
+    settings = {
+        "UPLOADS": connection, "STUDIES": connection, "VAULT": connection, "AUDIT": connection,
+        "COSMOS_ENDPOINT": f"https://127.0.0.1:{cosmos}/", "COSMOS_KEY": key, "READFIRST_APPS": "api",
+        "CLINICS": json.dumps([
+            {"id": c, "name": name, "radiologist": f"r@{c}.example"} for c, name in CLINIC_NAMES.items()
+        ]),
+        "OIDC_ISSUER": issuer.url, "OIDC_AUDIENCE": AUDIENCE, "PORTAL_URL": "http://127.0.0.1:4280",
+    }  # fmt: skip
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in settings.items():
+            environment.setenv(name, value)
+        try:
+            for port in (blob, queue, cosmos):
+                _wait(port)
+            _provision(connection)
+            yield
+        finally:
+            for server in servers:
+                server.terminate()
+                server.wait()
+
+
+def _provision(connection: str) -> None:
+    from azure.cosmos import CosmosClient, PartitionKey
+    from azure.storage.blob import BlobServiceClient
+    from azure.storage.queue import QueueServiceClient
+
+    from readfirst.adapters import clients
+    from readfirst.adapters.settings import settings
+    from readfirst.domain import names
+
+    for cached in (settings, clients.blob_service, clients.container, clients.queue, clients.cosmos_container):
+        cached.cache_clear()
+    account = BlobServiceClient.from_connection_string(connection)
+    per_clinic = [make(c) for c in CLINIC_NAMES for make in (names.inbox, names.results)]
+    for container in (
+        names.CLEAN, names.ANALYSIS, names.REVIEWS, names.AUDIT_LOG, names.QUARANTINE, names.IDENTITIES,
+        names.ARRIVALS, names.ORIGINALS, *per_clinic,
+    ):  # fmt: skip
+        account.create_container(container)
+    QueueServiceClient.from_connection_string(connection).create_queue(names.COMMANDS)
+    endpoint, key = os.environ["COSMOS_ENDPOINT"], os.environ["COSMOS_KEY"]
+    database = CosmosClient(endpoint, key, connection_verify=False).create_database_if_not_exists("readfirst")
+    database.create_container_if_not_exists(names.STUDIES_CONTAINER, PartitionKey("/clinic"))
+
+
+@pytest.fixture(scope="session")
+def address(storage: None) -> Iterator[str]:
+    """Where the portal's functions answer."""
+    from function_app import api
+
+    with served(api.blueprint) as url:
+        yield f"{url}/api"
+
+
+@pytest.fixture(scope="session")
+def as_(address: str, issuer: Issuer) -> Callable[..., Client]:
+    """Makes a client that calls as somebody: `as_("radiologist", clinics=("north",), name="…")`."""
+
+    @cache
+    def client(*roles: str, clinics: tuple[str, ...] = ("north",), name: str = "Dr Rita Ray") -> Client:
+        return Client(address, issuer.token(issuer.claims(*roles, clinics=clinics, name=name)))
+
+    return client

@@ -1,0 +1,86 @@
+"""Studies for the portal's tests: records as the pipeline writes them, and clean images where a test looks at them."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime, timedelta
+
+from readfirst.adapters import clients
+from readfirst.domain import names
+from readfirst.domain.findings import Box, Code, Finding, ModelIdentity
+from readfirst.domain.pseudonyms import handle_of
+from readfirst.domain.records import FLAGGED, NOT_ANALYSED, NOT_FLAGGED, Provenance, Series, StudyRecord
+from readfirst.domain.worklist import due_at
+
+CLINIC_NAMES = {"north": "North <b>Clinic</b>", "south": "South Clinic"}
+MODEL = ModelIdentity(name="chest-nodule", version="1.0.0", digest="ab" * 32, intended_use="triage")
+
+
+def finding(key: str = "1", *, series: str = "2.25.11", sop: str = "2.25.111", slice_: int = 4) -> Finding:
+    return Finding(
+        key=key,
+        kind="lung-nodule",
+        concept=Code(value="427359005", scheme="SCT", meaning="Solitary nodule of lung"),
+        category=2,
+        probability=0.93,
+        diameter_mm=14.2,
+        volume_mm3=1500.0,
+        centre=(60.0, -20.0, -100.0),
+        site="left lung",
+        series_uid=series,
+        sop_uid=sop,
+        slice=slice_,
+        box=Box(left=300, top=200, right=330, bottom=232),
+    )
+
+
+def record(number: int, clinic: str = "north", **changes: object) -> StudyRecord:
+    """An invented study. `number` makes its names; `risk` above 0.5 makes it flagged."""
+    token = hashlib.sha256(f"{clinic}/{number}".encode()).hexdigest()[:32]
+    received = datetime.now(UTC) - timedelta(minutes=5 * (number % 40))
+    high = bool(changes.pop("high_risk", False))
+    label = changes.pop("label", FLAGGED if high else NOT_FLAGGED)
+    analysed = label != NOT_ANALYSED
+    base = StudyRecord(
+        id=token,
+        clinic=clinic,
+        handle=handle_of(token),
+        patient=hashlib.sha256(f"patient {clinic}/{number}".encode()).hexdigest()[:32],
+        study_uid=f"2.25.{int(token[:16], 16)}",
+        run=1,
+        state="reported",
+        label=label,
+        instances=16,
+        modality="CT",
+        body_part="CHEST",
+        received=received.isoformat(timespec="seconds"),
+        due=due_at(received, "routine", high_risk=high).isoformat(timespec="seconds"),
+        updated=received.isoformat(timespec="seconds"),
+        risk=0.93 if high else 0.04,
+        high_risk=high,
+        why="A solid nodule of 14 mm: category 2." if high else "",
+        findings=(finding(),) if high else (),
+        series=(Series(series_uid="2.25.11", modality="CT", number=3, instances=16, analysed=analysed),),
+        provenance=Provenance(
+            readfirst="0.1.0",
+            engine="1",
+            table="2024e",
+            profile="triage-default",
+            model=MODEL if analysed else None,
+            run_key=hashlib.sha256(token.encode()).hexdigest(),
+            seconds={"settle": 61.0, "deidentify": 4.2, "analyse": 12.5, "report": 0.4},
+        ),
+    )
+    return base.model_copy(update=changes)
+
+
+def index(*records: StudyRecord) -> None:
+    """Writes the records to Cosmos."""
+    for one in records:
+        clients.cosmos_container().upsert_item(one.model_dump(mode="json"))
+
+
+def put_instance(token: str, ds: object, data: bytes) -> None:
+    """Puts a clean instance where the pipeline puts it."""
+    name = f"{token}/instances/{ds.SeriesInstanceUID}/{ds.SOPInstanceUID}.dcm"
+    clients.container(names.STUDIES, names.CLEAN).upload_blob(name, data, overwrite=True)

@@ -1,0 +1,43 @@
+"""The reading order, as a specification."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from readfirst.domain.worklist import RESERVE, Band, Waiting, band, due_at, reading_key
+
+NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
+_DUE = st.integers(-3000, 3000).map(lambda minutes: NOW + timedelta(minutes=minutes))
+_STUDIES = st.lists(st.builds(Waiting, id=st.text("abc", min_size=1, max_size=3), due=_DUE, high_risk=st.booleans()))
+
+
+def test_high_risk_is_read_before_what_is_not() -> None:
+    soon = Waiting("a", NOW + timedelta(hours=1), high_risk=False)
+    later = Waiting("b", NOW + timedelta(hours=2), high_risk=True)
+    assert sorted([soon, later], key=lambda s: reading_key(s, NOW)) == [later, soon]
+
+
+def test_a_study_past_its_maximum_wait_goes_to_the_top_whatever_its_label() -> None:
+    waited = Waiting("a", NOW + RESERVE, high_risk=False)
+    flagged = Waiting("b", NOW + timedelta(hours=2), high_risk=True)
+    assert band(waited, NOW) is Band.TOP
+    assert sorted([flagged, waited], key=lambda s: reading_key(s, NOW)) == [waited, flagged]
+
+
+@given(_STUDIES)
+def test_inside_a_band_the_study_that_is_due_first_is_first(studies: list[Waiting]) -> None:
+    ordered = sorted(studies, key=lambda s: reading_key(s, NOW))
+    for one, other in pairwise(ordered):
+        same = band(one, NOW) is band(other, NOW)
+        assert one.due <= other.due if same else band(one, NOW) < band(other, NOW)
+
+
+@given(st.sampled_from(["stat", "routine"]), st.integers(0, 5000))
+def test_the_ai_never_makes_a_study_due_later(priority: str, minutes: int) -> None:
+    received = NOW + timedelta(minutes=minutes)
+    assert due_at(received, priority, high_risk=True) <= due_at(received, priority)
+    assert due_at(received, priority) == due_at(received, priority, high_risk=False)
