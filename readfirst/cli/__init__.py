@@ -1,0 +1,33 @@
+"""The `readfirst` command. Each command is a module of this package with `register(app)`; this file lists them."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+import typer
+
+# One line per module; it is named after its (first) command, so that only the module asked for is imported.
+COMMANDS = (
+    "up",
+    "doctor",
+)
+
+
+def build(wanted: tuple[str, ...] = COMMANDS) -> typer.Typer:
+    """The command line with those modules' commands."""
+    app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
+    app.callback()(_readfirst)  # with a callback, even a lone command keeps its name
+    for name in wanted:
+        import_module(f"readfirst.cli.{name}").register(app)
+    return app
+
+
+def main() -> None:
+    """Run the command that the process was called with."""
+    named = tuple(name for name in sys.argv[1:2] if name in COMMANDS)
+    build(named or COMMANDS)()
+
+
+def _readfirst() -> None:
+    """Readfirst: medical images from a clinic to an AI to a radiologist, on Azure. NOT FOR DIAGNOSIS."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import socket
 import time
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Literal
 
@@ -37,28 +38,28 @@ class Ports:
         """The same ports, each `offset` higher."""
         return replace(self, **{name: port + offset for name, port in asdict(self).items()})
 
-    def taken(self) -> list[str]:
-        """The names of the ports that cannot be bound now."""
-        return [name for name, port in asdict(self).items() if not _free(port)]
+    def taken(self, needed: Collection[str]) -> list[str]:
+        """The names, among `needed`, of the ports that cannot be bound now."""
+        return [name for name, port in asdict(self).items() if name in needed and not _free(port)]
 
 
-def choose(choice: Choice, previous: Ports | None = None) -> Ports:
-    """The ports of a stack that is about to start.
+def choose(choice: Choice, needed: Collection[str], previous: Ports | None = None) -> Ports:
+    """The ports of a stack that is about to start; those `needed` are free.
 
     `choice` is "default", an offset to the defaults, or "auto": the previous run's ports where they are still free
     (addresses stay the same over a restart), else others. Raises PortsTaken where the ports wished for are held.
     """
     if choice == "auto":
-        return previous if previous and not previous.taken() else _any_free()
+        return previous if previous and not previous.taken(needed) else _any_free()
     ports = Ports().moved(0 if choice == "default" else choice)
-    _wait_until_free(ports)
+    _wait_until_free(ports, needed)
     return ports
 
 
-def _wait_until_free(ports: Ports, patience: float = 3.0) -> None:
+def _wait_until_free(ports: Ports, needed: Collection[str], patience: float = 3.0) -> None:
     # The servers of a stack that was killed a moment ago may still be on their way out.
     deadline = time.monotonic() + patience
-    while taken := ports.taken():
+    while taken := ports.taken(needed):
         if time.monotonic() > deadline:
             held = ", ".join(f"{getattr(ports, name)} ({name})" for name in taken)
             raise PortsTaken(

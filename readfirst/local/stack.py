@@ -14,7 +14,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -120,6 +120,26 @@ class Stack:
             self._provision()
             self.reindex()
 
+    def ended(self) -> list[str]:
+        """The servers that run no more, though nobody stopped them."""
+        return [name for name, child in self.children.items() if not child.alive]
+
+    def addresses(self) -> dict[str, str]:
+        """What a person may want to open or connect to."""
+        p = self.ports
+        storage = ", ".join(f"{HOST}:{port}" for port in (p.blob, p.queue, p.table))
+        known = {
+            "host": {"Functions (embedded host)": f"http://{HOST}:{p.host}/api/"},
+            "azurite": {"Blobs, queues, tables (Azurite)": storage},
+            "cosmos": {"Index (Cosmos-compatible, in memory)": self.environment["COSMOS_ENDPOINT"]},
+            "endpoints": {
+                "Key Vault, jobs, e-mail": self.environment["KEY_VAULT_URI"],
+                "Outbox (e-mails sent)": f"http://{HOST}:{p.desk}/",
+            },
+        }
+        serving = {what: where for name in self.children for what, where in known.get(name, {}).items()}
+        return serving | {"State and logs": str(self.folders.state)}
+
     def inject(self, service: str, kind: str, times: int = 1) -> None:
         """Let an endpoint fail: see readfirst/local/endpoints/faults.py for the kinds."""
         request = urllib.request.Request(
@@ -139,7 +159,7 @@ class Stack:
         self.folders.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.folders.state.chmod(0o700)  # keys, and originals with identifiers inside
         self._take_lock()
-        self.ports = ports.choose(self._choice, self._previous_ports())
+        self.ports = ports.choose(self._choice, self._needed_ports(), self._previous_ports())
         certificates.write_private(self.folders.ports, json.dumps(asdict(self.ports)).encode())
         keys = load_secrets(self.folders.secrets)
         self._tls = certificates.make(self.folders.tls, datetime.now(UTC))
@@ -232,6 +252,9 @@ class Stack:
         lock.write(f"process {os.getpid()}, since {datetime.now().astimezone():%H:%M:%S}".encode())
         lock.flush()
         self._lock = lock
+
+    def _needed_ports(self) -> set[str]:
+        return {field.name for field in fields(Ports)} - (set() if self._with_host else {"host"})
 
     def _previous_ports(self) -> Ports | None:
         with suppress(FileNotFoundError, ValueError, TypeError):

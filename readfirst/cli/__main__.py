@@ -1,0 +1,5 @@
+"""`python -m readfirst.cli` is the `readfirst` command."""
+
+from readfirst.cli import main
+
+main()

@@ -1,0 +1,93 @@
+"""`readfirst up`: starts the local stack and keeps it running until Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections import Counter
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from readfirst.local.stack import Stack
+
+_LOOK_SECONDS = 0.5
+_RESTARTS = 3  # of one server; a server that ends again and again needs a person
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(up)
+
+
+def up(
+    state: Annotated[Path, typer.Option(help="Where blobs, keys, mails and logs are kept.")] = Path(".readfirst"),
+    port_offset: Annotated[int, typer.Option(help="Move every port by this much (for a second stack).")] = 0,
+    ports: Annotated[Literal["default", "auto"], typer.Option(help="auto: any ports that are free.")] = "default",
+    without_host: Annotated[bool, typer.Option(help="No embedded host, for those who run `func start`.")] = False,
+) -> None:
+    """Start the local stack and leave it running; Ctrl-C stops it."""
+    from rich.console import Console
+    from rich.markup import escape
+
+    from readfirst.local.ports import PortsTaken
+    from readfirst.local.processes import StackError
+    from readfirst.local.stack import Stack
+
+    console = Console()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)  # a closed terminal or `kill` stops the stack as Ctrl-C does
+    stack = Stack(state, port_offset or ports, with_host=not without_host)
+    try:
+        with console.status("Starting the local stack…"):
+            stack.start(lambda done: console.print(f"[green]✓[/] {done}"))
+        _show(stack, console, without_host)
+        _watch(stack, console)
+    except (StackError, PortsTaken) as error:
+        console.print(f"[red]✗[/] {escape(str(error))}", highlight=False)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        console.print("Stopping…")
+    finally:
+        stack.stop()
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _show(stack: Stack, console: Console, without_host: bool) -> None:
+    from rich.table import Table
+
+    table = Table(title="Readfirst runs on this machine", show_header=False, title_justify="left")
+    for what, where in stack.addresses().items():
+        table.add_row(what, where)
+    console.print(table)
+    if without_host:
+        file = stack.folders.state / "local.settings.json"
+        file.write_text(json.dumps({"IsEncrypted": False, "Values": stack.environment}, indent=2))
+        file.chmod(0o600)
+        console.print(f"Settings for `func start` (copy them to ./local.settings.json): {file}")
+    console.print("Ctrl-C stops everything; the state stays.")
+
+
+def _watch(stack: Stack, console: Console) -> None:
+    """Start a server again that ended by itself; raises StackError when one does so too often."""
+    from readfirst.local.processes import StackError, tail
+
+    restarts: Counter[str] = Counter()
+    while True:
+        time.sleep(_LOOK_SECONDS)
+        for name in stack.ended():
+            restarts[name] += 1
+            log = stack.folders.logs / f"{name}.log"
+            if restarts[name] > _RESTARTS:
+                raise StackError(f"{name} ended {restarts[name]} times.{tail(log)}")
+            console.print(f"[yellow]![/] {name} ended by itself; starting it again (log: {log})")
+            stack.restart(name)
