@@ -1,0 +1,126 @@
+"""Which models may run, on what, and what their answers mean: the manifest beside every bundle.
+
+An approval is a commit: `approved_models.json` is part of the package, so the intake app and the GPU job hold the
+same list, and a model that is not in it cannot be asked for and does not run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import lru_cache
+from importlib import resources
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter, model_validator
+
+from readfirst.domain.findings import SYNTHETIC, Code, ModelIdentity, Part
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+RelativePath = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$")]
+
+
+class Gate(Part):
+    """What a model may be given. Lengths in mm, ages in years; what lies outside is refused with a reason."""
+
+    modalities: tuple[str, ...]
+    body_parts: tuple[str, ...]  # BodyPartExamined, upper case; a study that names none is judged by its pixels
+    min_age: int = 0
+    max_age: int = 130
+    min_slices: int = 1
+    min_coverage: float = 0.0
+    max_spacing: float = 1000.0
+    max_pixel: float = 1000.0
+    min_pixels: int = 16  # rows and columns
+
+
+class Channel(Part):
+    """What one output channel (or detection label) of the network means."""
+
+    index: int
+    kind: str  # for example "lung-nodule"
+    concept: Code
+    category: Literal[1, 2, 3]  # ACR actionable finding: minutes, hours, days
+    target: bool = True  # a finding to report; False: an organ that the gate or the picture uses
+
+
+class RiskRule(Part):
+    """When a study is high risk: one finding of at least this probability and size."""
+
+    min_probability: float
+    min_diameter_mm: float = 0.0
+    report_from: float = 0.5  # findings less probable than this are not reported
+    text: str  # for people
+
+
+class Manifest(Part):
+    """A model that can be approved: its files, its purpose, its limits and the meaning of its outputs."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+    version: str
+    title: str
+    engine: Literal["onnx-chest", "monai-bundle"]
+    task: Literal["segmentation", "detection", "classification"]
+    intended_use: Literal["triage", "detection"]
+    disclaimer: str = SYNTHETIC
+    files: dict[RelativePath, Sha256]
+    channels: tuple[Channel, ...]
+    gate: Gate
+    risk: RiskRule
+
+    @model_validator(mode="after")
+    def _complete(self) -> Manifest:
+        if not self.files:
+            raise ValueError("a manifest names the model's files")
+        if not any(channel.target for channel in self.channels):
+            raise ValueError("a manifest has at least one channel that is a finding")
+        return self
+
+    @property
+    def digest(self) -> str:
+        """sha256, hex, of the canonical manifest; it holds every file's digest, so it names the whole model."""
+        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """How results name this model."""
+        return ModelIdentity(
+            name=self.name,
+            version=self.version,
+            digest=self.digest,
+            intended_use=self.intended_use,
+            disclaimer=self.disclaimer,
+        )
+
+    @property
+    def targets(self) -> tuple[Channel, ...]:
+        """The channels that are findings."""
+        return tuple(channel for channel in self.channels if channel.target)
+
+
+_MANIFESTS = TypeAdapter(tuple[Manifest, ...])
+
+
+def parse_approved(text: str | bytes) -> tuple[Manifest, ...]:
+    """Reads a list of approved manifests; raises ValueError when two of them have one name and version."""
+    manifests = _MANIFESTS.validate_json(text)
+    if len({(m.name, m.version) for m in manifests}) != len(manifests):
+        raise ValueError("two approved models have the same name and version")
+    return manifests
+
+
+@lru_cache(maxsize=1)
+def approved() -> tuple[Manifest, ...]:
+    """The models that may run; the first one is the default."""
+    return parse_approved(resources.files("readfirst.domain").joinpath("approved_models.json").read_bytes())
+
+
+def default_model() -> Manifest:
+    """The model that analyses a study when nobody asked for another."""
+    return approved()[0]
+
+
+def approved_by_digest(digest: str) -> Manifest | None:
+    """The approved model with this digest, if there is one."""
+    return next((manifest for manifest in approved() if manifest.digest == digest), None)

@@ -1,0 +1,199 @@
+"""Which series of a study a model gets, and in which order: by rule, so that the same study gives the same work."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import pairwise
+from statistics import median
+
+from readfirst.domain.instances import InstanceFacts
+from readfirst.domain.models import Gate
+
+_AXIAL = math.cos(math.radians(35))  # a gantry tilts up to 30 degrees
+_MISSING = 1.5  # a step longer than this many usual steps hides a slice
+_SAME_PLACE = 0.05  # mm
+
+
+class Ineligible(StrEnum):
+    """Why no series of a study can be analysed. The value is the stable code."""
+
+    EMPTY = "no-images"
+    MODALITY = "modality-out-of-scope"
+    BODY_PART = "body-part-out-of-scope"
+    AGE = "age-out-of-scope"
+    NO_AXIAL = "no-original-axial-series"
+    GEOMETRY = "geometry-unknown"
+    TOO_FEW = "too-few-slices"
+    COVERAGE = "too-little-covered"
+    MISSING = "slices-missing"
+    TOO_THICK = "slices-too-far-apart"
+    TOO_COARSE = "pixels-too-coarse"
+
+
+@dataclass(frozen=True)
+class NotEligible:
+    """No series can be analysed: a code and a sentence for people, without content."""
+
+    code: Ineligible
+    text: str
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The series to analyse: its instances from feet to head, and the usual step between them in mm."""
+
+    series_uid: str
+    instances: tuple[InstanceFacts, ...]
+    spacing: float
+
+
+def select_series(instances: Sequence[InstanceFacts], gate: Gate) -> Selection | NotEligible:
+    """The thinnest complete original axial series that the gate admits, or the reason why there is none.
+
+    Several answers are possible for several series; the reason returned is that of the largest one.
+    """
+    if not instances:
+        return NotEligible(Ineligible.EMPTY, "The study holds no image.")
+    series = _by(instances, lambda i: i.series_uid)
+    series.sort(key=len, reverse=True)
+    answers = [_judge(one, gate) for one in series]
+    good = [answer for answer in answers if isinstance(answer, Selection)]
+    return min(good, key=_preference) if good else answers[0]
+
+
+def run_key(selection: Selection, model_digest: str) -> str:
+    """32 hex digits that name this work: the same slices in the same order for the same model, whatever the run."""
+    digests = [instance.digest for instance in selection.instances]
+    if not all(digests):
+        raise ValueError("a run key needs the digest of every instance")
+    return hashlib.sha256("\n".join(["readfirst-run-1", model_digest, *digests]).encode()).hexdigest()[:32]
+
+
+def _preference(selection: Selection) -> tuple[float, int, int, str]:
+    first = selection.instances[0]
+    number = first.series_number if first.series_number is not None else 1 << 30
+    return (round(selection.spacing, 2), -len(selection.instances), number, selection.series_uid)
+
+
+def _by(instances: Sequence[InstanceFacts], key: Callable[[InstanceFacts], Hashable]) -> list[list[InstanceFacts]]:
+    groups: dict[Hashable, list[InstanceFacts]] = {}
+    for instance in instances:
+        groups.setdefault(key(instance), []).append(instance)
+    return list(groups.values())
+
+
+def _judge(series: Sequence[InstanceFacts], gate: Gate) -> Selection | NotEligible:
+    """One series against the gate: what it is first, then whether it holds usable slices."""
+    refused = _out_of_scope(series, gate)
+    if refused:
+        return refused
+    slices = [i for i in series if _is_original(i)]
+    if not slices:
+        return NotEligible(Ineligible.NO_AXIAL, "The series holds localisers or derived pictures only.")
+    placed = [i for i in slices if i.position and i.orientation and i.pixel_spacing and i.rows and i.columns]
+    if not placed:
+        return NotEligible(Ineligible.GEOMETRY, "The slices do not say where they lie.")
+    axial = [i for i in placed if abs(_normal(i)[2]) >= _AXIAL]
+    if not axial:
+        return NotEligible(Ineligible.NO_AXIAL, "The series holds no axial slices.")
+    stacks = _by(axial, _stack_key)
+    stacks.sort(key=len, reverse=True)
+    answers = [_judge_stack(stack, gate) for stack in stacks]
+    # Several phases in one series lie between each other: then each acquisition is a stack of its own.
+    phases = [phase for stack in stacks for phase in _by(stack, lambda i: i.acquisition_number)]
+    good = [a for a in answers if isinstance(a, Selection)] or [
+        a for a in (_judge_stack(phase, gate) for phase in phases) if isinstance(a, Selection)
+    ]
+    return min(good, key=_preference) if good else answers[0]
+
+
+def _out_of_scope(series: Sequence[InstanceFacts], gate: Gate) -> NotEligible | None:
+    first = series[0]
+    if first.modality not in gate.modalities:
+        return NotEligible(Ineligible.MODALITY, f"The model reads {', '.join(gate.modalities)} only.")
+    parts = {i.body_part for i in series if i.body_part}
+    if parts and not parts & set(gate.body_parts):
+        return NotEligible(Ineligible.BODY_PART, f"The model reads {gate.body_parts[0].lower()} studies only.")
+    age = _years(first.patient_age)
+    if age is not None and not gate.min_age <= age <= gate.max_age:
+        return NotEligible(Ineligible.AGE, f"The model is for ages {gate.min_age} to {gate.max_age}.")
+    return None
+
+
+def _is_original(instance: InstanceFacts) -> bool:
+    kinds = {value.upper() for value in instance.image_type}
+    return not kinds & {"LOCALIZER", "DERIVED", "SECONDARY", "SCREEN SAVE", "PROJECTION IMAGE"}
+
+
+def _years(age: str) -> float | None:
+    match = re.fullmatch(r"(\d{1,3})([DWMY])", age)
+    return int(match[1]) / {"D": 365.25, "W": 52.2, "M": 12, "Y": 1}[match[2]] if match else None
+
+
+def _normal(instance: InstanceFacts) -> tuple[float, float, float]:
+    if instance.orientation is None:
+        raise ValueError("the slice has no orientation")
+    rx, ry, rz, cx, cy, cz = instance.orientation
+    return (ry * cz - rz * cy, rz * cx - rx * cz, rx * cy - ry * cx)
+
+
+def _height(instance: InstanceFacts) -> float:
+    """Where the slice lies along its normal, from feet to head, in mm."""
+    if instance.position is None:
+        raise ValueError("the slice has no position")
+    normal = _normal(instance)
+    sign = 1.0 if normal[2] >= 0 else -1.0
+    return sign * sum(p * n for p, n in zip(instance.position, normal, strict=True))
+
+
+def _stack_key(instance: InstanceFacts) -> Hashable:
+    """Slices that can make one volume agree in these."""
+    orientation, spacing = instance.orientation or (), instance.pixel_spacing or ()
+    return (
+        tuple(round(v, 2) + 0.0 for v in orientation),
+        tuple(round(v, 3) for v in spacing),
+        instance.rows,
+        instance.columns,
+    )
+
+
+def _judge_stack(stack: Sequence[InstanceFacts], gate: Gate) -> Selection | NotEligible:
+    """One stack of parallel slices: ordered, each place once, no gap, enough of them, fine enough."""
+    ordered = _each_place_once(stack)
+    if len(ordered) < gate.min_slices:
+        return NotEligible(
+            Ineligible.TOO_FEW, f"The series has {len(ordered)} usable slices; the model needs {gate.min_slices}."
+        )
+    steps = [_height(b) - _height(a) for a, b in pairwise(ordered)]
+    usual = median(steps) if steps else ordered[0].slice_thickness or 0.0
+    gaps = sum(1 for step in steps if step > usual * _MISSING)
+    if gaps:
+        return NotEligible(Ineligible.MISSING, f"The series has {gaps} gap(s) where slices are missing.")
+    if usual > gate.max_spacing:
+        return NotEligible(
+            Ineligible.TOO_THICK, f"The slices lie {usual:.1f} mm apart; the model takes up to {gate.max_spacing:g} mm."
+        )
+    covered = sum(steps) + usual
+    if covered < gate.min_coverage:
+        return NotEligible(
+            Ineligible.COVERAGE, f"The series covers {covered:.0f} mm; the model needs {gate.min_coverage:g} mm."
+        )
+    first = ordered[0]
+    if max(first.pixel_spacing or (0.0,)) > gate.max_pixel or min(first.rows, first.columns) < gate.min_pixels:
+        return NotEligible(Ineligible.TOO_COARSE, "The pictures are too coarse for the model.")
+    return Selection(first.series_uid, tuple(ordered), round(usual, 4))
+
+
+def _each_place_once(stack: Sequence[InstanceFacts]) -> list[InstanceFacts]:
+    """From feet to head; of slices at one place, the one of the first acquisition."""
+    ordered = sorted(stack, key=lambda i: (_height(i), i.acquisition_number or 0, i.sop_uid))
+    kept: list[InstanceFacts] = []
+    for instance in ordered:
+        if not kept or _height(instance) - _height(kept[-1]) > _SAME_PLACE:
+            kept.append(instance)
+    return kept
