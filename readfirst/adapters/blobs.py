@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 if TYPE_CHECKING:
     from azure.storage.blob import BlobClient, BlobProperties, ContainerClient
@@ -29,7 +29,7 @@ def put_once(container: ContainerClient, name: str, data: bytes, metadata: dict[
     return True
 
 
-def put(container: ContainerClient, name: str, data: bytes | io.IOBase, content_type: str = "") -> None:
+def put(container: ContainerClient, name: str, data: bytes | BinaryIO, content_type: str = "") -> None:
     """Writes a blob, whatever was there."""
     from azure.storage.blob import ContentSettings
 
@@ -45,6 +45,16 @@ def read(container: ContainerClient, name: str) -> bytes | None:
         return bytes(container.download_blob(name).readall())
     except ResourceNotFoundError:
         return None
+
+
+def tag(container: ContainerClient, name: str, tags: dict[str, str]) -> None:
+    """Sets a blob's index tags; a blob that is gone needs none."""
+    from azure.core.exceptions import ResourceNotFoundError
+
+    try:
+        container.get_blob_client(name).set_blob_tags(tags)
+    except ResourceNotFoundError:
+        return
 
 
 def exists(container: ContainerClient, name: str) -> bool:
@@ -117,9 +127,10 @@ class BlobFile(io.RawIOBase):
     Every range is pinned to the ETag, so that a reader never sees two versions mixed (it raises Changed).
     """
 
-    def __init__(self, blob: BlobClient, etag: str, size: int) -> None:
+    def __init__(self, blob: BlobClient, etag: str, size: int, chunk: int = _CHUNK) -> None:
         super().__init__()
         self._blob, self._etag, self._size = blob, etag, size
+        self._least = chunk  # bytes fetched at least: small for headers, large for whole files
         self._position = 0
         self._chunk, self._chunk_at = b"", 0
 
@@ -148,7 +159,7 @@ class BlobFile(io.RawIOBase):
             return 0
         inside = self._position - self._chunk_at
         if not 0 <= inside < len(self._chunk):
-            self._fetch(max(wanted, _CHUNK))
+            self._fetch(max(wanted, self._least))
             inside = 0
         piece = self._chunk[inside : inside + wanted]
         buffer[: len(piece)] = piece

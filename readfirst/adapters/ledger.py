@@ -13,7 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from readfirst.adapters import blobs
+from readfirst.adapters import blobs, clients
+from readfirst.domain import names
 from readfirst.domain.ledger import Arrival, ArrivalNote, Complete, Seal
 from readfirst.domain.pseudonyms import handle_of
 
@@ -120,6 +121,11 @@ class Ledger:
             if blobs.read(self._container, f"handles/{handle}") == self._token.encode():
                 return handle
             attempt += 1
+
+
+def ledger_of(token: str) -> Ledger:
+    """The study's page in the uploads account."""
+    return Ledger(clients.container(names.UPLOADS, names.ARRIVALS), token)
 
 
 def now() -> datetime:

@@ -12,7 +12,8 @@ from readfirst.domain.pseudonyms import Pseudonyms
 
 
 @cache
-def _root() -> bytes:
+def root_secret() -> bytes:
+    """The root pseudonym secret, unwrapped by `pseudonym-kek`, which only intake may use."""
     from azure.keyvault.keys.crypto import KeyWrapAlgorithm
 
     stored = json.loads(clients.secrets().get_secret(names.ROOT_SECRET).value)
@@ -21,8 +22,8 @@ def _root() -> bytes:
 
 
 def pseudonyms(clinic: str) -> Pseudonyms:
-    """The pseudonyms of a clinic: the root secret is unwrapped by `pseudonym-kek`, which only intake may use."""
-    return Pseudonyms(_root(), clinic)
+    """The pseudonyms of a clinic."""
+    return Pseudonyms(root_secret(), clinic)
 
 
 @cache

@@ -36,6 +36,7 @@ class InstanceFacts(BaseModel):
     series_number: int | None = None
     acquisition_number: int | None = None
     patient_age: str = ""
+    patient: str = ""  # the patient's token: PatientID of the clean copy
     path: str = ""  # blob name in container `clean`
     digest: str = ""  # sha256 of the clean file, hex
 
@@ -63,6 +64,7 @@ def facts_of(ds: Dataset, *, path: str = "", digest: str = "") -> InstanceFacts:
         series_number=_integer(ds, "SeriesNumber"),
         acquisition_number=_integer(ds, "AcquisitionNumber"),
         patient_age=_text(ds, "PatientAge"),
+        patient=_text(ds, "PatientID"),
         path=path,
         digest=digest,
     )

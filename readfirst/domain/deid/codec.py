@@ -349,7 +349,8 @@ def _encoding(window: Window, start: int, syntax: str) -> Encoding:
     little, big = struct.unpack("<H", head[:2])[0], struct.unpack(">H", head[:2])[0]
     explicit = head[4:6].decode("latin-1") in VRS
     is_big = big < little if syntax in ("", EXPLICIT_BIG) else False
-    if syntax == "" and not (0 < min(little, big) <= 0x0028):
+    group = min(little, big)
+    if syntax == "" and (group % 2 or not 0 < group <= 0x0028):
         raise Unreadable(Reason.NOT_DICOM, "does not begin like a data set")
     return Encoding(explicit=explicit, big=is_big and explicit)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import BinaryIO
 
+from pydicom.charset import convert_encodings
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
@@ -135,7 +136,7 @@ def _converted(elements: list[Element], file: File) -> Dataset:
             )
         elif not isinstance(element.value, (Bulk, Fragments)):
             raise TypeError("a value is bytes, items, or left in the source")
-    ds.set_original_encoding(
-        not file.encoding.explicit, not file.encoding.big, ds.get("SpecificCharacterSet", "ISO_IR 6")
-    )
+    # pydicom decodes raw values by Python's names of the encodings, not by DICOM's terms.
+    encodings = convert_encodings(ds.get("SpecificCharacterSet", "ISO_IR 6"))
+    ds.set_original_encoding(not file.encoding.explicit, not file.encoding.big, encodings)
     return ds

@@ -1,0 +1,63 @@
+"""Answers to the sender, in container `results-{clinic}`: what became of each upload and of each study.
+
+The container belongs to the uploads account and is read by the clinic itself, so it may repeat the names that the
+clinic gave its files.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from readfirst.adapters import blobs, clients
+from readfirst.adapters.ledger import now
+from readfirst.domain import names
+from readfirst.domain.refusals import Refused, Skipped
+
+
+def say_upload(clinic: str, upload_id: str, upload: str, verdict: Refused | Skipped) -> None:
+    """Tells what became of an upload that is not part of any study."""
+    _say(clinic, f"uploads/{_file_name(upload, upload_id)}", {"upload": upload, "at": _at(), **told(verdict)})
+
+
+def say_archive(
+    clinic: str, upload_id: str, upload: str, *, taken: int, others: Sequence[tuple[str, Refused | Skipped]]
+) -> None:
+    """Tells what became of the files of a zip."""
+    answer = {
+        "upload": upload,
+        "at": _at(),
+        "outcome": "taken",
+        "images": taken,
+        "others": [{"member": member, **told(verdict)} for member, verdict in others],
+    }
+    _say(clinic, f"uploads/{_file_name(upload, upload_id)}", answer)
+
+
+def say_study(clinic: str, handle: str, answer: dict[str, Any]) -> None:
+    """Tells how a study stands; the last answer counts."""
+    _say(clinic, f"studies/{handle}/status.json", {"handle": handle, "at": _at(), **answer})
+
+
+def told(verdict: Refused | Skipped) -> dict[str, str]:
+    """A verdict in the sender's words."""
+    if isinstance(verdict, Skipped):
+        return {"outcome": "skipped", "what": verdict.what}
+    told = {"outcome": "refused", "reason": verdict.reason.value, "advice": verdict.advice}
+    return told | ({"detail": verdict.detail} if verdict.detail else {})
+
+
+def _say(clinic: str, name: str, answer: dict[str, Any]) -> None:
+    data = json.dumps(answer, indent=1, ensure_ascii=False).encode()
+    blobs.put(clients.container(names.UPLOADS, names.results(clinic)), name, data, "application/json")
+
+
+def _file_name(upload: str, upload_id: str) -> str:
+    # A clinic recognises its file by the start of the name; the id keeps two files of one name apart.
+    return f"{re.sub(r'[^A-Za-z0-9._-]+', '_', upload).strip('._')[:80] or 'file'}-{upload_id[:8]}.json"
+
+
+def _at() -> str:
+    return now().isoformat(timespec="seconds")

@@ -1,0 +1,81 @@
+"""A study's papers in the studies account: receipts and facts, orders, results, and the record."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from readfirst.adapters import blobs, clients, secrets
+from readfirst.domain import clean, names
+from readfirst.domain.clean import BatchFacts, RefusedFile
+from readfirst.domain.deid import ReceiptBatch, verify
+from readfirst.domain.findings import Analysis
+from readfirst.domain.instances import InstanceFacts
+from readfirst.domain.messages import AnalysisOrder
+
+_PARALLEL = 8
+
+
+@dataclass(frozen=True)
+class Receipted:
+    """The clean instances of a study that a valid receipt covers, each once, and what was refused."""
+
+    patient: str
+    instances: tuple[InstanceFacts, ...]
+    refused: tuple[RefusedFile, ...]
+    receipts: tuple[str, ...]
+
+
+class UnsignedReceipts(Exception):
+    """A receipts blob whose signature does not verify: someone wrote it who is not the de-identification."""
+
+
+def receipted(token: str) -> Receipted:
+    """Reads every batch of every run. An instance counts only if a signed receipt holds the digest of its clean file.
+
+    Raises UnsignedReceipts where a signature does not verify.
+    """
+    container = clients.container(names.STUDIES, names.CLEAN)
+    receipts = tuple(blobs.names(container, f"{token}/receipts/"))
+
+    def fetch(name: str) -> tuple[BatchFacts, set[str]]:
+        batch = ReceiptBatch.model_validate_json(_present(blobs.read(container, name)))
+        if not verify(batch, secrets.receipt_keys()):
+            raise UnsignedReceipts
+        facts = BatchFacts.model_validate_json(
+            _present(blobs.read(container, name.replace("/receipts/", "/facts/", 1)))
+        )
+        return facts, {receipt.output_digest for receipt in batch.receipts}
+
+    with ThreadPoolExecutor(_PARALLEL) as pool:
+        batches = list(pool.map(fetch, receipts))
+    instances = {i.sop_uid: i for facts, digests in batches for i in facts.instances if i.digest in digests}
+    return Receipted(
+        patient=next((facts.patient for facts, _ in batches if facts.patient), ""),
+        instances=tuple(instances.values()),
+        refused=tuple(refused for facts, _ in batches for refused in facts.refused),
+        receipts=receipts,
+    )
+
+
+def order(work: AnalysisOrder) -> None:
+    """Writes the order that the job reads."""
+    container = clients.container(names.STUDIES, names.CLEAN)
+    blobs.put(container, order_name(work.token, work.run_key), work.model_dump_json().encode(), "application/json")
+
+
+def order_name(token: str, run_key: str) -> str:
+    """The blob of an order."""
+    return clean.order_path(token, run_key)
+
+
+def result(token: str, run_key: str) -> Analysis | None:
+    """An analysis' result, if it is there."""
+    data = blobs.read(clients.container(names.STUDIES, names.ANALYSIS), clean.result_path(token, run_key))
+    return Analysis.model_validate_json(data) if data else None
+
+
+def _present(data: bytes | None) -> bytes:
+    if data is None:
+        raise FileNotFoundError("a study's paper is not there")
+    return data

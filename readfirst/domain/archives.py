@@ -1,0 +1,113 @@
+"""Zip archives read in place: names are never trusted, sizes and counts are limited, nothing is unpacked to disk."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import zipfile
+import zlib
+from dataclasses import dataclass
+from typing import IO, Any
+
+from readfirst.domain.refusals import Reason, Refused
+
+MAGIC = b"PK\x03\x04"
+EMPTY_MAGIC = b"PK\x05\x06"
+
+MOST_MEMBERS = 20_000
+LARGEST_MEMBER = 4 << 30  # bytes, unpacked
+LARGEST_TOTAL = 32 << 30  # bytes, unpacked, all members
+FREE_RATIO = 1 << 30  # up to this total, any ratio is harmless
+HIGHEST_RATIO = 200  # unpacked to packed; uncompressed CT reaches about 3, blank images 1,000
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError)  # what reading a damaged member raises
+_ENCRYPTED = 0x1
+_LOCAL_HEADER = 30
+
+
+@dataclass(frozen=True)
+class Archive:
+    """An archive whose directory has been checked; `indices` are the members that are files."""
+
+    zip: zipfile.ZipFile
+    indices: tuple[int, ...]
+
+    def open(self, index: int) -> MemberFile:
+        """One member as a seekable file."""
+        return MemberFile(self.zip, self.zip.infolist()[index])
+
+
+def open_archive(file: IO[bytes], size: int) -> Archive | Refused:
+    """Checks an archive's directory against the limits. Reads only the directory."""
+    try:
+        archive = zipfile.ZipFile(file)
+        members = archive.infolist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, EOFError):
+        return Refused(Reason.ZIP_UNREADABLE)
+    if len(members) > MOST_MEMBERS:
+        return Refused(Reason.ZIP_LIMITS, f"{len(members)} files; at most {MOST_MEMBERS}")
+    total = sum(m.file_size for m in members)
+    if any(m.file_size > LARGEST_MEMBER for m in members) or total > LARGEST_TOTAL:
+        return Refused(Reason.ZIP_LIMITS, f"{total >> 20} MiB unpacked")
+    if total > max(FREE_RATIO, HIGHEST_RATIO * size):
+        return Refused(Reason.ZIP_LIMITS, f"{total // max(size, 1)} times larger when unpacked")
+    if _overlap(members):
+        return Refused(Reason.ZIP_UNREADABLE, "members overlap")
+    if any(m.flag_bits & _ENCRYPTED for m in members):
+        return Refused(Reason.ZIP_ENCRYPTED)
+    if any(m.compress_type not in _METHODS for m in members):
+        return Refused(Reason.ZIP_UNREADABLE, "unknown compression method")
+    return Archive(archive, tuple(i for i, m in enumerate(members) if not m.is_dir()))
+
+
+def _overlap(members: list[zipfile.ZipInfo]) -> bool:
+    # Bombs of overlapping members reuse one kernel of compressed bytes for thousands of files.
+    ordered = sorted(members, key=lambda m: m.header_offset)
+    return any(
+        a.header_offset + _LOCAL_HEADER + a.compress_size > b.header_offset for a, b in itertools.pairwise(ordered)
+    )
+
+
+class MemberFile(io.RawIOBase):
+    """A member as a seekable file of known size. Seeking costs nothing until something is read.
+
+    Damaged data raises zipfile.BadZipFile, zlib.error or EOFError at the read; `DAMAGED` names them all.
+    """
+
+    def __init__(self, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
+        super().__init__()
+        self._archive, self._member = archive, member
+        self._size = member.file_size
+        self._position = 0
+        self._stream: Any = None
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def seekable(self) -> bool:
+        """Always."""
+        return True
+
+    def tell(self) -> int:
+        """The position, in bytes."""
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Moves without unpacking anything."""
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        self._position = max(0, base + offset)
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        """Unpacks from the position into `buffer`; returns how many bytes there were."""
+        if self._position >= self._size:
+            return 0
+        if self._stream is None or self._stream.tell() > self._position:
+            self._stream = self._archive.open(self._member)
+        if self._stream.tell() < self._position:
+            self._stream.seek(self._position)
+        piece = self._stream.read(min(len(buffer), self._size - self._position))
+        buffer[: len(piece)] = piece
+        self._position += len(piece)
+        return len(piece)

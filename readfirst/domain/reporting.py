@@ -1,0 +1,111 @@
+"""What is reported about a study: its record, built from what the stages left behind."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from readfirst.domain import records, triage
+from readfirst.domain.clean import RefusedFile
+from readfirst.domain.findings import Analysis
+from readfirst.domain.instances import InstanceFacts
+from readfirst.domain.ledger import Complete
+from readfirst.domain.records import Provenance, StudyRecord
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How the analysis ended: `analysis` is there only when the job gave a result."""
+
+    kind: str  # analysed | out-of-scope | failed
+    reason: str = ""
+    analysis: Analysis | None = None
+
+
+@dataclass(frozen=True)
+class Study:
+    """What is known of a study when it is reported. `short`: the sender announced more files."""
+
+    token: str
+    clinic: str
+    handle: str
+    patient: str
+    run: int
+    instances: Sequence[InstanceFacts]
+    refused: Sequence[RefusedFile]
+    short: bool
+    received: datetime
+    complete: Complete | None
+
+
+def record_of(study: Study, outcome: Outcome, provenance: Provenance, now: datetime) -> StudyRecord:
+    """The study's record. A study without a result is NOT ANALYSED, with the reason; never normal."""
+    analysis = outcome.analysis if outcome.kind == "analysed" else None
+    words = study.complete
+    priority = words.priority if words else "routine"
+    high_risk = analysis is not None and analysis.high_risk
+    main = _main(study.instances, analysis)
+    return StudyRecord(
+        id=study.token,
+        clinic=study.clinic,
+        handle=study.handle,
+        patient=study.patient,
+        study_uid=main.study_uid if main else "",
+        run=study.run,
+        state="failed" if outcome.kind == "failed" else "reported",
+        label=_label(analysis),
+        reason="" if analysis else _reason(study, outcome),
+        partial=study.short or bool(study.refused),
+        instances=len(study.instances),
+        refused=dict(Counter(refused.reason for refused in study.refused)),
+        modality=main.modality if main else "",
+        body_part=main.body_part if main else "",
+        priority=priority,
+        purpose=words.purpose if words else "current",
+        received=study.received.isoformat(timespec="seconds"),
+        due=triage.due(study.received, priority=priority, high_risk=high_risk).isoformat(timespec="seconds"),
+        updated=now.isoformat(timespec="seconds"),
+        risk=analysis.risk if analysis else 0.0,
+        high_risk=high_risk,
+        why=analysis.why if analysis else "",
+        findings=analysis.findings if analysis else (),
+        series=_series(study.instances, analysis.series_uid if analysis else ""),
+        outputs=analysis.outputs if analysis else {},
+        provenance=provenance,
+    )
+
+
+def _label(analysis: Analysis | None) -> records.Label:
+    if analysis is None:
+        return records.NOT_ANALYSED
+    return records.FLAGGED if analysis.high_risk or analysis.findings else records.NOT_FLAGGED
+
+
+def _reason(study: Study, outcome: Outcome) -> str:
+    if not study.instances and study.refused:
+        codes = sorted({refused.reason for refused in study.refused})
+        return f"every file was refused: {', '.join(codes)}"
+    return outcome.reason
+
+
+def _main(instances: Sequence[InstanceFacts], analysis: Analysis | None) -> InstanceFacts | None:
+    analysed = [i for i in instances if analysis and i.series_uid == analysis.series_uid]
+    return next(iter(analysed or instances), None)
+
+
+def _series(instances: Iterable[InstanceFacts], analysed: str) -> tuple[records.Series, ...]:
+    groups: dict[str, list[InstanceFacts]] = {}
+    for instance in instances:
+        groups.setdefault(instance.series_uid, []).append(instance)
+    return tuple(
+        records.Series(
+            series_uid=uid,
+            modality=group[0].modality,
+            number=group[0].series_number,
+            instances=len(group),
+            analysed=uid == analysed,
+        )
+        for uid, group in sorted(groups.items(), key=lambda item: (item[1][0].series_number or 0, item[0]))
+    )

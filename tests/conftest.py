@@ -1,0 +1,46 @@
+"""What several suites share: a running stack, and the settings of the process that tests it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from readfirst.adapters import clients, secrets, vault
+from readfirst.adapters.settings import settings
+
+_CACHED = (
+    settings,
+    clients.credential,
+    clients.blob_service,
+    clients.container,
+    clients.queue,
+    clients.cosmos_container,
+    clients.secrets,
+    clients.keys,
+    clients.container_apps,
+    clients.email,
+    secrets.root_secret,
+    secrets.receipt_key,
+    secrets.receipt_keys,
+    vault.sealing_key,
+)
+
+
+@contextmanager
+def settings_of(environment: Mapping[str, str]) -> Iterator[None]:
+    """Makes this process use those app settings, as the Functions app would, and forget them afterwards."""
+    before = dict(os.environ)
+    os.environ.update(environment)
+    _forget()
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        _forget()
+
+
+def _forget() -> None:
+    for cached in _CACHED:
+        cached.cache_clear()

@@ -1,0 +1,94 @@
+"""A zip archive is read in place: names are never trusted, limits hold before anything is unpacked."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+
+import pytest
+
+from readfirst.domain import archives
+from readfirst.domain.archives import Archive, open_archive
+from readfirst.domain.refusals import Reason, Refused
+
+
+def zipped(members: dict[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", compression) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return buffer.getvalue()
+
+
+def opened(data: bytes) -> Archive | Refused:
+    return open_archive(io.BytesIO(data), len(data))
+
+
+def refusal(data: bytes) -> Reason:
+    verdict = opened(data)
+    assert isinstance(verdict, Refused)
+    return verdict.reason
+
+
+def archive_of(data: bytes) -> Archive:
+    verdict = opened(data)
+    assert isinstance(verdict, Archive)
+    return verdict
+
+
+def test_members_are_named_by_their_place_whatever_they_call_themselves() -> None:
+    archive = archive_of(zipped({"../../etc/passwd": b"one", "C:\\x": b"two", "dir/": b"", "a": b"three"}))
+    assert [archive.open(i).read() for i in archive.indices] == [b"one", b"two", b"three"]
+
+
+def test_a_member_can_be_read_from_anywhere_and_knows_its_size() -> None:
+    content = bytes(range(256)) * 1000
+    member = archive_of(zipped({"a": content})).open(0)
+    assert member.seek(0, io.SEEK_END) == len(content)
+    member.seek(200_000)
+    assert member.read(7) == content[200_000:200_007]
+    member.seek(3)
+    assert member.read(5) == content[3:8]
+
+
+def test_a_damaged_archive_is_unreadable() -> None:
+    assert refusal(b"PK\x03\x04 and then nothing of the kind") is Reason.ZIP_UNREADABLE
+
+
+def test_a_damaged_member_raises_only_what_is_announced() -> None:
+    data = bytearray(zipped({"a": b"x" * 5000}, zipfile.ZIP_STORED))
+    data[100] ^= 0xFF
+    member = archive_of(bytes(data)).open(0)
+    with pytest.raises(archives.DAMAGED):
+        member.read()
+
+
+def test_a_protected_archive_says_so() -> None:
+    data = bytearray(zipped({"a": b"x"}))
+    data[6] |= 1
+    central = data.index(b"PK\x01\x02")
+    data[central + 8] |= 1
+    assert refusal(bytes(data)) is Reason.ZIP_ENCRYPTED
+
+
+def test_a_bomb_is_over_the_limits_before_a_byte_is_unpacked() -> None:
+    with_claim = bytearray(zipped({"a": bytes(1 << 20)}))
+    central = with_claim.index(b"PK\x01\x02")
+    with_claim[central + 24 : central + 28] = (3 << 30).to_bytes(4, "little")
+    assert refusal(bytes(with_claim)) is Reason.ZIP_LIMITS
+
+
+def test_members_that_share_their_bytes_are_refused() -> None:
+    data = bytearray(zipped({"a": b"x" * 4000, "b": b"x" * 4000}, zipfile.ZIP_STORED))
+    second = data.rindex(b"PK\x01\x02")
+    data[second + 42 : second + 46] = (0).to_bytes(4, "little")
+    assert refusal(bytes(data)) is Reason.ZIP_UNREADABLE
+
+
+def test_too_many_members_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archives, "MOST_MEMBERS", 3)
+    assert refusal(zipped({str(i): b"x" for i in range(4)})) is Reason.ZIP_LIMITS
+
+
+def test_an_empty_archive_has_no_members() -> None:
+    assert archive_of(zipped({})).indices == ()
