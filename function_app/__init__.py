@@ -1,0 +1,21 @@
+"""Triggers: translate what the host brings, and delegate. One module per source, one list of which app has which."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import import_module
+from typing import Any
+
+# Which modules an app registers. A module's `blueprint` holds its functions.
+_MODULES = {
+    "intake": ["function_app.uploads", "function_app.inference", "function_app.housekeeping", "orchestrations"],
+    "api": ["function_app.api"],
+    "identity": [],
+}
+
+
+def blueprints(apps: tuple[str, ...]) -> Iterator[Any]:
+    """The blueprints of those apps, each once, imported only now: an app does not load another's clients."""
+    seen = dict.fromkeys(module for app in apps for module in _MODULES[app])
+    for module in seen:
+        yield import_module(module).blueprint

@@ -1,0 +1,52 @@
+"""Blob triggers: one per clinic's inbox, because a trigger's container name is fixed text."""
+
+from __future__ import annotations
+
+import asyncio
+
+import azure.durable_functions as df
+import azure.functions as func
+import azurefunctions.extensions.bindings.blob as bindings
+
+from orchestrations.receive import receive
+from orchestrations.runs import ensure
+from readfirst.adapters import clients
+from readfirst.adapters.ledger import now
+from readfirst.adapters.settings import settings
+from readfirst.domain import names
+
+blueprint = df.Blueprint()
+
+
+async def take(clinic: str, blob: bindings.BlobClient, client: df.DurableOrchestrationClient) -> None:
+    """Receives one upload, makes sure that its study runs, then clears its place in the inbox."""
+    received = await asyncio.to_thread(receive, clinic, blob)
+    for run in received.runs:
+        await ensure(client, run)
+    await asyncio.to_thread(received.clear)
+
+
+def _register(clinic: str) -> None:
+    @blueprint.function_name(f"receive_{clinic.replace('-', '_')}")
+    @blueprint.blob_trigger(arg_name="blob", path=f"{names.inbox(clinic)}/{{name}}", connection=names.UPLOADS)
+    @blueprint.durable_client_input(client_name="client")
+    async def receive_upload(blob: bindings.BlobClient, client: df.DurableOrchestrationClient) -> None:
+        await take(clinic, blob, client)
+
+
+for _clinic in settings().clinics:
+    _register(_clinic.id)
+
+
+@blueprint.timer_trigger(arg_name="timer", schedule=settings().reconcile_schedule, use_monitor=True)
+@blueprint.durable_client_input(client_name="client")
+async def reconcile(timer: func.TimerRequest, client: df.DurableOrchestrationClient) -> None:
+    """Takes what lies in an inbox although its event is overdue: events can be lost, files cannot.
+
+    The inboxes are empty when all is well, so looking costs one listing each.
+    """
+    for clinic in settings().clinics:
+        inbox = clients.container(names.UPLOADS, names.inbox(clinic.id))
+        for blob in await asyncio.to_thread(lambda inbox=inbox: list(inbox.list_blobs())):
+            if (now() - blob.last_modified).total_seconds() >= settings().reconcile_age_seconds:
+                await take(clinic.id, inbox.get_blob_client(blob.name), client)

@@ -1,0 +1,122 @@
+"""Analyse: order the AI's work, start the GPU job, and wait for the answer with a watchdog beside."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from datetime import datetime, timedelta
+from typing import Any
+
+import azure.durable_functions as df
+
+from orchestrations.blueprint import STEP, blueprint
+from orchestrations.messages import Plan, Run, Verdict, Watch
+from readfirst.adapters import jobs, papers
+from readfirst.adapters.ledger import ledger_of, now
+from readfirst.adapters.settings import settings
+from readfirst.domain.findings import Analysis
+from readfirst.domain.messages import AnalysisOrder, InferenceRequest
+from readfirst.domain.models import default_model
+from readfirst.domain.series import NotEligible, run_key, select_series
+
+ANSWER = "inference"  # the external event that brings the job's answer
+
+
+@blueprint.orchestration_trigger(context_name="context")
+def analyse(context: df.DurableOrchestrationContext) -> Generator[Any, Any, Any]:
+    """Orders the analysis once, then waits for its answer; looks after it whenever the answer keeps us waiting."""
+    given = context.get_input()
+    run = Run.model_validate(given["run"])
+    if "watch" not in given:
+        plan = Plan.model_validate((yield context.call_activity_with_retry(plan_analysis, STEP, run.dump())))
+        if plan.outcome == "out-of-scope":
+            return _over(plan, Verdict(outcome="out-of-scope", reason=plan.reason))
+        if plan.outcome == "known":
+            return _over(plan, Verdict(outcome="analysed"))
+        watch = Watch(run=run, plan=plan, instance=context.instance_id)
+        watch = Watch.model_validate((yield context.call_activity_with_retry(request_analysis, STEP, watch.dump())))
+    else:
+        watch = Watch.model_validate(given["watch"])
+    answer = context.wait_for_external_event(ANSWER)
+    patience = context.create_timer(context.current_utc_datetime + timedelta(seconds=watch.patience))
+    winner = yield context.task_any([answer, patience])
+    if winner == answer:
+        patience.cancel()
+        verdict = Verdict.model_validate_json(answer.result) if isinstance(answer.result, str) else answer.result
+        return _over(watch.plan, Verdict.model_validate(verdict))
+    looked = Verdict.model_validate((yield context.call_activity_with_retry(watch_analysis, STEP, watch.dump())))
+    if looked.outcome != "waiting":
+        return _over(watch.plan, looked)
+    context.continue_as_new({"run": run.dump(), "watch": watch.later.dump()})
+    return None
+
+
+def _over(plan: Plan, verdict: Verdict) -> dict[str, Any]:
+    return {"plan": plan.dump(), "verdict": verdict.dump()}
+
+
+@blueprint.activity_trigger(input_name="run")
+def plan_analysis(run: dict[str, Any]) -> dict[str, Any]:
+    """Chooses the series by the model's gate and writes the order. No receipt, no inference."""
+    this = Run.model_validate(run)
+    receipted = papers.receipted(this.token)
+    model = default_model()
+    chosen = select_series(receipted.instances, model.gate)
+    if isinstance(chosen, NotEligible):
+        return Plan(outcome="out-of-scope", reason=f"{chosen.code}: {chosen.text}").dump()
+    key = run_key(chosen, model.digest)
+    if papers.result(this.token, key) is not None:
+        return Plan(outcome="known", run_key=key).dump()
+    papers.order(
+        AnalysisOrder(
+            token=this.token,
+            handle=ledger_of(this.token).handle(),
+            run_key=key,
+            model_name=model.name,
+            model_digest=model.digest,
+            series_uid=chosen.series_uid,
+            instances=tuple(chosen.instances),
+            receipts=receipted.receipts,
+        )
+    )
+    return Plan(outcome="ordered", run_key=key).dump()
+
+
+@blueprint.activity_trigger(input_name="watch")
+def request_analysis(watch: dict[str, Any]) -> dict[str, Any]:
+    """Puts the request on the queue, starts the job, and sets the deadline."""
+    this = Watch.model_validate(watch)
+    jobs.request(_request(this))
+    jobs.start()
+    deadline = now() + timedelta(minutes=settings().inference_deadline_minutes)
+    first_look = settings().inference_look_seconds
+    return this.model_copy(update={"deadline": deadline.isoformat(), "patience": first_look}).dump()
+
+
+@blueprint.activity_trigger(input_name="watch")
+def watch_analysis(watch: dict[str, Any]) -> dict[str, Any]:
+    """Looks whether the result is there, whether a job works on it, and whether the deadline has passed."""
+    this = Watch.model_validate(watch)
+    found = papers.result(this.run.token, this.plan.run_key)
+    if found is not None:
+        return verdict_of(found).dump()
+    if now() >= datetime.fromisoformat(this.deadline):
+        return Verdict(outcome="failed", reason="deadline: the analysis did not end in time").dump()
+    if not jobs.requests_waiting() and not jobs.running():
+        # The message was lost with an execution that gave up without an answer: ask again.
+        jobs.request(_request(this))
+    jobs.start()
+    return Verdict(outcome="waiting").dump()
+
+
+def verdict_of(found: Analysis) -> Verdict:
+    """An analysis that is there, as the orchestration's verdict."""
+    return Verdict(outcome=found.outcome, reason=found.reason)
+
+
+def _request(watch: Watch) -> InferenceRequest:
+    return InferenceRequest(
+        token=watch.run.token,
+        run_key=watch.plan.run_key,
+        instance=watch.instance,
+        order=papers.order_name(watch.run.token, watch.plan.run_key),
+    )

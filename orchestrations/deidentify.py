@@ -1,0 +1,170 @@
+"""De-identify: every file of a run becomes a clean copy, a sealed identity and a receipt, or a refusal.
+
+Work is cut into batches that do not depend on who does them: a batch is done when its receipts are there. A killed
+worker leaves at most one batch half done, and doing it again writes the same bytes.
+"""
+
+from __future__ import annotations
+
+import io
+import tempfile
+import time
+from dataclasses import replace
+from functools import reduce
+from typing import Any, BinaryIO, cast
+
+from orchestrations.blueprint import blueprint
+from orchestrations.messages import Batches, Run
+from readfirst.adapters import answers, blobs, clients, secrets, vault
+from readfirst.adapters.ledger import ledger_of
+from readfirst.adapters.settings import settings
+from readfirst.domain import archives, clean, names
+from readfirst.domain.deid import (
+    Deidentified,
+    IdentityRecord,
+    KnownIdentifiers,
+    Profile,
+    ReceiptBatch,
+    deidentify,
+    load_profile,
+    sign,
+)
+from readfirst.domain.ledger import Arrival
+from readfirst.domain.refusals import Reason, Refused
+
+WORKERS = 8  # activities at a time for one study; the app's own limit stands in host.json
+_SHARE_SECONDS = 200.0  # an activity stops taking new batches after this: platforms end long ones
+_IN_MEMORY = 64 << 20
+
+
+@blueprint.activity_trigger(input_name="run")
+def workers_for(run: dict[str, Any]) -> int:
+    """How many workers share the run's batches."""
+    this = Run.model_validate(run)
+    seal = ledger_of(this.token).sealed(this.n)
+    return max(1, min(WORKERS, -(-len(seal.arrivals) // clean.BATCH)))
+
+
+@blueprint.activity_trigger(input_name="share")
+def deidentify_batches(share: dict[str, Any]) -> bool:
+    """Does this worker's batches that are not done. Returns whether some are left for another round."""
+    batches = Batches.model_validate(share)
+    began = time.monotonic()
+    desk = Desk(batches.run)
+    for batch in range(batches.worker, desk.batches, batches.of):
+        if desk.done(batch):
+            continue
+        if time.monotonic() - began > _SHARE_SECONDS:
+            return True
+        desk.do(batch)
+    return False
+
+
+class Desk:
+    """What a worker has in hand: the run's list of files, the study's known names, keys and profile."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._ledger = ledger_of(run.token)
+        self._arrivals = self._ledger.sealed(run.n).arrivals
+        self._keys = secrets.pseudonyms(run.clinic)
+        self._handle = self._ledger.handle()
+        self._profile = _profile()
+        self._known = KnownIdentifiers()
+        for n in range(1, run.n + 1):
+            self._known = self._known | KnownIdentifiers.from_json(self._ledger.known(n))
+        self._clean = clients.container(names.STUDIES, names.CLEAN)
+        self.batches = -(-len(self._arrivals) // clean.BATCH)
+
+    def done(self, batch: int) -> bool:
+        """Whether the batch has its receipts."""
+        return blobs.exists(self._clean, clean.receipts_path(self._run.token, self._run.n, batch))
+
+    def do(self, batch: int) -> None:
+        """Cleans a batch: copies first, then the sealed identities, then the facts, last the receipts."""
+        ids = self._arrivals[batch * clean.BATCH : (batch + 1) * clean.BATCH]
+        done: list[Deidentified] = []
+        refused: list[clean.RefusedFile] = []
+        for arrival in self._ledger.arrivals(ids):
+            verdict = self._clean_file(arrival)
+            if isinstance(verdict, Refused):
+                refused.append(self._refuse(arrival, verdict))
+            else:
+                done.append(verdict)
+        run = self._run
+        if done:
+            identity = reduce(IdentityRecord.merge, (one.identity for one in done))
+            vault.add(f"{run.token}/{run.n:06d}-{batch:06d}.json", identity.model_dump_json().encode())
+        facts = clean.BatchFacts(
+            patient=done[0].facts.patient if done else "",
+            instances=tuple(one.facts for one in done),
+            refused=tuple(refused),
+        )
+        blobs.put(self._clean, clean.facts_path(run.token, run.n, batch), facts.model_dump_json().encode())
+        key_id, key = secrets.receipt_key()
+        receipts = sign(ReceiptBatch(token=run.token, receipts=tuple(one.receipt for one in done)), key_id, key)
+        blobs.put(self._clean, clean.receipts_path(run.token, run.n, batch), receipts.model_dump_json().encode())
+
+    def _clean_file(self, arrival: Arrival) -> Deidentified | Refused:
+        with _temporary() as target:
+            try:
+                with _original(arrival) as source:
+                    verdict = deidentify(
+                        source,
+                        target,
+                        names=self._keys,
+                        handle=self._handle,
+                        profile=self._profile,
+                        known=self._known,
+                    )
+            except archives.DAMAGED:
+                return Refused(Reason.ZIP_UNREADABLE, "a member is damaged")
+            if isinstance(verdict, Refused):
+                return verdict
+            path = clean.instance_path(self._run.token, verdict.facts.series_uid, verdict.facts.sop_uid)
+            target.seek(0)
+            blobs.put(self._clean, path, target, "application/dicom")
+            return replace(verdict, facts=verdict.facts.model_copy(update={"path": path}))
+
+    def _refuse(self, arrival: Arrival, verdict: Refused) -> clean.RefusedFile:
+        """Keeps the file in quarantine, where it can be looked at and released."""
+        name = f"{self._run.token}/{arrival.note.id}"
+        quarantine = clients.container(names.UPLOADS, names.QUARANTINE)
+        if arrival.member is None:
+            originals = clients.container(names.UPLOADS, names.ORIGINALS)
+            blobs.copy(
+                originals.get_blob_client(arrival.original),
+                arrival.etag,
+                quarantine.get_blob_client(name),
+                metadata={"reason": verdict.reason.value},
+            )
+        else:
+            with _original(arrival) as source:
+                blobs.put_once(quarantine, name, source.read(), {"reason": verdict.reason.value})
+        answers.say_upload(self._run.clinic, arrival.note.id, arrival.upload, verdict)
+        return clean.RefusedFile(arrival=arrival.note.id, reason=verdict.reason.value, detail=verdict.detail)
+
+
+def _original(arrival: Arrival) -> BinaryIO:
+    """The original as a seekable file, wherever it lies."""
+    blob = clients.container(names.UPLOADS, names.ORIGINALS).get_blob_client(arrival.original)
+    if arrival.member is None:
+        return io.BufferedReader(blobs.BlobFile(blob, arrival.etag, arrival.size, chunk=8 << 20), 1 << 20)
+    size = int(blob.get_blob_properties().size)
+    archive = archives.open_archive(io.BufferedReader(blobs.BlobFile(blob, arrival.etag, size), 256 << 10), size)
+    if isinstance(archive, Refused):
+        raise FileNotFoundError("the archive was readable when it arrived and is not now")
+    return io.BufferedReader(archive.open(arrival.member), 1 << 20)
+
+
+def _temporary() -> BinaryIO:
+    # It rolls over to disk only for what is too large to hold.
+    return cast(BinaryIO, tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY))
+
+
+def _profile() -> Profile:
+    profile = load_profile(settings().profile)
+    reason = profile.pipeline_refusal()
+    if reason:
+        raise ValueError(f"the pipeline refuses this de-identification profile: {reason}")
+    return profile

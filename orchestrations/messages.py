@@ -1,0 +1,103 @@
+"""What orchestrators and activities hand each other: small, frozen, and free of anything that identifies a person."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Handed(BaseModel):
+    """A frozen message; `dump` makes the JSON that the durable history keeps."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def dump(self) -> dict[str, Any]:
+        """The message as JSON."""
+        return self.model_dump(mode="json")
+
+
+class Run(Handed):
+    """One run of a study: orchestration instance `{token}-{n}`."""
+
+    token: str
+    clinic: str
+    n: int = 1
+
+    @property
+    def instance(self) -> str:
+        """The orchestration's instance id."""
+        return f"{self.token}-{self.n}"
+
+    @property
+    def next(self) -> Run:
+        """The run that takes the files that this one leaves."""
+        return self.model_copy(update={"n": self.n + 1})
+
+
+class Look(Handed):
+    """What a look at the ledger decided: the run has sealed `files` files, or waits."""
+
+    wait: float | None = None  # seconds until the next look; None: sealed
+    files: int = 0
+
+
+class Batches(Handed):
+    """One worker's share of the run's batches: every `of`-th one, from `worker`."""
+
+    run: Run
+    worker: int
+    of: int
+
+
+class Plan(Handed):
+    """What is to be analysed. `ordered`: the job has to run; `known`: its result is there already."""
+
+    outcome: Literal["ordered", "known", "out-of-scope"]
+    run_key: str = ""
+    reason: str = ""
+
+
+class Watch(Handed):
+    """One look of the watchdog at a waiting analysis."""
+
+    run: Run
+    plan: Plan
+    instance: str
+    patience: float = 30.0  # seconds until the next look
+    deadline: str = ""  # ISO 8601, UTC
+
+    @property
+    def later(self) -> Watch:
+        """The next look: each comes later than the one before, up to five minutes."""
+        return self.model_copy(update={"patience": min(self.patience * 1.5, 300.0)})
+
+
+class Verdict(Handed):
+    """How an analysis stands. `failed`, `out-of-scope`: `reason` says why, without content."""
+
+    outcome: Literal["waiting", "analysed", "out-of-scope", "failed"]
+    reason: str = ""
+
+
+class Report(Handed):
+    """What the report stage has to tell: the analysis and the seconds that each stage took."""
+
+    run: Run
+    plan: Plan | None = None
+    verdict: Verdict
+    seconds: dict[str, float] = {}
+
+
+class Alert(Handed):
+    """A high-risk study of today: orchestration instance `alert-{token}-{finding}`."""
+
+    token: str
+    clinic: str
+    handle: str
+    finding: str  # kind of the finding
+
+    @property
+    def instance(self) -> str:
+        """The orchestration's instance id."""
+        return f"alert-{self.token}-{self.finding}"

@@ -1,0 +1,203 @@
+"""Receive: read a new upload's header, move it out of the clinic's reach, write it into the ledger.
+
+Nothing here raises on bad input: what cannot be taken is set aside with a reason that the clinic can read. The
+inbox is cleared last, so that a kill at any point repeats the whole step, and repeating it changes nothing.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING
+
+from pydantic import ValidationError
+from pydicom.dataset import Dataset
+
+from orchestrations.messages import Run
+from readfirst.adapters import answers, blobs, clients, secrets
+from readfirst.adapters.ledger import Ledger, ledger_of, now
+from readfirst.domain import archives, names
+from readfirst.domain.deid import known_identifiers, read_header
+from readfirst.domain.ledger import Arrival, ArrivalNote, Complete
+from readfirst.domain.pseudonyms import Pseudonyms
+from readfirst.domain.refusals import Reason, Refused, Skipped
+
+if TYPE_CHECKING:
+    from azure.storage.blob import BlobClient
+
+_COMPLETE = {"complete", "complete.json"}
+_LARGEST_COMPLETE = 64 << 10
+_LARGEST_FILE = 8 << 30
+_PARALLEL_MEMBERS = 8
+
+
+@dataclass(frozen=True)
+class Upload:
+    """One blob in a clinic's inbox, pinned to the version that was seen."""
+
+    clinic: str
+    blob: BlobClient
+    name: str
+    etag: str
+    size: int
+    keys: Pseudonyms
+
+    @property
+    def id(self) -> str:
+        """Names the upload in Readfirst: the same for the same version of the same blob."""
+        return self.keys.arrival(self.name, self.etag)
+
+    def open(self) -> io.BufferedReader:
+        """The upload as a file read by ranges."""
+        return io.BufferedReader(blobs.BlobFile(self.blob, self.etag, self.size), 64 << 10)
+
+
+@dataclass(frozen=True)
+class Received:
+    """What one upload led to: the runs that must exist, then `clear` empties its place in the inbox."""
+
+    runs: frozenset[Run] = frozenset()
+    clear: Callable[[], None] = field(default=lambda: None)
+
+
+def receive(clinic: str, blob: BlobClient) -> Received:
+    """Takes one upload of a clinic. An upload that is gone, or was replaced meanwhile, needs nothing."""
+    seen = blobs.properties(blob)
+    if seen is None:
+        return Received()
+    upload = Upload(clinic, blob, str(blob.blob_name), str(seen.etag), int(seen.size), secrets.pseudonyms(clinic))
+    try:
+        runs = _take(upload)
+    except blobs.Changed:
+        return Received()  # the new version has an event of its own
+    return Received(runs, lambda: _clear(upload))
+
+
+def _clear(upload: Upload) -> None:
+    try:
+        blobs.delete(upload.blob, upload.etag)
+    except blobs.Changed:
+        return  # replaced while we took the old version: the new one has an event of its own
+
+
+def _take(upload: Upload) -> frozenset[Run]:
+    if upload.name.rsplit("/", 1)[-1].lower() in _COMPLETE:
+        return _take_complete(upload)
+    if upload.size > _LARGEST_FILE:
+        return _set_aside(upload, Refused(Reason.TOO_LARGE))
+    with upload.open() as file:
+        if file.peek(4)[:4] in (archives.MAGIC, archives.EMPTY_MAGIC):
+            return _take_archive(upload, file)
+        header = read_header(file)
+    if not isinstance(header, Dataset):
+        return _set_aside(upload, header)
+    token = upload.keys.study_token(str(header.StudyInstanceUID))
+    original, etag = _move(upload, f"{token}/{upload.id}")
+    return frozenset({_arrive(upload, header, Moved(original, etag, upload.id, upload.size))})
+
+
+def _take_complete(upload: Upload) -> frozenset[Run]:
+    try:
+        with upload.open() as file:
+            complete = Complete.model_validate_json(file.read(_LARGEST_COMPLETE))
+    except ValidationError:
+        return _set_aside(upload, Refused(Reason.BAD_COMPLETE))
+    token = upload.keys.study_token(complete.study_uid)
+    # No run has to be started: the study's files start it, before this message or after, and its next look reads it.
+    ledger_of(token).say_complete(complete)
+    return frozenset()
+
+
+def _take_archive(upload: Upload, file: IO[bytes]) -> frozenset[Run]:
+    archive = archives.open_archive(file, upload.size)
+    if isinstance(archive, Refused):
+        return _set_aside(upload, archive)
+    original, etag = _move(upload, f"zips/{upload.id}")
+    seen = [_member_header(archive, index) for index in archive.indices]
+    images = [(i, h) for i, h in zip(archive.indices, seen, strict=True) if isinstance(h, Dataset)]
+    others = [(i, h) for i, h in zip(archive.indices, seen, strict=True) if not isinstance(h, Dataset)]
+    if not images:
+        return _set_aside(upload, Refused(Reason.ZIP_NO_DICOM))
+    members = archive.zip.infolist()
+
+    def arrive(image: tuple[int, Dataset]) -> Run:
+        index, header = image
+        moved = Moved(original, etag, upload.keys.arrival(upload.id, str(index)), members[index].file_size, index)
+        return _arrive(upload, header, moved)
+
+    with ThreadPoolExecutor(_PARALLEL_MEMBERS) as pool:
+        runs = frozenset(pool.map(arrive, images))
+    answers.say_archive(
+        upload.clinic,
+        upload.id,
+        upload.name,
+        taken=len(images),
+        others=[(members[i].filename, verdict) for i, verdict in others],
+    )
+    return runs
+
+
+def _member_header(archive: archives.Archive, index: int) -> Dataset | Refused | Skipped:
+    try:
+        return read_header(io.BufferedReader(archive.open(index), 16 << 10))
+    except archives.DAMAGED:
+        return Refused(Reason.ZIP_UNREADABLE, "a member is damaged")
+
+
+@dataclass(frozen=True)
+class Moved:
+    """Where an uploaded file lies now: a blob of container `originals`, or a member of a zip there."""
+
+    original: str
+    etag: str
+    arrival: str
+    size: int
+    member: int | None = None
+
+
+def _move(upload: Upload, name: str) -> tuple[str, str]:
+    target = clients.container(names.UPLOADS, names.ORIGINALS).get_blob_client(name)
+    blobs.copy(upload.blob, upload.etag, target)
+    return name, str(target.get_blob_properties().etag)
+
+
+def _arrive(upload: Upload, header: Dataset, moved: Moved) -> Run:
+    study_uid = str(header.StudyInstanceUID)
+    token = upload.keys.study_token(study_uid)
+    note = ArrivalNote(
+        id=moved.arrival,
+        series=upload.keys.arrival("series", str(header.get("SeriesInstanceUID", ""))),
+        modality=re.sub(r"[^A-Z]", "", str(header.get("Modality", "")).upper())[:16] or "OT",
+        arrived=now(),
+    )
+    ledger = ledger_of(token)
+    ledger.record(
+        Arrival(
+            note=note,
+            clinic=upload.clinic,
+            upload=upload.name,
+            original=moved.original,
+            etag=moved.etag,
+            size=moved.size,
+            member=moved.member,
+            study_uid=study_uid,
+            known=known_identifiers(header).to_json(),
+        )
+    )
+    return _next_run(ledger, token, upload.clinic)
+
+
+def _next_run(ledger: Ledger, token: str, clinic: str) -> Run:
+    return Run(token=token, clinic=clinic, n=ledger.runs() + 1)
+
+
+def _set_aside(upload: Upload, verdict: Refused | Skipped) -> frozenset[Run]:
+    """Moves what cannot be taken into quarantine, where it can be looked at and replayed, and tells the clinic."""
+    target = clients.container(names.UPLOADS, names.QUARANTINE).get_blob_client(f"{upload.clinic}/{upload.id}")
+    reason = verdict.reason.value if isinstance(verdict, Refused) else "skipped"
+    blobs.copy(upload.blob, upload.etag, target, metadata={"reason": reason})
+    answers.say_upload(upload.clinic, upload.id, upload.name, verdict)
+    return frozenset()

@@ -1,0 +1,95 @@
+"""Report: the study's record (blob first, then Cosmos), the answer to the clinic, and which alerts are due."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from orchestrations.blueprint import blueprint
+from orchestrations.messages import Alert, Report
+from readfirst import __version__
+from readfirst.adapters import answers, blobs, clients, index, papers
+from readfirst.adapters.ledger import Ledger, ledger_of, now
+from readfirst.adapters.settings import settings
+from readfirst.domain import names
+from readfirst.domain.deid import ENGINE_VERSION, TABLE_EDITION
+from readfirst.domain.findings import Analysis
+from readfirst.domain.records import Provenance, StudyRecord
+from readfirst.domain.reporting import Outcome, Study, record_of
+
+
+@blueprint.activity_trigger(input_name="told")
+def report(told: dict[str, Any]) -> list[dict[str, Any]]:
+    """Writes what is known of the study. Returns the alerts that are due (none for a study that waits for no one)."""
+    this = Report.model_validate(told)
+    run = this.run
+    ledger = ledger_of(run.token)
+    analysis = papers.result(run.token, this.plan.run_key) if this.plan and this.plan.run_key else None
+    study = _study(this, ledger)
+    record = record_of(
+        study,
+        Outcome(this.verdict.outcome, this.verdict.reason, analysis),
+        _provenance(this, analysis),
+        now(),
+    )
+    record = index.keep(record)
+    answers.say_study(run.clinic, record.handle, _answer(record))
+    if this.verdict.outcome != "failed":
+        _release_originals(ledger, run.n)
+    if not (record.high_risk and record.purpose == "current" and record.run == run.n):
+        return []
+    kinds = sorted({finding.kind for finding in record.findings}) or ["study"]
+    return [Alert(token=run.token, clinic=run.clinic, handle=record.handle, finding=kind).dump() for kind in kinds]
+
+
+def _study(told: Report, ledger: Ledger) -> Study:
+    run = told.run
+    receipted = papers.receipted(run.token)
+    seals = [ledger.sealed(n) for n in range(1, run.n + 1)]
+    notes = ledger.notes()
+    return Study(
+        token=run.token,
+        clinic=run.clinic,
+        handle=ledger.handle(),
+        patient=receipted.patient,
+        run=run.n,
+        instances=receipted.instances,
+        refused=receipted.refused,
+        short=seals[-1].short,
+        received=min(note.arrived for note in notes),
+        complete=ledger.complete(),
+    )
+
+
+def _provenance(told: Report, analysis: Analysis | None) -> Provenance:
+    job = {f"job.{stage}": seconds for stage, seconds in (analysis.seconds if analysis else {}).items()}
+    return Provenance(
+        readfirst=__version__,
+        engine=ENGINE_VERSION,
+        table=TABLE_EDITION,
+        profile=settings().profile,
+        model=analysis.model if analysis else None,
+        run_key=told.plan.run_key if told.plan else "",
+        seconds={**told.seconds, **job},
+    )
+
+
+def _answer(record: StudyRecord) -> dict[str, Any]:
+    """What the clinic is told: its own handle and counts, the label, never more than the label of a result."""
+    answer: dict[str, Any] = {
+        "state": record.state,
+        "label": record.label,
+        "images": record.instances,
+        "partial": record.partial,
+    }
+    if record.reason:
+        answer["reason"] = record.reason
+    if record.refused:
+        answer["refused"] = record.refused
+    return answer
+
+
+def _release_originals(ledger: Ledger, run: int) -> None:
+    """Tags the run's originals as done: only tagged ones are deleted by age."""
+    originals = clients.container(names.UPLOADS, names.ORIGINALS)
+    for original in {arrival.original for arrival in ledger.arrivals(ledger.sealed(run).arrivals)}:
+        blobs.tag(originals, original, {"state": "done"})

@@ -1,0 +1,39 @@
+"""Making sure that a study's run exists: started once, whoever asks and how often."""
+
+from __future__ import annotations
+
+import azure.durable_functions as df
+
+from orchestrations.messages import Alert, Run
+
+_OVER = {"Completed", "Failed", "Terminated", "Canceled"}
+
+
+async def ensure(client: df.DurableOrchestrationClient, run: Run) -> None:
+    """Starts the run unless it is under way.
+
+    Whoever calls has just seen that run n has not sealed: an instance of it that is over can only have given up
+    before it sealed, so starting it anew loses nothing.
+    """
+    await start_once(client, "study", run.instance, run, over_is_done=False)
+
+
+async def start_once(
+    client: df.DurableOrchestrationClient, orchestrator: str, instance: str, given: Run | Alert, *, over_is_done: bool
+) -> None:
+    """Starts an orchestration under a fixed id; the host would silently replace a finished one, so we look first."""
+    if await _there(client, instance, over_is_done):
+        return
+    try:
+        await client.start_new(orchestrator, instance_id=instance, client_input=given.dump())
+    except Exception:
+        # Somebody started it between our look and our start (the host answers 409): that is what we wanted.
+        if not await _there(client, instance, over_is_done):
+            raise
+
+
+async def _there(client: df.DurableOrchestrationClient, instance: str, over_is_done: bool) -> bool:
+    status = await client.get_status(instance)
+    if not status or status.runtime_status is None:
+        return False
+    return over_is_done or status.runtime_status.value not in _OVER

@@ -1,0 +1,54 @@
+"""Settle: look at the ledger until the study is quiet, then seal what this run takes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import azure.durable_functions as df
+
+from orchestrations.blueprint import blueprint
+from orchestrations.messages import Look, Run
+from orchestrations.runs import ensure
+from readfirst.adapters.ledger import Ledger, ledger_of, now
+from readfirst.adapters.settings import settings
+from readfirst.domain.deid import KnownIdentifiers
+from readfirst.domain.ledger import Seal
+from readfirst.domain.settling import Wait, settle
+
+
+@blueprint.activity_trigger(input_name="run")
+def look_and_seal(run: dict[str, Any]) -> dict[str, Any]:
+    """Seals the run's files if the study is quiet; says how long to wait otherwise. A sealed run stays sealed."""
+    this = Run.model_validate(run)
+    ledger = ledger_of(this.token)
+    if ledger.runs() >= this.n:
+        seal = ledger.sealed(this.n)
+    else:
+        unsealed, sealed = ledger.unsealed()
+        verdict = settle(
+            unsealed, sealed=sealed, complete=ledger.complete(), now=now(), quiet=settings().settle_seconds
+        )
+        if isinstance(verdict, Wait):
+            return Look(wait=verdict.seconds).dump()
+        seal = ledger.seal(Seal(run=this.n, arrivals=verdict.arrivals, short=verdict.short))
+    _learn(ledger, seal)
+    return Look(files=len(seal.arrivals)).dump()
+
+
+def _learn(ledger: Ledger, seal: Seal) -> None:
+    """Keeps the identifiers that the headers of all the run's files name, before any file is cleaned."""
+    known = KnownIdentifiers()
+    for arrival in ledger.arrivals(seal.arrivals):
+        known = known | KnownIdentifiers.from_json(arrival.known)
+    ledger.keep_known(seal.run, known.to_json())
+
+
+@blueprint.activity_trigger(input_name="run")
+@blueprint.durable_client_input(client_name="client")
+async def start_next(run: dict[str, Any], client: df.DurableOrchestrationClient) -> bool:
+    """After sealing, looks once more: files that came meanwhile get the next run. Returns whether there were any."""
+    this = Run.model_validate(run)
+    unsealed, _ = ledger_of(this.token).unsealed()
+    if unsealed:
+        await ensure(client, this.next)
+    return bool(unsealed)

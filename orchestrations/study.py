@@ -1,0 +1,74 @@
+"""The way of a study: settle, de-identify, analyse, report, alert. Decisions and yields, nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from datetime import timedelta
+from typing import Any
+
+import azure.durable_functions as df
+
+from orchestrations.alert import raise_alert
+from orchestrations.analyse import analyse
+from orchestrations.blueprint import SEALING, STEP, blueprint
+from orchestrations.deidentify import WORKERS, deidentify_batches, workers_for
+from orchestrations.messages import Batches, Look, Plan, Report, Run, Verdict
+from orchestrations.report import report
+from orchestrations.settle import look_and_seal, start_next
+
+_BATCH_ROUNDS = 50  # rounds of at most four minutes: a run of 20,000 files needs a few
+
+
+@blueprint.orchestration_trigger(context_name="context")
+def study(context: df.DurableOrchestrationContext) -> Generator[Any, Any, Any]:
+    """One run: waits until the study is quiet, takes its files, and sees that they are read or told as not read."""
+    run = Run.model_validate(context.get_input())
+    look = Look.model_validate((yield context.call_activity_with_retry(look_and_seal, SEALING, run.dump())))
+    if look.wait is not None:
+        yield context.create_timer(context.current_utc_datetime + timedelta(seconds=look.wait))
+        context.continue_as_new(run.dump())
+        return None
+    yield context.call_activity_with_retry(start_next, SEALING, run.dump())
+    if look.files == 0:
+        return "no files left to take"
+    try:
+        return (yield context.call_sub_orchestrator(read_study, run.dump(), f"{run.instance}-read"))
+    except Exception as fault:
+        failed = Report(run=run, verdict=Verdict(outcome="failed", reason=f"stage-fault: {_kind(fault)}"))
+        yield context.call_activity_with_retry(report, SEALING, failed.dump())
+        return "failed"
+
+
+@blueprint.orchestration_trigger(context_name="context")
+def read_study(context: df.DurableOrchestrationContext) -> Generator[Any, Any, Any]:
+    """What happens to the files of one run, from the first clean copy to the alert."""
+    run = Run.model_validate(context.get_input())
+    began = context.current_utc_datetime
+    workers = yield context.call_activity_with_retry(workers_for, STEP, run.dump())
+    for _ in range(_BATCH_ROUNDS):
+        shares = [Batches(run=run, worker=w, of=workers).dump() for w in range(min(workers, WORKERS))]
+        left = yield context.task_all([context.call_activity_with_retry(deidentify_batches, STEP, s) for s in shares])
+        if not any(left):
+            break
+    deidentified = context.current_utc_datetime
+    analysis = yield context.call_sub_orchestrator(analyse, {"run": run.dump()}, f"{run.instance}-analyse")
+    analysed = context.current_utc_datetime
+    told = Report(
+        run=run,
+        plan=Plan.model_validate(analysis["plan"]),
+        verdict=Verdict.model_validate(analysis["verdict"]),
+        seconds={
+            "deidentify": (deidentified - began).total_seconds(),
+            "analyse": (analysed - deidentified).total_seconds(),
+        },
+    )
+    alerts = yield context.call_activity_with_retry(report, STEP, told.dump())
+    for alert in alerts:
+        yield context.call_activity_with_retry(raise_alert, STEP, alert)
+    return told.verdict.outcome
+
+
+def _kind(fault: Exception) -> str:
+    # The fault's own words can hold content; its class name, which the host puts in front, cannot.
+    words = str(fault).replace("\n", " ").split()
+    return next((w.rstrip(":") for w in words if w.rstrip(":").endswith(("Error", "Exception", "Timeout"))), "fault")

@@ -1,0 +1,219 @@
+"""Receive: what a clinic uploads is taken into the ledger, skipped, or refused with a reason. Nothing is lost."""
+
+from __future__ import annotations
+
+import io
+import json
+import uuid
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pydicom
+import pytest
+from pydicom.data import get_testdata_file
+
+from orchestrations.messages import Run
+from orchestrations.receive import receive
+from readfirst.adapters import clients
+from readfirst.adapters.ledger import ledger_of
+from readfirst.domain import names
+
+pytestmark = [pytest.mark.stack, pytest.mark.usefixtures("settings")]
+CLINIC = "lakeside"
+
+Upload = Callable[[bytes, str], frozenset[Run]]
+
+
+def upload(data: bytes, name: str, clinic: str = CLINIC) -> frozenset[Run]:
+    """Uploads and receives as the trigger does; the runs are those that would be started."""
+    inbox = clients.container(names.UPLOADS, names.inbox(clinic))
+    blob = inbox.get_blob_client(name)
+    blob.upload_blob(data)
+    received = receive(clinic, blob)
+    received.clear()
+    assert not blob.exists(), "the inbox is cleared"
+    return received.runs
+
+
+def answers(clinic: str = CLINIC) -> list[dict[str, Any]]:
+    results = clients.container(names.UPLOADS, names.results(clinic))
+    return [
+        json.loads(results.download_blob(n).readall()) for n in results.list_blob_names(name_starts_with="uploads/")
+    ]
+
+
+def answer_to(name: str) -> dict[str, Any]:
+    return next(answer for answer in answers() if answer["upload"] == name)
+
+
+def ct(study_uid: str = "") -> bytes:
+    """A real CT slice (pydicom's), of a study of its own."""
+    path = get_testdata_file("CT_small.dcm")
+    assert isinstance(path, str)
+    dataset = pydicom.dcmread(path)
+    dataset.StudyInstanceUID = study_uid or pydicom.uid.generate_uid()
+    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = pydicom.uid.generate_uid()
+    buffer = io.BytesIO()
+    dataset.save_as(buffer)
+    return buffer.getvalue()
+
+
+def folder() -> str:
+    return uuid.uuid4().hex
+
+
+def only(runs: frozenset[Run]) -> Run:
+    (run,) = runs
+    return run
+
+
+@pytest.mark.parametrize(
+    "name", ["image.dcm", "IM000001", "image.jpg", "…/Ünïcode näme 1.dcm", "a/%2e%2e/;drop table.dcm"]
+)
+def test_a_dicom_file_is_taken_whatever_its_name(name: str) -> None:
+    run = only(upload(ct(), f"{folder()}/{name}"))
+    assert run.n == 1
+    (note,) = ledger_of(run.token).notes()
+    assert note.modality == "CT"
+
+
+def test_a_dicom_file_without_preamble_is_taken() -> None:
+    assert only(upload(ct()[132:], f"{folder()}/bare"))
+
+
+def test_the_original_moves_out_of_the_clinics_reach_unchanged() -> None:
+    data = ct()
+    run = only(upload(data, f"{folder()}/a.dcm"))
+    ledger = ledger_of(run.token)
+    (arrival,) = ledger.arrivals(tuple(note.id for note in ledger.notes()))
+    originals = clients.container(names.UPLOADS, names.ORIGINALS)
+    assert originals.download_blob(arrival.original).readall() == data
+
+
+def test_receiving_the_same_version_twice_makes_one_arrival() -> None:
+    inbox = clients.container(names.UPLOADS, names.inbox(CLINIC))
+    blob = inbox.get_blob_client(f"{folder()}/a.dcm")
+    blob.upload_blob(ct())
+    first, second = receive(CLINIC, blob), receive(CLINIC, blob)
+    first.clear()
+    second.clear()
+    assert first.runs == second.runs
+    assert len(ledger_of(only(first.runs).token).notes()) == 1
+
+
+def test_an_upload_that_is_gone_needs_nothing() -> None:
+    inbox = clients.container(names.UPLOADS, names.inbox(CLINIC))
+    assert receive(CLINIC, inbox.get_blob_client("gone")).runs == frozenset()
+
+
+def test_a_replaced_upload_is_not_deleted_with_its_old_version() -> None:
+    inbox = clients.container(names.UPLOADS, names.inbox(CLINIC))
+    blob = inbox.get_blob_client(f"{folder()}/a.dcm")
+    blob.upload_blob(ct())
+    received = receive(CLINIC, blob)
+    blob.upload_blob(ct(), overwrite=True)
+    received.clear()
+    assert blob.exists()
+
+
+def test_two_clinics_with_one_study_uid_have_two_studies() -> None:
+    uid = pydicom.uid.generate_uid()
+    here = only(upload(ct(uid), f"{folder()}/a.dcm"))
+    there = only(upload(ct(uid), f"{folder()}/a.dcm", "hillcrest"))
+    assert here.token != there.token
+
+
+def truncated() -> bytes:
+    return ct()[:-5000]
+
+
+def without_pixels() -> bytes:
+    dataset = pydicom.dcmread(io.BytesIO(ct()))
+    del dataset.PixelData
+    buffer = io.BytesIO()
+    dataset.save_as(buffer)
+    return buffer.getvalue()
+
+
+def without_study() -> bytes:
+    dataset = pydicom.dcmread(io.BytesIO(ct()))
+    del dataset.StudyInstanceUID
+    buffer = io.BytesIO()
+    dataset.save_as(buffer)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda: b"", "empty-file"),
+        (lambda: bytes(range(256)) * 40, "not-dicom"),
+        (truncated, "truncated"),
+        (without_pixels, "no-pixel-data"),
+        (without_study, "no-study-uid"),
+        (lambda: b"PK\x03\x04 broken", "zip-unreadable"),
+    ],
+)
+def test_bad_input_is_kept_aside_with_a_reason_that_the_clinic_reads(make: Callable[[], bytes], reason: str) -> None:
+    name = f"{folder()}/bad.dcm"
+    data = make()
+    assert upload(data, name) == frozenset()
+    answer = answer_to(name)
+    assert answer["outcome"] == "refused"
+    assert answer["reason"] == reason
+    assert answer["advice"]
+    quarantine = clients.container(names.UPLOADS, names.QUARANTINE)
+    kept = [quarantine.download_blob(n).readall() for n in quarantine.list_blob_names(name_starts_with=CLINIC)]
+    assert data in kept
+
+
+@pytest.mark.parametrize("name", ["README.TXT", "autorun.inf"])
+def test_clutter_is_skipped_and_said_so(name: str) -> None:
+    path = f"{folder()}/{name}"
+    assert upload(b"[autorun]\nopen=viewer.exe\n" * 20, path) == frozenset()
+    assert answer_to(path)["outcome"] == "skipped"
+
+
+def zipped(members: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return buffer.getvalue()
+
+
+def test_a_zip_of_a_study_is_taken_member_by_member_and_its_names_are_never_followed(tmp_path: Path) -> None:
+    uid = pydicom.uid.generate_uid()
+    name = f"{folder()}/study.zip"
+    members = {"../../1.dcm": ct(uid), "/etc/2": ct(uid), "viewer/README.txt": b"hello " * 40, "3.dcm": ct()[:-9000]}
+    run = only(upload(zipped(members), name))
+    assert len(ledger_of(run.token).notes()) == 2
+    answer = answer_to(name)
+    assert answer["images"] == 2
+    assert sorted(other["outcome"] for other in answer["others"]) == ["refused", "skipped"]
+
+
+def test_a_zip_without_an_image_is_refused() -> None:
+    name = f"{folder()}/photos.zip"
+    assert upload(zipped({"a.txt": b"hello " * 40}), name) == frozenset()
+    assert answer_to(name)["reason"] == "zip-without-dicom"
+
+
+def test_the_senders_word_is_kept_for_the_study() -> None:
+    uid = pydicom.uid.generate_uid()
+    run = only(upload(ct(uid), f"{folder()}/a.dcm"))
+    word = {"studyInstanceUid": str(uid), "expected": 2, "priority": "stat", "purpose": "prior"}
+    upload(json.dumps(word).encode(), f"{folder()}/complete.json")
+    kept = ledger_of(run.token).complete()
+    assert kept is not None
+    assert (kept.expected, kept.priority, kept.purpose) == (2, "stat", "prior")
+
+
+@pytest.mark.parametrize("word", [b"{", b'{"studyInstanceUid": "x"}', b'{"studyInstanceUid": "1.2", "expected": -1}'])
+def test_a_word_that_cannot_be_read_is_refused_with_what_it_should_hold(word: bytes) -> None:
+    name = f"{folder()}/complete"
+    upload(word, name)
+    assert answer_to(name)["reason"] == "bad-complete-message"
+    assert "studyInstanceUid" in answer_to(name)["advice"]
