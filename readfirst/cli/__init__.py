@@ -9,7 +9,12 @@ import typer
 
 # One line per module; it is named after its (first) command, so that only the module asked for is imported.
 COMMANDS = (
+    "demo",
     "up",
+    "upload",
+    "status",
+    "sas",
+    "reindex",
     "doctor",
 )
 

@@ -1,0 +1,20 @@
+"""`readfirst reindex`: rebuilds the Cosmos index from the blobs. The product's disaster recovery."""
+
+from __future__ import annotations
+
+import typer
+
+from readfirst.cli.session import DEFAULT_STATE, State, attach
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command()(reindex)
+
+
+def reindex(state: State = DEFAULT_STATE) -> None:
+    """Rebuild the index of studies from the blobs, which are the truth."""
+    attach(state)
+    from readfirst.adapters import index
+
+    typer.echo(f"{index.reindex()} studies indexed")

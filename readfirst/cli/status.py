@@ -1,0 +1,65 @@
+"""`readfirst status [STUDY]`: which studies there are and how they stand."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from readfirst.cli.session import DEFAULT_STATE, State, attach
+from readfirst.domain.records import StudyRecord
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command()(status)
+
+
+def status(
+    study: Annotated[str, typer.Argument(help="A study's handle or token; without it, all.")] = "",
+    state: State = DEFAULT_STATE,
+) -> None:
+    """Show the studies, or one of them with its findings."""
+    from rich.console import Console
+    from rich.table import Table
+
+    attach(state)
+    from readfirst.adapters import index
+
+    records = sorted(index.every(), key=lambda record: record.received, reverse=True)
+    console = Console()
+    if study:
+        found = next((r for r in records if study.upper() == r.handle or study.lower() == r.id), None)
+        if found is None:
+            typer.echo("No such study.", err=True)
+            raise typer.Exit(1)
+        console.print(findings_table(found))
+        return
+    table = Table("study", "clinic", "received", "state", "label", "risk", "images", title=f"{len(records)} studies")
+    for r in records:
+        label = f"{r.label} ({r.reason})" if r.reason else r.label
+        table.add_row(r.handle, r.clinic, r.received, r.state, label, f"{r.risk:.2f}", str(r.instances))
+    console.print(table)
+
+
+def findings_table(record: StudyRecord) -> object:
+    """A study's findings as a table, with the label and the model's disclaimer."""
+    from rich.table import Table
+
+    model = record.provenance.model if record.provenance else None
+    table = Table(
+        "finding", "size", "place", "probability", "slice", "urgency",
+        title=f"Study {record.handle}: {record.label}" + (f" ({record.reason})" if record.reason else ""),
+        caption=f"risk {record.risk:.2f} {'HIGH' if record.high_risk else ''} {record.why}\n"
+        + (f"{model.name} {model.version}: {model.disclaimer}" if model else ""),
+    )  # fmt: skip
+    for f in record.findings:
+        table.add_row(
+            f.concept.meaning,
+            f"{f.diameter_mm:.0f} mm",
+            f"{f.site} ({', '.join(f'{c:.0f}' for c in f.centre)})",
+            f"{f.probability:.2f}",
+            str(f.slice + 1),
+            f"category {f.category}",
+        )
+    return table

@@ -1,0 +1,79 @@
+"""How far a study is, read from what the stages leave behind: for the demo, the tests and the benchmarks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from readfirst.domain.records import StudyRecord
+
+STAGES = ("received", "settled", "de-identified", "analysed", "reported")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One study's stages with what each has left, and its record once a run has reported."""
+
+    token: str
+    arrived: int
+    sealed: int
+    receipts: int
+    results: int
+    record: StudyRecord | None
+
+    def reached(self) -> dict[str, bool]:
+        """Which stages are behind the study."""
+        return {
+            "received": self.arrived > 0,
+            "settled": self.sealed > 0,
+            "de-identified": self.receipts > 0,
+            "analysed": self.results > 0 or self.record is not None,
+            "reported": self.record is not None,
+        }
+
+
+def token_of(clinic: str, study_uid: str) -> str:
+    """A study's token, as the pipeline makes it."""
+    from readfirst.adapters import secrets
+
+    return secrets.pseudonyms(clinic).study_token(study_uid)
+
+
+def look(token: str) -> Progress:
+    """Looks at a study's papers once."""
+    from readfirst.adapters import blobs, clients, index
+    from readfirst.adapters.ledger import ledger_of
+    from readfirst.domain import names
+
+    clean = clients.container(names.STUDIES, names.CLEAN)
+    analysis = clients.container(names.STUDIES, names.ANALYSIS)
+    ledger = ledger_of(token)
+    return Progress(
+        token=token,
+        arrived=len(ledger.notes()),
+        sealed=ledger.runs(),
+        receipts=sum(1 for _ in blobs.names(clean, f"{token}/receipts/")),
+        results=sum(1 for name in blobs.names(analysis, f"{token}/") if name.endswith("/result.json")),
+        record=index.read(token),
+    )
+
+
+def wait_for(
+    token: str,
+    done: Callable[[Progress], bool],
+    *,
+    patience: float,
+    seen: Callable[[Progress], None] = lambda _: None,
+    every: float = 0.5,
+) -> Progress:
+    """Looks until `done`, telling `seen` of each look. Raises TimeoutError after `patience` seconds."""
+    deadline = time.monotonic() + patience
+    while True:
+        progress = look(token)
+        seen(progress)
+        if done(progress):
+            return progress
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"the study did not get there in {patience:.0f} s: {progress.reached()}")
+        time.sleep(every)
