@@ -1,0 +1,3 @@
+from readfirst.local.host.main import main
+
+main()

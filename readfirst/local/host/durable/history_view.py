@@ -1,0 +1,72 @@
+"""How the status API shows a history: names for numbers, scheduled events merged into their answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from readfirst.local.host.durable.events import SCHEDULED, Event, Kind
+
+_NAMES = {
+    Kind.EXECUTION_STARTED: "ExecutionStarted",
+    Kind.EXECUTION_COMPLETED: "ExecutionCompleted",
+    Kind.EXECUTION_TERMINATED: "ExecutionTerminated",
+    Kind.TASK_SCHEDULED: "TaskScheduled",
+    Kind.TASK_COMPLETED: "TaskCompleted",
+    Kind.TASK_FAILED: "TaskFailed",
+    Kind.SUB_ORCHESTRATION_CREATED: "SubOrchestrationInstanceCreated",
+    Kind.SUB_ORCHESTRATION_COMPLETED: "SubOrchestrationInstanceCompleted",
+    Kind.SUB_ORCHESTRATION_FAILED: "SubOrchestrationInstanceFailed",
+    Kind.TIMER_CREATED: "TimerCreated",
+    Kind.TIMER_FIRED: "TimerFired",
+    Kind.EVENT_RAISED: "EventRaised",
+    Kind.EXECUTION_SUSPENDED: "ExecutionSuspended",
+    Kind.EXECUTION_RESUMED: "ExecutionResumed",
+}
+_HIDDEN = {"EventType", "EventId", "IsPlayed", "Timestamp", "TaskScheduledId", "TimerId"}
+_HIDDEN_OF_START = {"OrchestrationInstance", "ParentInstance", "Version", "Name", "Tags"}
+
+
+def shown_history(history: Sequence[Event], with_output: bool) -> list[dict[str, Any]]:
+    scheduled = {event["EventId"]: event for event in history if event["EventType"] in SCHEDULED}
+    answered = {_answers(event) for event in history}
+    shown = []
+    for event in history:
+        kind = event["EventType"]
+        if kind in (Kind.ORCHESTRATOR_STARTED, Kind.ORCHESTRATOR_COMPLETED):
+            continue
+        if kind in SCHEDULED and event["EventId"] in answered:
+            continue
+        shown.append(_shown(event, scheduled.get(_answers(event)), with_output))
+    return shown
+
+
+def _answers(event: Event) -> int | None:
+    """The number of the scheduled event that this one answers."""
+    number: int | None = event.get("TaskScheduledId", event.get("TimerId"))
+    return number
+
+
+def _shown(event: Event, cause: Event | None, with_output: bool) -> dict[str, Any]:
+    kind = Kind(event["EventType"])
+    hidden = _HIDDEN | _HIDDEN_OF_START if kind == Kind.EXECUTION_STARTED else _HIDDEN
+    view: dict[str, Any] = {"EventType": _NAMES[kind]}
+    view.update({key: value for key, value in event.items() if key not in hidden and key != "Result"})
+    if "Result" in event and with_output:
+        view["Result"] = None if event["Result"] is None else json.loads(event["Result"])
+    if kind == Kind.EXECUTION_COMPLETED:
+        view["FailureDetails"] = None
+    view["Timestamp"] = event["Timestamp"]
+    if kind == Kind.EXECUTION_STARTED:
+        view["FunctionName"] = event["Name"]
+    if cause is not None:
+        view["ScheduledTime"] = event_offset(cause["Timestamp"])
+        if "Name" in cause:
+            view["FunctionName"] = cause["Name"]
+            view["Input"] = None
+    return view
+
+
+def event_offset(text: str) -> str:
+    return text.removesuffix("Z") + "+00:00"

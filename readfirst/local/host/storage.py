@@ -1,0 +1,48 @@
+"""The host's own clients for Blob and Queue storage, one per connection string, made when first needed."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from azure.core.exceptions import ResourceExistsError
+from azure.storage.blob.aio import BlobServiceClient
+from azure.storage.queue.aio import QueueServiceClient
+
+from readfirst.local.host.settings import connection_string
+
+
+class Storage:
+    def __init__(self) -> None:
+        self._blobs: dict[str, BlobServiceClient] = {}
+        self._queues: dict[str, QueueServiceClient] = {}
+
+    def blobs(self, connection: str) -> BlobServiceClient:
+        if connection not in self._blobs:
+            # Polling starts again by itself, so a listing that fails shall fail fast.
+            self._blobs[connection] = BlobServiceClient.from_connection_string(
+                connection_string(connection), retry_total=1, connection_timeout=5, read_timeout=30
+            )
+        return self._blobs[connection]
+
+    def queues(self, connection: str) -> QueueServiceClient:
+        if connection not in self._queues:
+            self._queues[connection] = QueueServiceClient.from_connection_string(
+                connection_string(connection), retry_total=1, connection_timeout=5, read_timeout=30
+            )
+        return self._queues[connection]
+
+    async def put_message(self, connection: str, queue: str, content: str) -> None:
+        """Adds the text as it is; makes the queue if it does not exist (several may try at once)."""
+        client = self.queues(connection).get_queue_client(queue)
+        try:
+            await client.send_message(content)
+        except Exception as problem:
+            if getattr(problem, "status_code", None) != 404:
+                raise
+            with suppress(ResourceExistsError):  # somebody else has just made it
+                await client.create_queue()
+            await client.send_message(content)
+
+    async def close(self) -> None:
+        for client in (*self._blobs.values(), *self._queues.values()):
+            await client.close()
