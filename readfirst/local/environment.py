@@ -39,6 +39,7 @@ class Secrets:
     cosmos_key: str
     identity_header: str
     token_key: str
+    password: str  # of every invented person; `readfirst up` shows it
 
     def __repr__(self) -> str:  # no key reaches a log
         return "Secrets(…)"
@@ -52,6 +53,7 @@ def load_secrets(file: Path) -> Secrets:
             "cosmos_key": _key(64),
             "identity_header": secrets.token_hex(16),
             "token_key": secrets.token_hex(32),
+            "password": "-".join(secrets.token_hex(2) for _ in range(3)),
         }
         write_private(file, json.dumps(made, indent=2).encode())
     return Secrets(**json.loads(file.read_text()))

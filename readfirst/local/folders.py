@@ -38,6 +38,11 @@ class Folders:
         return self.state / "tls"
 
     @property
+    def sign_in(self) -> Path:
+        """The OpenID provider's configuration and its signing key."""
+        return self.state / "sign-in.json"
+
+    @property
     def azurite(self) -> Path:
         """Blobs, queues and tables."""
         return self.state / "azurite"

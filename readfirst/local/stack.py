@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
-from readfirst.local import certificates, job_runner, ports
+from readfirst.local import certificates, job_runner, people, ports
 from readfirst.local.endpoints import container_apps
 from readfirst.local.environment import (
     DEFAULT_CLINICS,
@@ -77,8 +77,8 @@ class Stack:
         """Start everything and return when it serves; raises StackError or PortsTaken, leaving nothing behind."""
         try:
             self._prepare()
-            self._start("azurite", "cosmos", "endpoints")
-            report("storage, index and endpoints answer")
+            self._start("azurite", "cosmos", "endpoints", "sign-in")
+            report("storage, index, endpoints and sign-in answer")
             self._provision()
             self.reindex()
             if self._with_host:
@@ -137,6 +137,7 @@ class Stack:
                 "Outbox (e-mails sent)": f"http://{HOST}:{p.desk}/",
             },
         }
+        known["sign-in"] = {"Sign-in": f"{self.environment['OIDC_ISSUER']} (password of every user: {self.password})"}
         serving = {what: where for name in self.children for what, where in known.get(name, {}).items()}
         return serving | {"State and logs": str(self.folders.state)}
 
@@ -149,6 +150,10 @@ class Stack:
         )
         with urllib.request.urlopen(request, timeout=5):  # noqa: S310
             pass
+
+    def access_token(self, user: str) -> str:
+        """An access token for the API, as the portal gets it; people.py says who there is."""
+        return people.access_token(self.environment, user, self.password)
 
     def reindex(self) -> None:
         """Rebuild the index, which the local server keeps in memory only, from the blobs."""
@@ -172,9 +177,17 @@ class Stack:
             "log": str(self.folders.logs / "job.log"),
         }
         certificates.write_private(self.folders.job_definition, json.dumps(definition).encode())
+        self._configure_sign_in(keys.password)
+        self.password = keys.password
         self._lifeline = os.pipe()
         self._spawner = Spawner(keep_open=(self._lifeline[0],))
         self.children = {child.name: child for child in self._servers(azurite_accounts(keys))}
+
+    def _configure_sign_in(self, password: str) -> None:
+        file = self.folders.sign_in
+        previous = json.loads(file.read_text()) if file.exists() else {}
+        made = people.provider_configuration(self.environment, self._clinics, self._tls, password, previous)
+        certificates.write_private(file, json.dumps(made).encode())
 
     def _servers(self, accounts: str) -> Iterator[Child]:
         yield self._child(
@@ -197,6 +210,12 @@ class Stack:
             {**os.environ, LIFELINE: str(self._lifeline[0]) if self._lifeline else ""},
             f"https://{HOST}:{azure}/",
             f"http://{HOST}:{desk}/",
+        )
+        yield self._child(
+            "sign-in",
+            [_node(), str(NODE / "oidc.mjs"), str(self.folders.sign_in)],
+            os.environ,
+            f"{self.environment['OIDC_ISSUER']}/.well-known/openid-configuration",
         )
         if self._with_host:
             host_state = str(self.folders.host)
