@@ -15,7 +15,7 @@ async def ensure(client: df.DurableOrchestrationClient, run: Run) -> None:
     Whoever calls has just seen that run n has not sealed: an instance of it that is over can only have given up
     before it sealed, so starting it anew loses nothing.
     """
-    await start_once(client, "study", run.instance, run, over_is_done=False)
+    await start_once(client, "run_study", run.instance, run, over_is_done=False)
 
 
 async def start_once(

@@ -20,7 +20,7 @@ _BATCH_ROUNDS = 50  # rounds of at most four minutes: a run of 20,000 files need
 
 
 @blueprint.orchestration_trigger(context_name="context")
-def study(context: df.DurableOrchestrationContext) -> Generator[Any, Any, Any]:
+def run_study(context: df.DurableOrchestrationContext) -> Generator[Any, Any, Any]:
     """One run: waits until the study is quiet, takes its files, and sees that they are read or told as not read."""
     run = Run.model_validate(context.get_input())
     look = Look.model_validate((yield context.call_activity_with_retry(look_and_seal, SEALING, run.dump())))
