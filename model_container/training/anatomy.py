@@ -80,6 +80,12 @@ class Thorax:
     emphysema: float = 0.0
     texture: float = 18.0
     dome: float = -78.0
+    cortex_hu: float = 620.0
+    marrow_hu: float = 210.0
+    rib: float = 3.6  # half the thickness
+    breasts: float = 0.0  # half the height of the breasts; fat and gland in front of the chest
+    streaks: float = 0.0  # how much fat and muscle of the wall mix
+    cover: bool = False  # clothes, cables and blankets around the body
     seed: int = 0
     tubes: tuple[Tube, ...] = ()
     lesions: tuple[Lesion, ...] = ()
@@ -159,6 +165,12 @@ def sample_thorax(rng: Rng) -> Thorax:
         emphysema=float(rng.uniform(0.3, 1.0)) if rng.random() < 0.2 else 0.0,
         texture=float(rng.uniform(5, 30)),
         dome=float(rng.uniform(-95, -60)),
+        cortex_hu=float(rng.uniform(280, 850)),
+        marrow_hu=float(rng.uniform(90, 280)),
+        rib=float(rng.uniform(2.2, 4.2)),
+        breasts=float(rng.uniform(15, 48)) if rng.random() < 0.45 else 0.0,
+        streaks=float(rng.uniform(0.0, 1.2)),
+        cover=bool(rng.random() < 0.4),
         seed=int(rng.integers(1 << 31)),
     )
     return replace(thorax, tubes=tuple(_trees(thorax, rng) + _scars(thorax, rng)))
@@ -188,7 +200,7 @@ def _trees(thorax: Thorax, rng: Rng) -> list[Tube]:
             for _ in range(int(rng.integers(4, 7))):
                 direction = np.array([side * rng.uniform(0.2, 1.0), rng.normal(0, 0.7), rng.normal(0, 0.9)])
                 start = np.array([side * rng.uniform(30, 42), rng.uniform(-12, 14), rng.uniform(-32, 4)])
-                _grow(tubes, rng, start, direction / np.linalg.norm(direction), rng.uniform(2.6, 5.0), thorax, 0)
+                _grow(tubes, rng, start, direction / np.linalg.norm(direction), rng.uniform(2.6, 6.5), thorax, 0)
                 if tree == 0 and rng.random() < 0.5:
                     offset = start + np.array([0.0, 6.0, 3.0])
                     tip = offset + direction / np.linalg.norm(direction) * rng.uniform(25, 60)
@@ -342,12 +354,18 @@ def _wall(thorax: Thorax, hu: Field, labels: NDArray[np.uint8], x: Field, y: Fie
     """Skin, fat, muscle, ribs, spine, sternum, shoulder blades."""
     a, b = _cavity(thorax, z)
     angle = np.arctan2(y, x)
+    if thorax.breasts and -100 < z < 45:
+        _breasts(thorax, hu, x, y, z, soft)
     body = _ellipse(x, y, 0, BACK, thorax.half_width, thorax.half_depth, thorax.squareness)
     _paint(hu, body, 10.0, soft)
     _paint(hu, body + 2.0, -100.0, soft)
     uneven = thorax.fat * (0.85 + 0.25 * np.cos(2 * angle) + 0.15 * np.cos(5 * angle + thorax.seed % 7))
     muscle = np.maximum(body + uneven, -_ellipse(x, y, 0, 0, max(a, 1) + 1, max(b, 1) + 1, 2.2))
-    _paint(hu, muscle, thorax.soft_hu + 8, soft)
+    flesh: float | Field = thorax.soft_hu + 8
+    if thorax.streaks:
+        mix = blobs(np.random.default_rng([thorax.seed, int(z // 12) + 40]), (len(x), len(x)), round(9 / soft))
+        flesh = np.where(mix > 2.0 - thorax.streaks, -95.0, flesh)
+    _paint(hu, muscle, flesh, soft)
     _paint(hu, np.abs(muscle + thorax.wall * 0.35 + 3 * np.cos(7 * angle)) - 1.2, -80.0, soft)
     shell = _ellipse(x, y, 0, 0, max(a, 12.0), max(b, 12.0), 2.2)
     bone = _ribs(thorax, shell, angle, z)
@@ -357,8 +375,19 @@ def _wall(thorax: Thorax, hu: Field, labels: NDArray[np.uint8], x: Field, y: Fie
             lean = (x - side * (a + 8)) * 0.8 * side + (y - b * 0.55)
             along = np.hypot(x - side * (a * 0.86 + 12), y - b * 0.72) - (34 + z * 0.06)
             bone = np.minimum(bone, np.maximum(np.abs(lean) * 0.75 - 3.0 - 2 * (z > 40), along))
-    _bone(hu, labels, bone, soft)
+    _bone(thorax, hu, labels, bone, soft)
     _spine(thorax, hu, labels, x, y, z, soft)
+
+
+def _breasts(thorax: Thorax, hu: Field, x: Field, y: Field, z: float, soft: float) -> None:
+    """Fat with islands of gland in front of the chest."""
+    height = thorax.breasts * math.sqrt(max(0.0, 1 - ((z + 28) / 74) ** 2))
+    gland = blobs(np.random.default_rng([thorax.seed, int(z // 10) + 90]), (len(x), len(x)), round(8 / soft))
+    for side in (-1, 1):
+        lump = _ellipse(x, y, side * thorax.half_width * 0.48, BACK - thorax.half_depth * 0.9, 62, height + 12)
+        _paint(hu, lump, 10.0, soft)
+        _paint(hu, lump + 2, -100.0, soft)
+        _paint(hu, np.maximum(lump + 10, (0.4 - gland) * 5), 25.0, soft)
 
 
 def _ribs(thorax: Thorax, shell: Field, angle: Field, z: float) -> Field:
@@ -366,12 +395,12 @@ def _ribs(thorax: Thorax, shell: Field, angle: Field, z: float) -> Field:
     front = np.abs(np.abs(angle - math.pi / 2 + 2 * math.pi * (angle < -math.pi / 2)))  # 0 at the back, pi in front
     height = z + front * 24 + (thorax.seed % 25)
     phase = np.abs((height % 25.0) - 12.5) - 6.2
-    return np.asarray(np.maximum(np.maximum(phase * 0.9, np.abs(shell - 7.5) - 3.6), (front - 2.5) * 30))
+    return np.asarray(np.maximum(np.maximum(phase * 0.9, np.abs(shell - 7.5) - thorax.rib), (front - 2.5) * 30))
 
 
-def _bone(hu: Field, labels: NDArray[np.uint8], distance: Field, soft: float) -> None:
-    _paint(hu, distance, 620.0, soft)
-    _paint(hu, distance + 2.4, 210.0, soft)
+def _bone(thorax: Thorax, hu: Field, labels: NDArray[np.uint8], distance: Field, soft: float) -> None:
+    _paint(hu, distance, thorax.cortex_hu, soft)
+    _paint(hu, distance + 0.6 * thorax.rib, thorax.marrow_hu, soft)
     labels[distance < 0] = BONE
 
 
@@ -382,10 +411,10 @@ def _spine(thorax: Thorax, hu: Field, labels: NDArray[np.uint8], x: Field, y: Fi
     if (z + thorax.seed % 28) % 28 < 5:
         _paint(hu, vertebra, 80.0, soft)  # disc
     else:
-        _bone(hu, labels, vertebra, soft)
+        _bone(thorax, hu, labels, vertebra, soft)
     arch = np.abs(_ellipse(x, y, 0, ys + 19, 13, 12)) - 3.2
     process = np.minimum(_ellipse(x, y, 0, ys + 38, 4, 12), _ellipse(x, y, 0, ys + 22, 32, 4.5))
-    _bone(hu, labels, np.minimum(arch, process), soft)
+    _bone(thorax, hu, labels, np.minimum(arch, process), soft)
     _paint(hu, _ellipse(x, y, 0, ys + 19, 9, 8), 25.0, soft)
 
 
@@ -432,6 +461,13 @@ def _around(thorax: Thorax, hu: Field, x: Field, y: Field, soft: float) -> None:
         curve = thorax.half_depth + BACK + thorax.table - 0.0009 * x * x
         _paint(hu, np.maximum(np.abs(y - curve - 2) - 1.6, np.abs(x) - 210), 40.0, soft)
         _paint(hu, np.maximum(np.abs(y - curve - 22) - 17, np.abs(x) - 200), -930.0, soft)
+    if thorax.cover:
+        rng = np.random.default_rng([thorax.seed, 7])
+        for _ in range(3):
+            gap = rng.uniform(3, 25)
+            line = _ellipse(x, y, 0, BACK, thorax.half_width + gap, thorax.half_depth + gap, rng.uniform(2.0, 2.9))
+            line = np.abs(line) - 0.8
+            _paint(hu, np.maximum(line, y - 20), float(rng.uniform(-900, -500)), soft)
     if thorax.arms:
         for side in (-1, 1):
             centre = side * (thorax.half_width + 42)

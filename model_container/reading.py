@@ -1,0 +1,68 @@
+"""What an engine answers about a volume, whatever network it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model_container.volume import Volume
+from readfirst.domain.models import Channel
+
+Progress = Callable[[float], None]
+"""Called with the share of the inference that is done, from 0 to 1."""
+
+
+@dataclass(frozen=True)
+class Mask:
+    """A piece of a volume at its own resolution: where the box starts, and which of its voxels belong."""
+
+    start: tuple[int, int, int]  # slice, row, column
+    voxels: NDArray[np.bool_]
+
+    def plane(self, z: int) -> NDArray[np.bool_] | None:
+        """The mask's section in slice `z` of the volume; None where it has none."""
+        k = z - self.start[0]
+        return self.voxels[k] if 0 <= k < len(self.voxels) and self.voxels[k].any() else None
+
+
+@dataclass(frozen=True)
+class Detection:
+    """One finding of an engine. Lengths in mm; `centre` and `mask` in the volume's voxels."""
+
+    channel: Channel
+    probability: float
+    diameter_mm: float
+    volume_mm3: float
+    centre: tuple[float, float, float]  # slice, row, column
+    mask: Mask
+
+
+@dataclass(frozen=True)
+class OutOfScope:
+    """The pixels are nothing that the model may judge: a code and a sentence, without content."""
+
+    code: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The engine's answer: detections, most probable first, and the study's risk (calibrated, 0 to 1)."""
+
+    detections: tuple[Detection, ...]
+    risk: float
+    notes: dict[str, float] = field(default_factory=dict)
+
+
+class Engine(Protocol):
+    """A loaded model."""
+
+    device: str
+
+    def read(self, volume: Volume, progress: Progress) -> Reading | OutOfScope:
+        """Judges a volume; raises when the model itself fails."""
+        ...

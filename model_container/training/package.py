@@ -1,0 +1,73 @@
+"""Makes the bundle of the default model from trained weights: calibrates it and writes its manifest."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import shutil
+from pathlib import Path
+
+from model_container.chest import ChestEngine
+from model_container.training.evaluate import NEUTRAL, by_network, calibrate, look, write_calibration
+from model_container.training.slabs import TUNING, make_slab
+from readfirst.domain.findings import Code
+from readfirst.domain.models import Channel, Gate, Manifest, RiskRule
+
+FILES = ("model.onnx", "model.safetensors", "calibration.json")
+TUNING_PHANTOMS = 200
+NODULE = Code(value="27925004", scheme="SCT", meaning="Nodule")
+LUNG = Code(value="39607008", scheme="SCT", meaning="Lung")
+
+
+def manifest_of(folder: Path, version: str) -> Manifest:
+    """The default model's manifest, with the digests of the files in `folder`."""
+    return Manifest(
+        name="readfirst-chest",
+        version=version,
+        title="Lung nodules and masses in chest CT (synthetic)",
+        engine="onnx-chest",
+        task="segmentation",
+        intended_use="triage",
+        files={name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in FILES},
+        channels=(
+            Channel(index=4, kind="lung-nodule", concept=NODULE, category=3),
+            Channel(index=1, kind="lung", concept=LUNG, category=3, target=False),
+        ),
+        gate=Gate(
+            modalities=("CT",),
+            body_parts=("CHEST", "THORAX", "LUNG", "CHESTABDOMEN", "CHESTABDPELVIS", "CHEST_ABDOMEN", "TORAX"),
+            min_age=18, min_slices=8, min_coverage=20.0, max_spacing=5.0, max_pixel=1.5, min_pixels=128,
+        ),
+        risk=RiskRule(
+            min_probability=0.5, min_diameter_mm=15.0, report_from=0.5,
+            text="High risk: a nodule or mass of at least 15 mm with a probability of at least 0.5",
+        ),
+    )  # fmt: skip
+
+
+def package(weights: Path, target: Path, version: str, phantoms: int) -> Manifest:
+    """Copies `model.onnx` and `model.safetensors` into `target`, calibrates, writes the manifest; returns it."""
+    target.mkdir(parents=True, exist_ok=True)
+    for name in FILES[:2]:
+        shutil.copyfile(weights / name, target / name)
+    write_calibration(NEUTRAL, target / "calibration.json")
+    engine = ChestEngine(target, manifest_of(target, version))
+    cases = [look(make_slab(TUNING, k, depth=16), by_network(engine)) for k in range(phantoms)]
+    write_calibration(calibrate(cases), target / "calibration.json")
+    manifest = manifest_of(target, version)
+    (target / "manifest.json").write_text(manifest.model_dump_json(indent=1) + "\n")
+    return manifest
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("weights", type=Path)
+    parser.add_argument("target", type=Path)
+    parser.add_argument("--version", required=True)
+    parser.add_argument("--phantoms", type=int, default=TUNING_PHANTOMS)
+    options = parser.parse_args()
+    package(options.weights, options.target, options.version, options.phantoms)
+
+
+if __name__ == "__main__":
+    main()
