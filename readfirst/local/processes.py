@@ -16,8 +16,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+PROJECT = Path(__file__).resolve().parents[2]
 _LEASH = Path(__file__).with_name("leash.py")
-_TAIL_LINES = 15
+_TAIL_LINES = 25
 
 
 class StackError(Exception):
@@ -49,6 +50,7 @@ def _spawn(
         return subprocess.Popen(
             [sys.executable, "-I", "-S", str(_LEASH), str(os.getpid()), *command],
             env=dict(environment),
+            cwd=PROJECT,  # where main.py and host.json lie, wherever the command was called
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import time
 import urllib.request
@@ -33,9 +32,8 @@ from readfirst.local.environment import (
 from readfirst.local.folders import Folders
 from readfirst.local.job_runner import LIFELINE
 from readfirst.local.ports import HOST, Ports
-from readfirst.local.processes import Child, Spawner, StackError, tail
+from readfirst.local.processes import PROJECT, Child, Spawner, StackError, tail
 
-PROJECT = Path(__file__).resolve().parents[2]
 NODE = Path(__file__).with_name("node")
 _HOST_PATIENCE = 15.0  # it ends the function that runs
 JOB_COMMAND = (sys.executable, "-m", "model_container")
@@ -192,7 +190,7 @@ class Stack:
     def _servers(self, accounts: str) -> Iterator[Child]:
         yield self._child(
             "azurite",
-            [_node(), str(NODE / "node_modules/azurite/dist/src/azurite.js"), *self._azurite_options()],
+            [_node(), str(NODE / "azurite.cjs"), *self._azurite_options()],
             {**os.environ, "AZURITE_ACCOUNTS": accounts},
             *(f"http://{HOST}:{port}/" for port in (self.ports.blob, self.ports.queue, self.ports.table)),
         )
@@ -248,10 +246,13 @@ class Stack:
         self._run_to_end("provision", [sys.executable, "-m", "readfirst.local.provision"])
 
     def _run_to_end(self, name: str, command: list[str]) -> None:
+        assert self._spawner, "the stack is prepared before it runs anything"  # noqa: S101
         log = self.folders.logs / f"{name}.log"
-        environment = {**os.environ, **self.environment}
-        with log.open("wb") as output:
-            code = subprocess.run(command, env=environment, cwd=PROJECT, stdout=output, stderr=output).returncode
+        process = self._spawner.spawn(command, {**os.environ, **self.environment}, log)
+        try:
+            code = process.wait()
+        finally:
+            process.kill()
         if code:
             raise StackError(f"{name} failed (exit status {code}).{tail(log)}")
 
@@ -281,7 +282,12 @@ class Stack:
         return None
 
     def _describe(self) -> None:
-        description = {"pid": os.getpid(), "ports": asdict(self.ports), "environment": self.environment}
+        description = {
+            "pid": os.getpid(),
+            "ports": asdict(self.ports),
+            "environment": self.environment,
+            "password": self.password,
+        }
         certificates.write_private(self.folders.description, json.dumps(description, indent=2).encode())
 
     def _executions(self) -> list[Path]:
@@ -312,8 +318,9 @@ def running_stack(state: Path) -> dict[str, Any] | None:
         try:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            description: dict[str, Any] = json.loads(folders.description.read_text())
-            return description
+            with suppress(FileNotFoundError):  # it is starting, or stopping
+                description: dict[str, Any] = json.loads(folders.description.read_text())
+                return description
     return None
 
 
