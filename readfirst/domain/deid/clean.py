@@ -12,10 +12,12 @@ from pydicom._dicom_dict import DicomDictionary
 from pydicom._uid_dict import UID_dictionary
 
 from readfirst.domain.deid import dates
-from readfirst.domain.deid.codec import PIXEL_DATA, TEXT_VRS, Element
-from readfirst.domain.deid.plan import DATE_VRS, Plan, Rule, resolve
+from readfirst.domain.deid.codec import PIXEL_DATA, TEXT_VRS, Element, text_of
+from readfirst.domain.deid.plan import DATE_VRS, Plan, Rule, resolve, rule_of
+from readfirst.domain.deid.private import safe_private
+from readfirst.domain.deid.profile import Options
 from readfirst.domain.deid.scrub import Scrubber
-from readfirst.domain.deid.table import EXTRA_VRS, Types
+from readfirst.domain.deid.table import EXTRA_VRS, Types, content_rows
 from readfirst.domain.pseudonyms import Pseudonyms
 
 CHARACTER_SET = 0x00080005
@@ -35,7 +37,11 @@ _SAFE_BINARY = frozenset(
         *range(0x00281221, 0x00281225),  # segmented palettes
     }
 )
-_BINARY = frozenset(["OB", "OW", "OD", "OF", "OL", "OV", "UN"])
+# What makes an item a content item: relationship, value type, concept name, continuity.
+_ITEM_FRAME = frozenset((0x0040A010, 0x0040A040, 0x0040A043, 0x0040A050))
+_BINARY = frozenset(("OB", "OW", "OD", "OF", "OL", "OV", "UN"))
+# Codes look like numbers of records: only what is known of the study is taken out of them.
+_CODES = frozenset((0x00080100, 0x00080102, 0x00080103, 0x00080119, 0x00080120, 0x00189445))
 _FREE_TEXT = frozenset(["LO", "SH", "ST", "LT", "UT", "UC"])
 _FORMATS = {
     "CS": re.compile(rb"[A-Z0-9_ ]{0,16}"),
@@ -52,14 +58,16 @@ class Traces:
 
     rules: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     uids: dict[str, str] = field(default_factory=dict)
-    notes: set[str] = field(default_factory=set)
 
 
 class Cleaner:
     """Cleans one file's data set."""
 
-    def __init__(self, plan: Plan, names: Pseudonyms, scrubber: Scrubber, types: Types, shift_days: int) -> None:
+    def __init__(
+        self, plan: Plan, names: Pseudonyms, scrubber: Scrubber, types: Types, shift_days: int, big: bool = False
+    ) -> None:
         self.plan = plan
+        self.big = big  # the byte order of numbers
         self.names = names
         self.scrubber = scrubber
         self.types = types
@@ -67,10 +75,14 @@ class Cleaner:
         self.traces = Traces()
         self._charset: tuple[str, ...] = ()
         self._path: list[int] = []
+        self._private: dict[int, str] = {}  # private tags of the data set at hand that may stay
 
     def data_set(self, elements: list[Element]) -> list[Element]:
         """The clean elements of a data set or an item, in the order of their tags."""
-        outer = self._charset
+        outer, outer_private = self._charset, self._private
+        self._private = {}
+        if self.plan.options.safe_private and any(e.tag >> 16 & 1 for e in elements):
+            self._private = safe_private(elements, self.plan.profile, self.big)
         own = next((e for e in elements if e.tag == CHARACTER_SET), None)
         if own is not None and isinstance(own.value, bytes):
             self._charset = tuple(v.strip() for v in own.value.decode("latin-1").split("\\"))
@@ -79,7 +91,7 @@ class Cleaner:
             clean = self._element(element)
             if clean is not None:
                 kept.append(clean)
-        self._charset = outer
+        self._charset, self._private = outer, outer_private
         return kept
 
     def _element(self, element: Element) -> Element | None:
@@ -91,7 +103,7 @@ class Cleaner:
             return None  # group lengths: retired, and wrong after cleaning
         group = tag >> 16
         if group & 1:
-            return self._gone(element, "private")
+            return self._private_element(element)
         if 0x5000 <= group <= 0x50FF or 0x6000 <= group <= 0x60FF:
             return self._gone(element, "overlay or curve")
         if group < 8 or group == 0xFFFC or group == 0xFFFE:
@@ -99,6 +111,18 @@ class Cleaner:
         if tag not in DicomDictionary and tag not in EXTRA_VRS:
             return self._gone(element, "not in the standard")
         return self._by_vr(element)
+
+    def _private_element(self, element: Element) -> Element | None:
+        vr = self._private.get(element.tag, "")
+        if not vr or not isinstance(element.value, bytes):
+            return self._gone(element, "private")
+        if element.tag & 0xFFFF <= 0xFF:
+            text = decoded(element.value, ()).strip(" \0")
+            return element if self.scrubber.scrub(text) == text else self._gone(element, "private")
+        clean = self._by_vr(Element(element.tag, vr, element.value))
+        if clean is not None and clean.value == element.value and vr not in ("UI", *DATE_VRS):
+            return clean
+        return self._gone(element, "private")
 
     # -- actions
 
@@ -109,6 +133,8 @@ class Cleaner:
         if action == "K":
             return self._kept(element, rule.why)
         if action == "C":
+            if rule.why == "clean_structured_content" and isinstance(element.value, list):
+                return self._content(element, element.value)
             return self._by_vr(element)
         if action == "S":
             return self._shifted(element, rule.why)
@@ -125,9 +151,11 @@ class Cleaner:
 
     def _by_vr(self, element: Element) -> Element | None:
         """What any attribute must pass that stays: what its VR can hold decides."""
-        vr, value = element.vr, element.value
+        value = element.value
         if isinstance(value, list):
             return self._sequence(element, value)
+        element = self._as_defined(element)
+        vr = element.vr
         if vr == "UI":
             return self._uid(element)
         if vr in DATE_VRS:
@@ -136,9 +164,57 @@ class Cleaner:
             return self._least(element, "VR PN")
         if vr in TEXT_VRS:
             return self._text(element)
-        if vr in _BINARY and element.tag not in _SAFE_BINARY:
+        if element.tag in _SAFE_BINARY:
+            return element
+        if vr in _BINARY:
             return self._least(element, "binary value not known to be safe")
+        if not isinstance(value, bytes) or (len(value) > 4 and self.scrubber.in_bytes(value)):
+            return self._least(element, "known identifier in numbers")
         return element
+
+    def _as_defined(self, element: Element) -> Element:
+        """The element with the standard's VR where the file gives it another: a date is a date, also as text."""
+        entry = DicomDictionary.get(element.tag)
+        if entry is None or element.vr in entry[0] or not element.value:
+            return element
+        expected = entry[0][:2]
+        if expected in TEXT_VRS and element.vr in TEXT_VRS and isinstance(element.value, bytes):
+            return Element(element.tag, expected, element.value)
+        self._trace(element, "emptied", "VR is not the attribute's")
+        return Element(element.tag, expected, [] if expected == "SQ" else b"")
+
+    def _content(self, element: Element, items: list[list[Element]]) -> Element:
+        """Content items by Table E.3.4-1; what it does not list is cleaned like everything else."""
+        self._path.append(element.tag)
+        kept = []
+        for item in items:
+            rule = content_rule(item, self.plan.options)
+            action = resolve(rule.action, "3") if rule else "C"
+            if action == "X":
+                self._trace(element, "removed", f"content item, {rule.why if rule else ''}")
+                continue
+            kept.append(self._dummies(item) if action == "D" else self.data_set(item))
+        self._path.pop()
+        return Element(element.tag, "SQ", kept)
+
+    def _dummies(self, item: list[Element]) -> list[Element]:
+        """An item whose values say nothing: what it must have, with dummies; its concept name and type stay."""
+        clean = []
+        for element in self.data_set(
+            [e for e in item if e.tag in _ITEM_FRAME or self._type(e.tag) in ("1", "1C", "2")]
+        ):
+            if element.tag in _ITEM_FRAME or element.vr in ("UI", *DATE_VRS):
+                clean.append(element)
+            elif isinstance(element.value, list):
+                self._path.append(element.tag)
+                clean.append(Element(element.tag, "SQ", [self._dummies(i) for i in element.value]))
+                self._path.pop()
+            elif element.vr in TEXT_VRS:
+                self._trace(element, "dummy", "inside an identifying item")
+                clean.append(Element(element.tag, element.vr, dummy_value(element.vr)))
+            else:
+                clean.append(element)
+        return clean
 
     def _sequence(self, element: Element, items: list[list[Element]]) -> Element | None:
         self._path.append(element.tag)
@@ -152,7 +228,7 @@ class Cleaner:
         if self.plan.options.uids:
             return element
         originals = [v.strip(" \0") for v in element.value.decode("latin-1").split("\\")]
-        clean = [v if not v or v in UID_dictionary else self.clean_uid(v) for v in originals]
+        clean = [v if not v or registered(v, element.tag) else self.clean_uid(v) for v in originals]
         if clean == originals:
             return element
         self._trace(element, "replaced", "VR UI")
@@ -201,10 +277,11 @@ class Cleaner:
             return element if all(map(_CHARSETS.fullmatch, self._charset)) else self._gone(element, "no character set")
         if element.vr in ("UR", "AE"):
             return self._least(element, f"VR {element.vr}")
-        key = (element.vr, value, self._charset)
+        patterns = element.tag not in _CODES
+        key = (element.vr, value, self._charset, patterns)
         clean = self.scrubber.memo.get(key)
         if clean is None:
-            clean = self.scrubber.memo[key] = self._scrubbed(element.vr, value)
+            clean = self.scrubber.memo[key] = self._scrubbed(element.vr, value, patterns)
         if clean == value:
             return element
         if element.vr not in _FREE_TEXT:
@@ -212,14 +289,14 @@ class Cleaner:
         self._trace(element, "cleaned", "identifier in text")
         return Element(element.tag, element.vr, clean)
 
-    def _scrubbed(self, vr: str, value: bytes) -> bytes:
+    def _scrubbed(self, vr: str, value: bytes, patterns: bool) -> bytes:
         text = decoded(value, self._charset)
         if vr in _FORMATS:
             form = _FORMATS[vr]
             well_formed = all(form.fullmatch(v.strip(b" \0")) for v in value.split(b"\\"))
             clean = text if well_formed and not self.scrubber.holds_known(text) else ""
         else:
-            clean = self.scrubber.scrub(text)
+            clean = self.scrubber.scrub(text, patterns)
         if clean == text:
             return value
         limit = MAX_CHARACTERS.get(vr)
@@ -251,7 +328,10 @@ class Cleaner:
         if not value and self._type(element.tag) not in ("1", "1C"):
             return element
         if isinstance(value, list):
-            return self._sequence(element, value)
+            self._path.append(element.tag)
+            clean = [self._dummies(item) for item in value]
+            self._path.pop()
+            return Element(element.tag, "SQ", clean)
         if element.vr == "UI":
             return self._uid(element)
         if element.vr in ("DA", "DT") and self.plan.options.dates == "modified" and value:
@@ -274,6 +354,29 @@ class Cleaner:
         path = "/".join(f"{t:08X}" for t in self._path)
         name = "private" if element.tag >> 16 & 1 else f"{element.tag:08X}"
         self.traces.rules[f"{path}/{name}" if path else name, action, why] += 1
+
+
+def registered(uid: str, tag: int = 0) -> bool:
+    """Whether a UID belongs to the standard (or, for a coding scheme, to HL7's register): it names nobody's object."""
+    return uid in UID_dictionary or _REGISTERED.fullmatch(uid) is not None or (tag == 0x0008010C and _is_hl7(uid))
+
+
+_REGISTERED = re.compile(r"1\.2\.840\.10008\.(?:6\.1\.\d{1,4}|2\.16\.\d{1,3}|2\.6\.1|8\.1\.\d{1,3})")
+
+
+def _is_hl7(uid: str) -> bool:
+    return re.fullmatch(r"2\.16\.840\.1\.113883\.(?:3|6)\.\d{1,4}", uid) is not None
+
+
+def content_rule(item: list[Element], options: Options) -> Rule | None:
+    """The rule of Table E.3.4-1 for a content item, by its concept name and value type."""
+    values = {e.tag: e for e in item}
+    concept, kind = values.get(0x0040A043), values.get(0x0040A040)
+    if concept is None or kind is None or not isinstance(concept.value, list) or not concept.value:
+        return None
+    code = {e.tag: text_of(e) for e in concept.value[0]}
+    row = content_rows().get((code.get(0x00080102, ""), code.get(0x00080100, ""), text_of(kind)))
+    return rule_of(row, options) if row is not None else None
 
 
 def dummy_value(vr: str) -> bytes:

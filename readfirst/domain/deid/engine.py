@@ -28,11 +28,13 @@ from readfirst.domain.deid.codec import (
 from readfirst.domain.deid.header import as_dataset, clutter_of, is_directory, refusal_of
 from readfirst.domain.deid.identity import IdentityRecord, PatientIdentity, StudyIdentity
 from readfirst.domain.deid.known import KnownIdentifiers, kind_of, learn
+from readfirst.domain.deid.pixeldata import shape_of, tidy
 from readfirst.domain.deid.plan import Plan, plan_of
 from readfirst.domain.deid.profile import Profile
 from readfirst.domain.deid.receipt import ENGINE_VERSION, PixelCheck, Receipt, RuleFired
 from readfirst.domain.deid.scrub import Scrubber, scrubber_of
 from readfirst.domain.deid.table import TABLE_EDITION, types_of
+from readfirst.domain.deid.visual import could_show_face
 from readfirst.domain.instances import InstanceFacts, facts_of
 from readfirst.domain.pseudonyms import Pseudonyms, handle_of
 from readfirst.domain.refusals import Reason, Refused
@@ -100,18 +102,24 @@ def _deidentify(
     plan: Plan,
     known: KnownIdentifiers,
 ) -> Deidentified | Refused:
-    refusal = Refused(Reason.NOT_DICOM, "DICOMDIR") if is_directory(file) else refusal_of(file)
+    refusal = Refused(Reason.NOT_DICOM, "DICOMDIR") if is_directory(file) else refusal_of(file, plan.profile.scope)
     if refusal is not None:
         return refusal
     subject = _subject(file)
+    face = could_show_face(subject.values)
+    if face and plan.options.visual_features == "refuse":
+        return Refused(Reason.VISUAL_FEATURES)
+    notes = tidy(file.elements, shape_of(file.elements, file.encoding), file.transfer_syntax)
     risk = burned_in_risk(subject)
     if risk:
         return Refused(Reason.BURNED_IN, risk)
     scrubber = scrubber_of(known | learn(_triples(file.elements)))
     patient = names.patient_token(*_person(subject))
-    cleaner = Cleaner(plan, names, scrubber, types_of(subject[0x00080016]), names.shift_days(patient))
+    cleaner = Cleaner(
+        plan, names, scrubber, types_of(subject[0x00080016]), names.shift_days(patient), file.encoding.big
+    )
     clean = cleaner.data_set(file.elements)
-    clean = _marked(clean, file, plan, subject, patient, handle)
+    clean = _marked(clean, plan, subject, patient, handle, face)
     if holds_identifier(clean, scrubber):
         return Refused(Reason.RESIDUAL)
     output = _write(file, clean, target)
@@ -129,7 +137,7 @@ def _deidentify(
         residual="none found",
         residual_checked=scrubber.count,
         pixels=PixelCheck(outcome="low risk"),
-        notes=tuple(sorted(cleaner.traces.notes)),
+        notes=tuple(notes),
     )
     return Deidentified(facts_of(as_dataset(cleaned), digest=output), identity, receipt)
 
@@ -138,10 +146,11 @@ def _deidentify(
 
 _SUBJECT_TAGS = frozenset(
     (
-        0x00080008, 0x00080016, 0x00080020, 0x00080030, 0x00080050, 0x00080060, 0x00080064, 0x00080090, 0x00081030,
-        0x00100010, 0x00100020, 0x00100021, 0x00100030, 0x00100040, 0x00101010, 0x0020000D, 0x00200010, 0x00280301,
+        *(0x00080008, 0x00080016, 0x00080020, 0x00080030, 0x00080050, 0x00080060, 0x00080064, 0x00080090, 0x00081030),
+        *(0x0008103E, 0x00100010, 0x00100020, 0x00100021, 0x00100030, 0x00100040, 0x00101010, 0x00180015, 0x00181030),
+        *(0x0020000D, 0x00200010, 0x00280301),
     )
-)  # fmt: skip
+)
 
 
 def _subject(file: File) -> _Subject:
@@ -193,7 +202,7 @@ def _triples(elements: list[Element], charsets: tuple[str, ...] = ()) -> Iterato
 
 
 def _marked(
-    clean: list[Element], file: File, plan: Plan, subject: _Subject, patient: str, handle: str
+    clean: list[Element], plan: Plan, subject: _Subject, patient: str, handle: str, face: bool
 ) -> list[Element]:
     """The clean elements with the new names and the markers of PS3.15 E.1.1 and PS3.3 C.12.1.1."""
     options = plan.options
@@ -207,6 +216,8 @@ def _marked(
         0x00120063: ("LO", f"Readfirst {ENGINE_VERSION}\\PS3.15 {TABLE_EDITION}\\Profile {plan.profile.name}"[:200]),
         0x00280303: ("CS", longitudinal),
     }
+    if face:
+        set_values[0x00280302] = ("CS", "YES")
     if options.patient_characteristics:
         age = dates.capped_age(subject[0x00101010]) or dates.age_at(subject[0x00100030], subject[0x00080020])
         if age:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import BinaryIO
 
+from pydicom._uid_dict import UID_dictionary
 from pydicom.charset import convert_encodings
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -22,6 +23,9 @@ from readfirst.domain.deid.codec import (
     parse,
     text_of,
 )
+from readfirst.domain.deid.pixeldata import SUPPORTED
+from readfirst.domain.deid.profile import Scope
+from readfirst.domain.deid.table import types_of
 from readfirst.domain.refusals import Reason, Refused, Skipped
 
 # What begins like this travels on media beside the images (viewers, their pages and settings).
@@ -69,7 +73,7 @@ def read_header(source: BinaryIO) -> Dataset | Refused | Skipped:
         return Refused(error.reason, error.detail)
     if is_directory(file):
         return Skipped("DICOMDIR")
-    return refusal_of(file) or as_dataset(file)
+    return refusal_of(file, Scope()) or as_dataset(file)
 
 
 def clutter_of(source: BinaryIO) -> Skipped | None:
@@ -92,19 +96,24 @@ def is_directory(file: File) -> bool:
     return DIRECTORY_CLASS in classes or any(e.tag >> 16 == 0x0004 for e in file.elements)
 
 
-def refusal_of(file: File) -> Refused | None:
-    """Why an object without the needed UIDs or without an image is not taken."""
+def refusal_of(file: File, scope: Scope) -> Refused | None:
+    """Why an object is not taken: no UIDs, an encapsulated document, no image where images are wanted."""
     present = {e.tag: e for e in file.elements}
     for tag in (0x0020000D, 0x0020000E, 0x00080018):
         if tag not in present or not text_of(present[tag]):
             if not any(t >> 16 in (0x0008, 0x0010, 0x0020) for t in present):
                 return Refused(Reason.NOT_DICOM, "no attribute of a study")
             return Refused(Reason.NO_STUDY, f"({tag >> 16:04X},{tag & 0xFFFF:04X}) is missing or empty")
-    if 0x00420011 in present:
+    sop_class = text_of(present[0x00080016]) if 0x00080016 in present else ""
+    if 0x00420011 in present and scope.documents == "refuse":
         return Refused(Reason.ENCAPSULATED)
-    pixels = next((e for e in file.elements if is_pixels(e.tag)), None)
-    if pixels is None:
-        return Refused(Reason.NO_PIXELS, f"object {text_of(present[0x00080016])}" if 0x00080016 in present else "")
+    if scope.objects == "images" and not any(is_pixels(tag) for tag in present):
+        return Refused(Reason.NO_PIXELS, f"object {sop_class}" if sop_class in UID_dictionary else "")
+    if sop_class and sop_class not in UID_dictionary and not types_of(sop_class).known:
+        return Refused(Reason.UNSUPPORTED_OBJECT, "a SOP class that the standard does not define")
+    if file.transfer_syntax not in SUPPORTED:
+        known = file.transfer_syntax in UID_dictionary
+        return Refused(Reason.TRANSFER_SYNTAX, file.transfer_syntax if known else "")
     return None
 
 

@@ -1,0 +1,24 @@
+"""Words that the scrubber must know, from words.toml and words.txt.gz (built by tools/build_deid_words.py)."""
+
+from __future__ import annotations
+
+import gzip
+import tomllib
+from functools import lru_cache
+from importlib import resources
+
+_DATA = resources.files(__package__) / "data"
+_LISTS = {k: frozenset(v.split()) for k, v in tomllib.loads((_DATA / "words.toml").read_text("utf-8")).items()}
+
+EPONYMS = _LISTS["eponyms"]
+COMMON = _LISTS["common"]
+ABBREVIATIONS = _LISTS["abbreviations"]
+PARTICLES = _LISTS["particles"]
+TITLES = _LISTS["titles"]
+CLINICAL = _LISTS["clinical"]
+
+
+@lru_cache(maxsize=1)
+def lexicon() -> frozenset[str]:
+    """Lower-case English and medical words of four letters and more."""
+    return frozenset(gzip.decompress((_DATA / "words.txt.gz").read_bytes()).decode().split())
