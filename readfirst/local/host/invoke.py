@@ -12,7 +12,7 @@ import threading
 import time
 import traceback
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -122,7 +122,7 @@ class Invoker:
         return arguments, outs
 
     async def _call(self, function: Function, arguments: Mapping[str, Any]) -> Any:
-        call = partial(_guarded, partial(function.call, **arguments))
+        call = partial(guarded, function.call, **arguments)
         timeout = self._options.function_timeout
         if function.is_async:
             future = asyncio.run_coroutine_threadsafe(_guarded_async(function, arguments), self._loop)
@@ -155,10 +155,10 @@ class Invoker:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _guarded(call: Any) -> Any:
+def guarded(call: Callable[..., Any], /, *positional: Any, **named: Any) -> Any:
     """A function that calls sys.exit fails; it does not take the host with it."""
     try:
-        return call()
+        return call(*positional, **named)
     except SystemExit as problem:
         raise RuntimeError(f"the function called sys.exit({problem.code!r})") from problem
 

@@ -109,7 +109,7 @@ class DurableApi:
             case ("POST", "instances", instance_id, "raiseEvent", name):
                 return await self._raise_event(request, instance_id, name)
             case ("POST", "instances", instance_id, "rewind"):
-                return self._rewind(instance_id)
+                return self._rewind(instance_id, request.query.get("reason"))
             case ("POST", "instances", instance_id, "restart"):
                 return self._restart(request, instance_id)
             case ("POST", "instances", instance_id, "terminate" | "suspend" | "resume" as operation):
@@ -248,14 +248,15 @@ class DurableApi:
         self._engine.send(instance_id, make(now(), reason))
         return web.Response(status=202)
 
-    def _rewind(self, instance_id: str) -> web.Response:
+    def _rewind(self, instance_id: str, reason: str | None) -> web.Response:
         instance = self._engine.instance(instance_id)
         if instance is None:
             return _json(f'No orchestration with instance ID "${instance_id}" found.', 404)
         if instance.status != "Failed":
             return _json(f'This orchestration has status {instance.status}, but only orchestrations in the "Failed" '
                          "state can be rewound.", 412)  # fmt: skip
-        return _json("The embedded host does not rewind orchestrations: restart it instead.", 501)
+        self._engine.rewind(instance_id, reason)
+        return web.Response(status=202)
 
     def _purge(self, instance_id: str) -> web.Response:
         instance = self._engine.instance(instance_id)

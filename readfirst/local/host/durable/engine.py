@@ -18,11 +18,11 @@ from azure.functions.meta import Datum
 
 from readfirst.local.host.bindings import as_json, decode_trigger, text, top_level_scalars
 from readfirst.local.host.durable import events
-from readfirst.local.host.durable.events import Event
+from readfirst.local.host.durable.events import Event, Kind
 from readfirst.local.host.durable.replay import Answer, compact
 from readfirst.local.host.durable.store import Activity, Instance, Message, Store, Turn
-from readfirst.local.host.durable.turn import close_turn, context_json, new_instance, open_turn
-from readfirst.local.host.invoke import Invoker
+from readfirst.local.host.durable.turn import close_turn, context_json, new_instance, open_turn, rewound
+from readfirst.local.host.invoke import Invoker, guarded
 from readfirst.local.host.loading import Function
 from readfirst.local.host.settings import DurableOptions
 
@@ -91,7 +91,9 @@ class Engine:
         """`input_text` is JSON. An unfinished instance of this id must have been ruled out by the caller."""
         instance_id = instance_id or uuid.uuid4().hex
         version = version or self._options.default_version
-        instance, first = new_instance(instance_id, name, input_text, now(), version=version)
+        before = [event for event in self._store.history(instance_id) if event["EventType"] == Kind.EXECUTION_STARTED]
+        generation = (before[0]["Generation"] or 0) + 1 if before else 0
+        instance, first = new_instance(instance_id, name, input_text, now(), version=version, generation=generation)
         self._forget_in_memory(instance_id)
         self._route(replace(first, seq=self._store.replace_instance(instance, first)))
         return instance_id
@@ -99,6 +101,19 @@ class Engine:
     def send(self, instance_id: str, event: Event) -> None:
         message = Message(instance_id, None, event)
         self._route(replace(message, seq=self._store.add_message(message)))
+
+    def rewind(self, instance_id: str, reason: str | None) -> None:
+        """Runs a failed orchestration again from its last good state. Its failed children go first."""
+        instance = self._store.instance(instance_id)
+        if instance is None or instance.status != "Failed":
+            return
+        history, children = rewound(self._store.history(instance_id))
+        for child in children:
+            self.rewind(child, reason)
+        instance = replace(instance, status="Running", output=None, updated=now())
+        self._forget_in_memory(instance_id)
+        self._store.commit_turn(Turn(instance, (), history, 0))
+        self.send(instance_id, events.generic(now(), reason))
 
     def purge(self, instance_id: str) -> None:
         self._forget_in_memory(instance_id)
@@ -134,6 +149,7 @@ class Engine:
                 self._timers.setdefault(message.instance_id, {})[message.seq] = handle
                 return
         self._inbox.setdefault(message.instance_id, []).append(message)
+        self._stuck.discard(message.instance_id)  # a termination, say, can end what cannot go on
         self._wake(message.instance_id)
 
     def _timer_due(self, message: Message) -> None:
@@ -186,7 +202,7 @@ class Engine:
         turn = close_turn(opening, answer, now(), self._options.default_version)
         unknown = {item.name for item in turn.activities} - self._activities.keys()
         if unknown:
-            self._park(turn, mine, unknown)
+            self._park(turn, [m for m in mine if m.seq in opening.consumed], unknown)
             return
         stale = [m.seq for m in messages if m not in mine]
         current = self._store.instance(instance_id)
@@ -208,7 +224,7 @@ class Engine:
             )
         value = decode_trigger(function, text(context), {})
         try:
-            state = await asyncio.get_running_loop().run_in_executor(self._pool, function.call, value)
+            state = await asyncio.get_running_loop().run_in_executor(self._pool, guarded, function.call, value)
         except Exception as problem:
             answer = Answer.from_exception(str(problem))
             cause = problem.__cause__ or problem

@@ -24,6 +24,7 @@ class Kind(IntEnum):
     ORCHESTRATOR_STARTED = 12
     ORCHESTRATOR_COMPLETED = 13
     EVENT_RAISED = 15
+    GENERIC = 17
     EXECUTION_SUSPENDED = 19
     EXECUTION_RESUMED = 20
 
@@ -41,6 +42,7 @@ FAILURES = {Kind.TASK_FAILED, Kind.SUB_ORCHESTRATION_FAILED}
 _PLAYED = {
     Kind.EXECUTION_STARTED,
     Kind.EVENT_RAISED,
+    Kind.GENERIC,
     Kind.EXECUTION_SUSPENDED,
     Kind.EXECUTION_RESUMED,
     Kind.EXECUTION_TERMINATED,
@@ -162,10 +164,15 @@ def execution_resumed(at: str, reason: str | None) -> Event:
     return _event(Kind.EXECUTION_RESUMED, at, {"Reason": reason})
 
 
+def generic(at: str, data: str | None, event_id: int = -1) -> Event:
+    return _event(Kind.GENERIC, at, {"Data": data}, event_id)
+
+
 def execution_completed(at: str, status: str, result: str | None) -> Event:
     return _event(Kind.EXECUTION_COMPLETED, at, {"OrchestrationStatus": status, "Result": result})
 
 
 def played(event: Event) -> Event:
     """The event as a later turn shows it."""
-    return {**event, "IsPlayed": True} if event["EventType"] in _PLAYED else event
+    seen = event["EventType"] in _PLAYED and event["EventId"] < 0  # what a rewind has blotted out keeps its number
+    return {**event, "IsPlayed": True} if seen else event

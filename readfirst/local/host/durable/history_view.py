@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from readfirst.local.host.durable.events import SCHEDULED, Event, Kind
+from readfirst.local.host.durable.events import Event, Kind
 
 _NAMES = {
     Kind.EXECUTION_STARTED: "ExecutionStarted",
@@ -21,30 +21,32 @@ _NAMES = {
     Kind.TIMER_CREATED: "TimerCreated",
     Kind.TIMER_FIRED: "TimerFired",
     Kind.EVENT_RAISED: "EventRaised",
+    Kind.GENERIC: "GenericEvent",
     Kind.EXECUTION_SUSPENDED: "ExecutionSuspended",
     Kind.EXECUTION_RESUMED: "ExecutionResumed",
 }
-_HIDDEN = {"EventType", "EventId", "IsPlayed", "Timestamp", "TaskScheduledId", "TimerId"}
-_HIDDEN_OF_START = {"OrchestrationInstance", "ParentInstance", "Version", "Name", "Tags"}
+_MERGED = {Kind.TASK_SCHEDULED, Kind.SUB_ORCHESTRATION_CREATED}  # into their answers; timers stay
+_HIDDEN = {"EventType", "EventId", "IsPlayed", "Timestamp", "TaskScheduledId", "TimerId", "Version"}
+_HIDDEN_OF_START = {"OrchestrationInstance", "ParentInstance", "Name", "Tags"}
 
 
 def shown_history(history: Sequence[Event], with_output: bool) -> list[dict[str, Any]]:
-    scheduled = {event["EventId"]: event for event in history if event["EventType"] in SCHEDULED}
+    scheduled = {event["EventId"]: event for event in history if event["EventType"] in _MERGED}
     answered = {_answers(event) for event in history}
     shown = []
     for event in history:
         kind = event["EventType"]
         if kind in (Kind.ORCHESTRATOR_STARTED, Kind.ORCHESTRATOR_COMPLETED):
             continue
-        if kind in SCHEDULED and event["EventId"] in answered:
+        if kind in _MERGED and event["EventId"] in answered:
             continue
         shown.append(_shown(event, scheduled.get(_answers(event)), with_output))
     return shown
 
 
 def _answers(event: Event) -> int | None:
-    """The number of the scheduled event that this one answers."""
-    number: int | None = event.get("TaskScheduledId", event.get("TimerId"))
+    """The number of the activity or sub-orchestration that this event answers."""
+    number: int | None = event.get("TaskScheduledId")
     return number
 
 
@@ -61,12 +63,7 @@ def _shown(event: Event, cause: Event | None, with_output: bool) -> dict[str, An
     if kind == Kind.EXECUTION_STARTED:
         view["FunctionName"] = event["Name"]
     if cause is not None:
-        view["ScheduledTime"] = event_offset(cause["Timestamp"])
-        if "Name" in cause:
-            view["FunctionName"] = cause["Name"]
-            view["Input"] = None
+        view["ScheduledTime"] = cause["Timestamp"].removesuffix("Z") + "+00:00"
+        view["FunctionName"] = cause["Name"]
+        view["Input"] = None
     return view
-
-
-def event_offset(text: str) -> str:
-    return text.removesuffix("Z") + "+00:00"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from readfirst.local.host.durable import events
-from readfirst.local.host.durable.events import Event, Kind
+from readfirst.local.host.durable.events import FAILURES, Event, Kind
 from readfirst.local.host.durable.replay import (
     Answer,
     Completed,
@@ -51,9 +51,9 @@ def open_turn(instance: Instance, past: Sequence[Event], messages: Sequence[Mess
 
 def context_json(opening: Opening) -> str:
     """The JSON that the orchestrator function receives, key by key as the real extension writes it."""
-    past = list(opening.past) if not opening.new else [events.played(event) for event in opening.past]
-    if opening.new and len(past) > 2 and past[2]["EventType"] == Kind.ORCHESTRATOR_COMPLETED:
-        past[2] = {**past[2], "IsPlayed": True}  # the opening of a generation after continue-as-new
+    past = [events.played(event) for event in opening.past] if opening.new else list(opening.past)
+    if opening.new and _begins_a_later_generation(past):
+        past[2] = {**past[2], "IsPlayed": True}
     history = [*past, *opening.new]
     start = next(event for event in history if event["EventType"] == Kind.EXECUTION_STARTED)
     parent = start["ParentInstance"]
@@ -72,6 +72,12 @@ def context_json(opening: Opening) -> str:
         },
         separators=(",", ":"),
     )
+
+
+def _begins_a_later_generation(past: Sequence[Event]) -> bool:
+    """After continue-as-new the history opens with a whole empty turn, and the first one adds to it without a start."""
+    kinds = [event["EventType"] for event in past[2:4]]
+    return kinds[:1] == [Kind.ORCHESTRATOR_COMPLETED] and kinds[1:] not in ([], [Kind.ORCHESTRATOR_STARTED])
 
 
 def close_turn(opening: Opening, answer: Answer, now: str, default_version: str | None) -> Turn:
@@ -133,12 +139,18 @@ def _child(parent: Instance, item: Scheduled, now: str, default_version: str | N
 
 
 def new_instance(
-    instance_id: str, name: str, input_text: str | None, now: str, *, version: str | None, parent: Event | None = None
+    instance_id: str,
+    name: str,
+    input_text: str | None,
+    now: str,
+    *,
+    version: str | None,
+    parent: Event | None = None,
+    generation: int | None = None,
 ) -> tuple[Instance, Message]:
-    """A Pending instance and the message that starts it. `input_text` is JSON."""
+    """A Pending instance and the message that starts it. `input_text` is JSON; `generation` counts an id's reuse."""
     execution_id = str(uuid.uuid4()) if parent is None else uuid.uuid4().hex
     instance = Instance(instance_id, execution_id, name, version, "Pending", input_text, None, None, now, now, parent)
-    generation = 0 if parent is None else None
     event = events.execution_started(
         now, instance_id, execution_id, name, input_text, version=version, parent=parent, generation=generation
     )
@@ -199,3 +211,19 @@ def _next_generation(turn: Turn, end: ContinuedAsNew, now: str) -> Turn:
         activities=(),
         children=(),
     )
+
+
+def rewound(history: Sequence[Event]) -> tuple[list[Event], list[str]]:
+    """The history of a failed orchestration with the failures blotted out, and the children that must rewind too."""
+    failed = {e["TaskScheduledId"] for e in history if e["EventType"] in FAILURES}
+    cleared: list[Event] = []
+    children: list[str] = []
+    for event in history:
+        kind = event["EventType"]
+        if kind == Kind.SUB_ORCHESTRATION_CREATED and event["EventId"] in failed:
+            children.append(event["InstanceId"])  # it stays created; its answer is still to come
+        blot = kind in FAILURES or kind == Kind.EXECUTION_COMPLETED
+        if blot or (kind == Kind.TASK_SCHEDULED and event["EventId"] in failed):
+            event = events.generic(event["Timestamp"], None, event["EventId"])
+        cleared.append(event)
+    return cleared, children

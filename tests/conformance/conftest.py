@@ -1,0 +1,3 @@
+from tests.host.conftest import azurite
+
+__all__ = ["azurite"]

@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.host.harness import Azurite, HostProcess
+
+
+@pytest.fixture(scope="session")
+def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
+    server = Azurite(tmp_path_factory.mktemp("azurite"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def host(tmp_path_factory: pytest.TempPathFactory, azurite: Azurite) -> Iterator[HostProcess]:
+    """One running host for all tests that neither kill it nor need it alone."""
+    with HostProcess(tmp_path_factory.mktemp("host"), azurite.connection_string) as running:
+        yield running
+
+
+@pytest.fixture
+def own_host(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostProcess]:
+    """A host of the test's own, with its own Azurite, not started yet: to be killed and started again."""
+    server = Azurite(tmp_path_factory.mktemp("azurite"))
+    made = HostProcess(tmp_path / "host", server.connection_string)
+    yield made
+    made.__exit__()
+    server.stop()
