@@ -237,7 +237,7 @@ def audit(call: Call) -> func.HttpResponse:
     app = call.query("app", "identity")
     if app not in ("intake", "api", "identity"):
         raise Problem(400, "no-such-app", "`app` is intake, api or identity.")
-    container = clients.container(names.AUDIT, names.AUDIT_LOG)
+    container = clients.container(names.AUDIT, names.audit(app))
     checks = [{"day": d, "entries": n, "broken_at": b} for d, n, b in audit_blobs.verify(container, app)]
     day = call.query("day") or (checks[-1]["day"] if checks else "")
     lines = audit_blobs.lines(container, app, str(day)) if day in {c["day"] for c in checks} else []

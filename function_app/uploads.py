@@ -1,4 +1,9 @@
-"""Blob triggers: one per clinic's inbox, because a trigger's container name is fixed text."""
+"""Uploads: what wakes intake when a blob has arrived.
+
+On a developer's machine one blob trigger per clinic's inbox, because a trigger's container name is fixed text. In
+Azure one queue trigger, fed by Event Grid: it needs no webhook key, works behind private endpoints, and spares intake
+the ownership of the whole account that an identity-based blob trigger needs.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +19,7 @@ from readfirst.adapters import clients
 from readfirst.adapters.ledger import now
 from readfirst.adapters.settings import settings
 from readfirst.domain import names
+from readfirst.domain.events import uploaded
 
 blueprint = df.Blueprint()
 
@@ -34,8 +40,28 @@ def _register(clinic: str) -> None:
         await take(clinic, blob, client)
 
 
-for _clinic in settings().clinics:
-    _register(_clinic.id)
+async def take_announced(message: func.QueueMessage, client: df.DurableOrchestrationClient) -> None:
+    """Receives the blob that Event Grid tells of. One that is gone already was received by an earlier event."""
+    event = uploaded(message.get_json())
+    if event is None or event.clinic not in {clinic.id for clinic in settings().clinics}:
+        return  # no inbox of ours: a clinic that left the list, or an event that the filter should have held back
+    inbox = clients.container(names.UPLOADS, names.inbox(event.clinic))
+    await take(event.clinic, inbox.get_blob_client(event.blob), client)
+
+
+def _register_queue() -> None:
+    @blueprint.function_name("receive_announced")
+    @blueprint.queue_trigger(arg_name="message", queue_name=names.UPLOAD_EVENTS, connection=names.UPLOADS)
+    @blueprint.durable_client_input(client_name="client")
+    async def receive_announced(message: func.QueueMessage, client: df.DurableOrchestrationClient) -> None:
+        await take_announced(message, client)
+
+
+if settings().uploads:
+    for _clinic in settings().clinics:
+        _register(_clinic.id)
+else:
+    _register_queue()
 
 
 @blueprint.timer_trigger(arg_name="timer", schedule=settings().reconcile_schedule, use_monitor=True)

@@ -216,7 +216,7 @@ def worklist() -> Worklist:
 @cache
 def audit_log(app: App) -> AuditLog:
     """The app's own chain."""
-    return AuditLog(clients.container(names.AUDIT, names.AUDIT_LOG), app)
+    return AuditLog(clients.container(names.AUDIT, names.audit(app)), app)
 
 
 @cache

@@ -92,4 +92,4 @@ def _release_originals(ledger: Ledger, run: int) -> None:
     """Tags the run's originals as done: only tagged ones are deleted by age."""
     originals = clients.container(names.UPLOADS, names.ORIGINALS)
     for original in {arrival.original for arrival in ledger.arrivals(ledger.sealed(run).arrivals)}:
-        blobs.tag(originals, original, {"state": "done"})
+        blobs.tag(originals, original, names.DONE)

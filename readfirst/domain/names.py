@@ -18,6 +18,9 @@ AUDIT = "AUDIT"
 ORIGINALS = "originals"
 ARRIVALS = "arrivals"
 QUARANTINE = "quarantine"
+DONE = {"state": "done"}  # index tag of an original whose study succeeded: only tagged ones are deleted by age
+UNDELIVERED = "undelivered-events"  # what Event Grid could not deliver: blob names of clinics inside
+UPLOAD_EVENTS = "upload-events"  # queue beside them, for the same reason; Azure only (locally a blob trigger)
 
 # Studies account (pseudonymous).
 CLEAN = "clean"
@@ -27,15 +30,16 @@ REVIEWS = "reviews"
 # Vault account.
 IDENTITIES = "identities"
 
-# Audit account: one hash-chained log per app and day.
-AUDIT_LOG = "audit"
-
-# Queues, all in the studies account.
+# Queues in the studies account.
 INFERENCE_REQUESTS = "inference-requests"
 INFERENCE_RESULTS = "inference-results"
 COMMANDS = "commands"
+INTAKE_ROTATION = "rotate-intake"  # Key Vault's events for pseudonym-kek and receipt-signing-key
+IDENTITY_ROTATION = "rotate-identity"  # Key Vault's events for identity-kek
+STUDIES_QUEUES = (INFERENCE_REQUESTS, INFERENCE_RESULTS, COMMANDS, INTAKE_ROTATION, IDENTITY_ROTATION)
 
 # Cosmos DB.
+DATABASE = "readfirst"
 STUDIES_CONTAINER = "studies"  # partition key /clinic
 
 # Key Vault.
@@ -55,3 +59,8 @@ def inbox(clinic: str) -> str:
 def results(clinic: str) -> str:
     """The container that a clinic reads (its SAS: read and list)."""
     return f"results-{clinic}"
+
+
+def audit(app: str) -> str:
+    """The container of the audit account that an app (intake, api, identity) appends to; no other app can."""
+    return f"audit-{app}"

@@ -40,7 +40,7 @@ def storage(settings: Mapping[str, str]) -> None:
                 portal = [settings["PORTAL_URL"]]
                 account.set_service_properties(cors=[CorsRule(portal, ["GET", "HEAD"], allowed_headers=["*"])])
     with QueueServiceClient.from_connection_string(settings[names.STUDIES]) as queues:
-        for queue in (names.INFERENCE_REQUESTS, names.INFERENCE_RESULTS, names.COMMANDS):
+        for queue in names.STUDIES_QUEUES:
             _unless_it_exists(queues.create_queue, queue)
 
 
@@ -49,6 +49,7 @@ def _containers(clinics: list[str]) -> Iterator[tuple[str, list[str]]]:
     yield names.UPLOADS, [names.ORIGINALS, names.ARRIVALS, names.QUARANTINE, *per_clinic]
     yield names.STUDIES, [names.CLEAN, names.ANALYSIS, names.REVIEWS]
     yield names.VAULT, [names.IDENTITIES]
+    yield names.AUDIT, [names.audit(app) for app in ("intake", "api", "identity")]
 
 
 def cosmos(settings: Mapping[str, str]) -> None:

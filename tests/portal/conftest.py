@@ -163,8 +163,8 @@ def _provision(connection: str) -> None:
     account = BlobServiceClient.from_connection_string(connection)
     per_clinic = [make(c) for c in CLINIC_NAMES for make in (names.inbox, names.results)]
     for container in (
-        names.CLEAN, names.ANALYSIS, names.REVIEWS, names.AUDIT_LOG, names.QUARANTINE, names.IDENTITIES,
-        names.ARRIVALS, names.ORIGINALS, *per_clinic,
+        names.CLEAN, names.ANALYSIS, names.REVIEWS, names.audit("api"), names.audit("intake"),
+        names.audit("identity"), names.QUARANTINE, names.IDENTITIES, names.ARRIVALS, names.ORIGINALS, *per_clinic,
     ):  # fmt: skip
         account.create_container(container)
     QueueServiceClient.from_connection_string(connection).create_queue(names.COMMANDS)

@@ -13,7 +13,7 @@ DAY = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def _log(app: str) -> AuditLog:
-    return AuditLog(clients.container(names.AUDIT, names.AUDIT_LOG), app)
+    return AuditLog(clients.container(names.AUDIT, names.audit("api")), app)
 
 
 def _add(log: AuditLog, at: datetime, act: str = "study") -> None:
@@ -21,11 +21,11 @@ def _add(log: AuditLog, at: datetime, act: str = "study") -> None:
 
 
 def _check(app: str) -> list[tuple[str, int, int | None]]:
-    return list(audit.verify(clients.container(names.AUDIT, names.AUDIT_LOG), app))
+    return list(audit.verify(clients.container(names.AUDIT, names.audit("api")), app))
 
 
 def _rewrite(app: str, day: str, lines: list[bytes]) -> None:
-    blob = clients.container(names.AUDIT, names.AUDIT_LOG).get_blob_client(audit.name_of(app, day))
+    blob = clients.container(names.AUDIT, names.audit("api")).get_blob_client(audit.name_of(app, day))
     blob.delete_blob()
     blob.create_append_blob()
     blob.append_block(b"".join(line + b"\n" for line in lines))
@@ -36,7 +36,7 @@ def _days(app: str) -> list[bytes]:
     for day in range(3):
         for _ in range(4):
             _add(log, DAY + timedelta(days=day))
-    return audit.lines(clients.container(names.AUDIT, names.AUDIT_LOG), app, "2026-03-02")
+    return audit.lines(clients.container(names.AUDIT, names.audit("api")), app, "2026-03-02")
 
 
 def test_a_chain_of_several_days_is_whole(storage: None) -> None:
@@ -61,7 +61,7 @@ def test_a_changed_entry_a_missing_entry_and_a_swapped_one_are_found(storage: No
 
 def test_a_day_that_was_cut_away_is_found_on_the_next_day(storage: None) -> None:
     _days("cut")
-    clients.container(names.AUDIT, names.AUDIT_LOG).delete_blob(audit.name_of("cut", "2026-03-02"))
+    clients.container(names.AUDIT, names.audit("api")).delete_blob(audit.name_of("cut", "2026-03-02"))
     assert _check("cut") == [("2026-03-01", 4, None), ("2026-03-03", 4, 1)]
 
 

@@ -1,0 +1,3 @@
+using 'deployer.bicep'
+
+param repository = readEnvironmentVariable('READFIRST_REPOSITORY', 'readfirst/readfirst')

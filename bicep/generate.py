@@ -1,0 +1,242 @@
+"""Writes what the cloud's files share with code and guides, from the one place that defines it.
+
+names.json from readfirst.domain.names; the access matrix (for people and for `readfirst doctor --azure`) from the
+*evaluated* deployment. Run it after a change: `python bicep/generate.py`. Tests compare.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from readfirst.domain import names
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+PROFILES = ("student", "clinic", "hospital")
+SUBSCRIPTION = "00000000-0000-0000-0000-000000000001"
+TENANT = "00000000-0000-0000-0000-000000000002"
+GROUP = "rg-readfirst"
+ROLES = json.loads((HERE / "roles.json").read_text())
+
+Resource = dict[str, Any]
+
+
+def find_bicep() -> str | None:
+    """The Bicep CLI: variable BICEP, the PATH, or beside a shared checkout."""
+    beside = ROOT.parent / "shared" / "tools" / "bicep"
+    return os.environ.get("BICEP") or shutil.which("bicep") or (str(beside) if beside.exists() else None)
+
+
+def run_bicep(*arguments: str, cwd: Path = HERE) -> subprocess.CompletedProcess[str]:
+    """Runs the CLI; its warnings and errors are on stderr."""
+    tool = find_bicep()
+    if tool is None:
+        raise FileNotFoundError("no Bicep CLI: set BICEP, put it on the PATH, or run `az bicep install`")
+    environment = {**os.environ, "DOTNET_SYSTEM_GLOBALIZATION_INVARIANT": "1"}
+    return subprocess.run([tool, *arguments], cwd=cwd, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 - the CLI that find_bicep found, our own files
+
+
+@cache
+def snapshot(profile: str, text: str = "") -> list[Resource]:
+    """The resources that a parameter file would deploy, with their final properties.
+
+    `text` takes the file's place, to ask "what if".
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder) / "bicep"
+        shutil.copytree(HERE, place, ignore=shutil.ignore_patterns("__pycache__", "hooks"))
+        file = place / f"{profile}.bicepparam"
+        if text:
+            file.write_text(text)
+        scope = [] if profile in ("azd", "roles") else ["--resource-group", GROUP]
+        where = ["--subscription-id", SUBSCRIPTION, "--tenant-id", TENANT, "--location", "westeurope"]
+        done = run_bicep("snapshot", file.name, "--mode", "overwrite", *scope, *where, cwd=place)
+        if done.returncode or done.stderr.strip():
+            raise RuntimeError(f"bicep snapshot {file.name}: {done.stderr}")
+        found = json.loads(file.with_suffix(".snapshot.json").read_text())
+        if found["diagnostics"]:
+            raise RuntimeError(f"bicep snapshot {file.name}: {found['diagnostics']}")
+        resources: list[Resource] = found["predictedResources"]
+        return resources
+
+
+@dataclass(frozen=True, order=True)
+class Grant:
+    """One row of the access matrix: who has which role on what, and why."""
+
+    who: str
+    on: str
+    role: str
+    why: str = ""
+
+
+def grants(resources: Sequence[Resource]) -> list[Grant]:
+    """Every role assignment of an evaluated deployment, in the words of the architecture."""
+    environment = _environment(resources)
+    role_names = _role_names()
+    found = [
+        Grant(
+            _who(r["properties"]["principalId"], environment),
+            _what(r["id"].split("/providers/Microsoft.Authorization/")[0], environment),
+            role_names[r["properties"]["roleDefinitionId"].rsplit("/", 1)[1]],
+            r["properties"].get("description", ""),
+        )
+        for r in resources
+        if r["type"] == "Microsoft.Authorization/roleAssignments"
+    ]
+    return sorted(found + _data_plane(resources, environment))
+
+
+def _data_plane(resources: Sequence[Resource], environment: str) -> list[Grant]:
+    """Cosmos DB's own roles: they say neither name nor reason, so both stand here."""
+    own = {
+        r["name"].split("/")[-1]: r["properties"]["roleName"] for r in resources if "sqlRoleDefinitions" in r["type"]
+    }
+    built_in = {"00000000-0000-0000-0000-000000000002": "Cosmos DB Built-in Data Contributor"}
+    why = {"intake": "Writes the index.", "api": "Reads the worklist and notes a review's state."}
+    return [
+        Grant(
+            (who := _who(r["properties"]["principalId"], environment)),
+            "Cosmos DB database " + r["properties"]["scope"].rsplit("/", 1)[1],
+            (own | built_in)[r["properties"]["roleDefinitionId"].rsplit("/", 1)[1]],
+            why[who],
+        )
+        for r in resources
+        if r["type"].endswith("/sqlRoleAssignments")
+    ]
+
+
+def _environment(resources: Sequence[Resource]) -> str:
+    return str(next(r["tags"]["environment"] for r in resources if "environment" in r.get("tags", {})))
+
+
+@cache
+def _role_names() -> dict[str, str]:
+    """Role definition id -> name. Our own ids are Bicep's guid(): asked of the CLI, not computed again."""
+    built_in = {role["id"]: str(role["name"]) for role in ROLES["builtIn"].values()}
+    ours = {
+        r["name"]: r["properties"]["roleName"].removesuffix(f" ({GROUP})")
+        for r in snapshot("roles", f"using 'roles.bicep'\n\nparam groupName = '{GROUP}'\n")
+    }
+    return built_in | ours
+
+
+def _who(principal: str, environment: str) -> str:
+    named = re.search(r"/(?:userAssignedIdentities|systemTopics)/([^']+)'", principal)
+    if not named:
+        return "operators (group)"
+    name = named[1].removeprefix(f"readfirst-{environment}-")
+    return f"Event Grid ({name})" if "systemTopics" in principal else name
+
+
+_ACCOUNTS = {
+    "rfup": "uploads",
+    "rfst": "studies",
+    "rfva": "vault",
+    "rfau": "audit",
+    "rfhi": "host of intake",
+    "rfha": "host of api",
+    "rfhd": "host of identity",
+    "rfkv": "Key Vault",
+    "rfcr": "registry",
+}
+
+
+def _what(scope: str, environment: str) -> str:
+    parts = scope.split("/")
+    kind = re.search(r"/(containers|queues|keys|secrets)/([^/]+)$", scope)
+    at = parts.index("providers") + 3 if "providers" in parts else len(parts) - 1
+    owner = _ACCOUNTS.get(parts[at][:4], parts[at].removeprefix(f"readfirst-{environment}-"))
+    if owner in _ACCOUNTS.values() and owner not in ("Key Vault", "registry"):
+        owner += " account"
+    return f"{owner}, {kind[1][:-1]} {kind[2]}" if kind else owner
+
+
+def access_matrix(per_profile: dict[str, list[Grant]]) -> str:
+    """docs/operator/access-matrix.md."""
+    lines = [
+        "# Who may do what",
+        "",
+        "Generated by `python bicep/generate.py` from the evaluated deployment (`bicep snapshot`); a test compares.",
+        "Every row is one role assignment. What is not here, nobody has: shared keys, local sign-in and publishing",
+        "passwords are off everywhere.",
+        "",
+        "## Roles of our own",
+        "",
+        "| Role | What it may |",
+        "|---|---|",
+        *(f"| {role['name']} | {role['description']} |" for role in ROLES["custom"].values()),
+    ]
+    shown: set[Grant] = set()
+    for profile in PROFILES:
+        rows = [g for g in per_profile[profile] if g not in shown]
+        shown |= set(rows)
+        title = "Every profile (clinic `demo` stands for each clinic)" if profile == "student" else f"`{profile}` adds"
+        lines += ["", f"## {title}", "", "| Identity | On | Role | Why |", "|---|---|---|---|"]
+        lines += [f"| {g.who} | {g.on} | {g.role} | {g.why} |" for g in rows]
+    return "\n".join(lines) + "\n"
+
+
+def expected_grants(student: Sequence[Grant]) -> str:
+    """readfirst/cli/access_matrix.json: what doctor --azure expects of the identities of a live deployment."""
+    rows = [[g.who, g.on, g.role] for g in student]
+    return "[\n" + ",\n".join("  " + json.dumps(row) for row in rows) + "\n]\n"
+
+
+def shared_names() -> str:
+    """The names of readfirst.domain.names in the shape that main.bicep loads."""
+    containers = {
+        "originals": names.ORIGINALS,
+        "arrivals": names.ARRIVALS,
+        "quarantine": names.QUARANTINE,
+        "undelivered": names.UNDELIVERED,
+        "clean": names.CLEAN,
+        "analysis": names.ANALYSIS,
+        "reviews": names.REVIEWS,
+        "identities": names.IDENTITIES,
+    }
+    queues = {
+        "uploadEvents": names.UPLOAD_EVENTS,
+        "inferenceRequests": names.INFERENCE_REQUESTS,
+        "inferenceResults": names.INFERENCE_RESULTS,
+        "commands": names.COMMANDS,
+        "intakeRotation": names.INTAKE_ROTATION,
+        "identityRotation": names.IDENTITY_ROTATION,
+    }
+    shape = {
+        "containers": containers,
+        "prefixes": {"inbox": names.inbox(""), "results": names.results(""), "audit": names.audit("")},
+        "queues": queues,
+        "keys": {"identity": names.IDENTITY_KEK, "pseudonym": names.PSEUDONYM_KEK},
+        "secrets": {"root": names.ROOT_SECRET, "receiptKey": names.RECEIPT_KEY},
+        "done": dict(zip(("tag", "value"), next(iter(names.DONE.items())), strict=True)),
+        "cosmos": {"database": names.DATABASE, "studies": names.STUDIES_CONTAINER},
+    }
+    return json.dumps(shape, indent=2) + "\n"
+
+
+def generated() -> dict[Path, str]:
+    """Every generated file and what it should hold."""
+    matrix = {profile: grants(snapshot(profile)) for profile in PROFILES}
+    return {
+        HERE / "names.json": shared_names(),
+        ROOT / "docs" / "operator" / "access-matrix.md": access_matrix(matrix),
+        ROOT / "readfirst" / "cli" / "access_matrix.json": expected_grants(matrix["student"]),
+    }
+
+
+if __name__ == "__main__":
+    (HERE / "names.json").write_text(shared_names())  # first: the evaluation reads it
+    for path, text in generated().items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)

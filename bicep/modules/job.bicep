@@ -1,0 +1,103 @@
+metadata description = 'The job that analyses: a Container Apps environment that costs nothing while idle, and one job in it.'
+
+@description('Prefix of the names.')
+param prefix string
+@description('Region.')
+param location string
+@description('Tags.')
+param tags object
+@description('GPU of the job.')
+param gpu ('none' | 'T4' | 'A100')
+@description('Image of the job.')
+param image string
+@description('Login server of the registry that the job\'s identity pulls from; empty for a public image.')
+param registryServer string
+@description('Name of its identity.')
+param identityName string
+@description('Environment of the container.')
+param settings object
+@description('Spread over availability zones.')
+param zoneRedundant bool
+@description('Subnet of the environment; empty for none.')
+param subnetId string
+@description('Workspace of operations.')
+param workspaceId string
+
+var sizes = {
+  none: { profile: 'Consumption', type: 'Consumption', cpu: 4, memory: '8Gi' }
+  T4: { profile: 'gpu', type: 'Consumption-GPU-NC8as-T4', cpu: 8, memory: '56Gi' }
+  A100: { profile: 'gpu', type: 'Consumption-GPU-NC24-A100', cpu: 24, memory: '220Gi' }
+}
+var size = sizes[gpu]
+
+resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' existing = {
+  name: identityName
+}
+
+resource place 'Microsoft.App/managedEnvironments@2025-07-01' = {
+  name: '${prefix}-jobs'
+  location: location
+  tags: tags
+  properties: {
+    zoneRedundant: zoneRedundant
+    appLogsConfiguration: { destination: 'azure-monitor' }
+    vnetConfiguration: empty(subnetId) ? null : { infrastructureSubnetId: subnetId, internal: true }
+    publicNetworkAccess: empty(subnetId) ? 'Enabled' : 'Disabled'
+    workloadProfiles: concat(
+      [{ name: 'Consumption', workloadProfileType: 'Consumption' }],
+      gpu == 'none' ? [] : [{ name: size.profile, workloadProfileType: size.type }]
+    )
+  }
+}
+
+resource logs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
+  scope: place
+  name: 'operations'
+  properties: {
+    workspaceId: workspaceId
+    logs: [
+      { category: 'ContainerAppConsoleLogs', enabled: true }
+      { category: 'ContainerAppSystemLogs', enabled: true }
+    ]
+  }
+}
+
+resource job 'Microsoft.App/jobs@2025-07-01' = {
+  name: '${prefix}-analyse'
+  location: location
+  tags: tags
+  identity: {
+    type: 'UserAssigned'
+    userAssignedIdentities: { '${identity.id}': {} }
+  }
+  properties: {
+    environmentId: place.id
+    workloadProfileName: size.profile
+    configuration: {
+      triggerType: 'Manual'
+      manualTriggerConfig: { parallelism: 1, replicaCompletionCount: 1 }
+      replicaTimeout: 3600
+      // A message that failed comes back by its visibility, and the watchdog starts the job again.
+      replicaRetryLimit: 0
+      registries: empty(registryServer) ? [] : [{ server: registryServer, identity: identity.id }]
+    }
+    template: {
+      containers: [
+        {
+          name: 'analyse'
+          image: image
+          resources: { cpu: size.cpu, memory: size.memory }
+          env: concat(
+            map(items(settings), item => { name: item.key, value: item.value }),
+            [{ name: 'AZURE_CLIENT_ID', value: identity.properties.clientId }]
+          )
+        }
+      ]
+    }
+  }
+}
+
+@description('Resource id of the job.')
+output id string = job.id
+@description('Name of the job.')
+output name string = job.name

@@ -1,0 +1,332 @@
+"""What the three profiles would deploy: exposure, encryption, cost while idle, events, budget, locks."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+
+from bicep import generate
+from bicep.generate import Resource
+from readfirst.domain import names
+from tests.cloud.conftest import app_settings, of_type
+
+STORAGE = "Microsoft.Storage/storageAccounts"
+
+
+def accounts(resources: list[Resource]) -> dict[str, Resource]:
+    """Storage accounts by the first four letters of their name."""
+    return {r["name"][:4]: r for r in of_type(resources, STORAGE)}
+
+
+def plain(text: str) -> str:
+    """An expression that the evaluation leaves open, with its format() and the public cloud's suffixes filled in."""
+    text = text.lower().replace("environment().suffixes.storage", "'core.windows.net'")
+    text = text.replace("environment().suffixes.acrloginserver", "'.azurecr.io'")
+    pattern = re.compile(r"format\('([^']*)'((?:, '[^']*')+)\)")
+    return pattern.sub(lambda m: "'" + m[1].format(*re.findall(r"'([^']*)'", m[2])) + "'", text)
+
+
+# --- exposure and sign-in -------------------------------------------------------------------------------------------
+
+
+def test_no_store_takes_a_shared_key_or_answers_anonymously(resources: list[Resource]) -> None:
+    for account in of_type(resources, STORAGE):
+        p = account["properties"]
+        assert (p["allowSharedKeyAccess"], p["allowBlobPublicAccess"]) == (False, False)
+        assert (p["minimumTlsVersion"], p["supportsHttpsTrafficOnly"]) == ("TLS1_2", True)
+        assert p["allowCrossTenantReplication"] is False
+    for container in of_type(resources, f"{STORAGE}/blobServices/containers"):
+        assert container["properties"]["publicAccess"] == "None"
+    cosmos = of_type(resources, "Microsoft.DocumentDB/databaseAccounts")[0]["properties"]
+    assert (cosmos["disableLocalAuth"], cosmos["disableKeyBasedMetadataWriteAccess"]) == (True, True)
+    for component in of_type(resources, "Microsoft.Insights/components"):
+        assert component["properties"]["DisableLocalAuth"] is True
+    for workspace in of_type(resources, "Microsoft.OperationalInsights/workspaces"):
+        assert workspace["properties"]["features"]["disableLocalAuth"] is True
+    for registry in [r for r in resources if r["type"] == "Microsoft.ContainerRegistry/registries"]:
+        assert (registry["properties"]["adminUserEnabled"], registry["properties"]["anonymousPullEnabled"]) == (
+            False,
+            False,
+        )
+    for policy in of_type(resources, "Microsoft.Web/sites/basicPublishingCredentialsPolicies"):
+        assert policy["properties"]["allow"] is False
+
+
+def test_apps_speak_tls_only_and_intake_has_no_public_surface(resources: list[Resource]) -> None:
+    for site in of_type(resources, "Microsoft.Web/sites"):
+        config = site["properties"]["siteConfig"]
+        assert site["properties"]["httpsOnly"] is True
+        assert (config["minTlsVersion"], config["scmMinTlsVersion"], config["ftpsState"]) == ("1.2", "1.2", "Disabled")
+        is_intake = site["tags"]["azd-service-name"] == "intake"
+        assert config["ipSecurityRestrictionsDefaultAction"] == ("Deny" if is_intake else "Allow")
+
+
+def test_only_the_portal_may_call_apps_and_images_from_a_browser(resources: list[Resource]) -> None:
+    portal = "staticSites/readfirst-"
+    for site in of_type(resources, "Microsoft.Web/sites"):
+        origins = (site["properties"]["siteConfig"].get("cors") or {}).get("allowedOrigins", [])
+        assert len(origins) == (0 if site["tags"]["azd-service-name"] == "intake" else 1)
+        assert all(portal in o and "*" not in o for o in origins)
+    for service in of_type(resources, f"{STORAGE}/blobServices"):
+        rules = service["properties"]["cors"]["corsRules"]
+        assert bool(rules) == ("/rfst" in service["id"])
+        for rule in rules:
+            assert set(rule["allowedMethods"]) == {"GET", "HEAD", "OPTIONS"}
+            assert all(portal in o for o in rule["allowedOrigins"])
+
+
+def test_a_hospital_has_no_public_way_in(evaluated: Callable[..., list[Resource]]) -> None:
+    resources = evaluated("hospital")
+    by_name = accounts(resources)
+    for name, account in by_name.items():
+        acls = account["properties"]["networkAcls"]
+        assert (acls["defaultAction"], acls["ipRules"], acls["virtualNetworkRules"]) == ("Deny", [], [])
+        # Event Grid reaches the queues of these two as a trusted service; nobody else does.
+        trusted = name in ("rfup", "rfst")
+        assert account["properties"]["publicNetworkAccess"] == ("Enabled" if trusted else "Disabled")
+        assert acls["bypass"] == ("AzureServices" if trusted else "None")
+    for kind in (
+        "Microsoft.Web/sites",
+        "Microsoft.KeyVault/vaults",
+        "Microsoft.DocumentDB/databaseAccounts",
+        "Microsoft.ContainerRegistry/registries",
+        "Microsoft.App/managedEnvironments",
+    ):
+        assert {r["properties"]["publicNetworkAccess"] for r in of_type(resources, kind)} == {"Disabled"}, kind
+    for site in of_type(resources, "Microsoft.Web/sites"):
+        assert "/subnets/" in site["properties"]["virtualNetworkSubnetId"]
+    targets = {
+        (c["properties"]["privateLinkServiceId"].rsplit("/", 1)[1][:4], c["properties"]["groupIds"][0])
+        for e in of_type(resources, "Microsoft.Network/privateEndpoints")
+        for c in e["properties"]["privateLinkServiceConnections"]
+    }
+    needed = {("rfup", "blob"), ("rfup", "queue"), ("rfst", "blob"), ("rfst", "queue"), ("rfva", "blob")}
+    needed |= {("rfau", "blob"), ("rfhi", "blob"), ("rfhi", "queue"), ("rfhi", "table"), ("rfha", "blob")}
+    needed |= {("rfhd", "blob"), ("rfkv", "vault"), ("rfdb", "Sql"), ("rfcr", "registry"), ("read", "sites")}
+    assert targets == needed
+
+
+def test_every_private_endpoint_finds_its_dns_zone(evaluated: Callable[..., list[Resource]]) -> None:
+    resources = evaluated("hospital")
+    zones = {plain(z["name"]).strip("[']") for z in of_type(resources, "Microsoft.Network/privateDnsZones")}
+    links = of_type(resources, "Microsoft.Network/privateDnsZones/virtualNetworkLinks")
+    linked = {re.search(r"privatelink\.[a-z.]+", plain(link["id"])) for link in links}
+    used = [
+        re.search(r"privatelink\.[a-z.]+", plain(c["properties"]["privateDnsZoneId"]))
+        for g in of_type(resources, "Microsoft.Network/privateEndpoints/privateDnsZoneGroups")
+        for c in g["properties"]["privateDnsZoneConfigs"]
+    ]
+    assert len(used) == 17
+    assert {found[0] for found in used if found} == zones == {found[0] for found in linked if found}
+
+
+def test_networks_that_a_hospital_allows_reach_uploads_and_images_only(
+    evaluated: Callable[..., list[Resource]],
+) -> None:
+    text = (generate.HERE / "hospital.bicepparam").read_text() + "\nparam allowedRanges = ['198.51.100.0/24']\n"
+    for name, account in accounts(evaluated("hospital", text)).items():
+        rules = [r["value"] for r in account["properties"]["networkAcls"]["ipRules"]]
+        assert rules == (["198.51.100.0/24"] if name in ("rfup", "rfst") else [])
+
+
+# --- encryption and keeping -----------------------------------------------------------------------------------------
+
+
+def test_stores_are_encrypted_twice_and_by_the_customers_key_in_a_hospital(
+    resources: list[Resource], profile: str
+) -> None:
+    source = "Microsoft.Keyvault" if profile == "hospital" else "Microsoft.Storage"
+    for account in of_type(resources, STORAGE):
+        encryption = account["properties"]["encryption"]
+        assert (encryption["requireInfrastructureEncryption"], encryption["keySource"]) == (True, source)
+        if profile == "hospital":
+            assert encryption["keyvaultproperties"]["keyname"] == "storage-key"
+    cosmos = of_type(resources, "Microsoft.DocumentDB/databaseAccounts")[0]["properties"]
+    assert ("storage-key" in (cosmos.get("keyVaultKeyUri") or "")) == (profile == "hospital")
+
+
+def test_keys_rotate_by_policy_and_the_vaults_cannot_be_lost(resources: list[Resource]) -> None:
+    vault = of_type(resources, "Microsoft.KeyVault/vaults")[0]["properties"]
+    assert vault["enableRbacAuthorization"] and vault["enablePurgeProtection"] and vault["enableSoftDelete"]
+    keys = {k["name"].split("/")[-1]: k["properties"] for k in of_type(resources, "Microsoft.KeyVault/vaults/keys")}
+    assert {"identity-kek", "pseudonym-kek"} <= keys.keys()
+    for key in keys.values():
+        assert key["keyOps"] == ["wrapKey", "unwrapKey"] and key["keySize"] >= 3072
+        assert [a["action"]["type"] for a in key["rotationPolicy"]["lifetimeActions"]] == ["rotate", "notify"]
+    locks = of_type(resources, "Microsoft.Authorization/locks")
+    assert {lock["properties"]["level"] for lock in locks} == {"CanNotDelete"}
+    assert len([x for x in locks if "/vaults/" in x["id"]]) == len([x for x in locks if "rfva" in x["id"]]) == 1
+
+
+def test_audit_records_cannot_be_changed_and_are_locked_in_a_hospital_only(
+    resources: list[Resource], profile: str
+) -> None:
+    by_name = accounts(resources)
+    policy = by_name["rfau"]["properties"]["immutableStorageWithVersioning"]["immutabilityPolicy"]
+    assert policy["allowProtectedAppendWrites"] is True
+    assert policy["state"] == ("Locked" if profile == "hospital" else "Unlocked")
+    for name, account in by_name.items():
+        if name != "rfau":  # what must be erasable is never immutable
+            assert not account["properties"].get("immutableStorageWithVersioning")
+
+
+def test_an_erased_record_lapses_within_a_week(resources: list[Resource]) -> None:
+    for service in of_type(resources, f"{STORAGE}/blobServices"):
+        p = service["properties"]
+        if "/rfau" not in service["id"]:
+            assert p["isVersioningEnabled"] is False
+            assert p["deleteRetentionPolicy"].get("days", 0) <= 7
+
+
+def test_an_original_lapses_only_after_its_success(resources: list[Resource]) -> None:
+    rules = of_type(resources, f"{STORAGE}/managementPolicies")[0]["properties"]["policy"]["rules"]
+    by_prefix = {r["definition"]["filters"]["prefixMatch"][0]: r["definition"]["filters"] for r in rules}
+    assert set(by_prefix) == {"originals/", "undelivered-events/"}
+    assert by_prefix["originals/"]["blobIndexMatch"] == [
+        {"name": name, "op": "==", "value": value} for name, value in names.DONE.items()
+    ]
+
+
+# --- cost -----------------------------------------------------------------------------------------------------------
+
+
+def test_nothing_of_a_student_costs_by_the_hour(evaluated: Callable[..., list[Resource]]) -> None:
+    resources = evaluated("student")
+    text = json.dumps(resources)
+    hourly = ("privateEndpoints", "ContainerRegistry", "scheduledQueryRules", "virtualNetworks", "alwaysReady")
+    assert [word for word in hourly if word in text] == []
+    cosmos = of_type(resources, "Microsoft.DocumentDB/databaseAccounts")[0]["properties"]
+    assert cosmos["capabilities"] == [{"name": "EnableServerless"}]
+    databases = [r for r in resources if r["type"].startswith("Microsoft.DocumentDB/databaseAccounts/sqlDatabases")]
+    assert databases and not any("throughput" in json.dumps(d) for d in databases)
+    assert {p["sku"]["name"] for p in of_type(resources, "Microsoft.Web/serverfarms")} == {"FC1"}
+    assert of_type(resources, "Microsoft.Web/staticSites")[0]["sku"]["name"] == "Free"
+    job = of_type(resources, "Microsoft.App/jobs")[0]["properties"]
+    assert (job["configuration"]["triggerType"], job["workloadProfileName"]) == ("Manual", "Consumption")
+    place = of_type(resources, "Microsoft.App/managedEnvironments")[0]["properties"]
+    assert [p["workloadProfileType"] for p in place["workloadProfiles"]] == ["Consumption"]
+    assert not any("minimumCount" in p for p in place["workloadProfiles"])
+
+
+def test_no_profile_keeps_a_machine_running(resources: list[Resource]) -> None:
+    text = json.dumps(resources)
+    assert [word for word in ("alwaysReady", "minReplicas", "minimumCount", "minExecutions") if word in text] == []
+
+
+def test_the_gpu_is_a_parameter(evaluated: Callable[..., list[Resource]]) -> None:
+    text = (
+        (generate.HERE / "student.bicepparam")
+        .read_text()
+        .replace("param profile = student", "param profile = { ...student, gpu: 'T4' }")
+    )
+    place = of_type(evaluated("student", text), "Microsoft.App/managedEnvironments")[0]["properties"]
+    assert "Consumption-GPU-NC8as-T4" in [p["workloadProfileType"] for p in place["workloadProfiles"]]
+
+
+def test_the_task_hub_of_a_student_polls_one_partition(evaluated: Callable[..., list[Resource]]) -> None:
+    key = "AzureFunctionsJobHost__extensions__durableTask__storageProvider__partitionCount"
+    assert app_settings(evaluated("student"))["intake"][key] == "1"
+
+
+def test_a_budget_tells_at_half_most_all_and_by_forecast(resources: list[Resource]) -> None:
+    budget = of_type(resources, "Microsoft.Consumption/budgets")[0]["properties"]
+    told = {(n["threshold"], n["thresholdType"]) for n in budget["notifications"].values()}
+    assert told == {(50, "Actual"), (80, "Actual"), (100, "Actual"), (100, "Forecasted")}
+    assert budget["amount"] > 0 and "-01" in budget["timePeriod"]["startDate"]
+    assert all(n["contactGroups"] and n["contactEmails"] for n in budget["notifications"].values())
+
+
+# --- events and watch -----------------------------------------------------------------------------------------------
+
+
+def test_only_whole_blobs_in_inboxes_wake_intake(resources: list[Resource]) -> None:
+    subscriptions = {
+        s["name"].split("/")[-1]: s["properties"]
+        for s in of_type(resources, "Microsoft.EventGrid/systemTopics/eventSubscriptions")
+    }
+    arrived = subscriptions["arrived"]
+    assert arrived["filter"]["includedEventTypes"] == ["Microsoft.Storage.BlobCreated"]
+    assert arrived["filter"]["subjectBeginsWith"] == "/blobServices/default/containers/clinic-"
+    (api,) = arrived["filter"]["advancedFilters"]
+    assert (api["key"], set(api["values"])) == ("data.api", {"PutBlob", "PutBlockList", "CopyBlob", "FlushWithClose"})
+    delivery = arrived["deliveryWithResourceIdentity"]
+    assert delivery["identity"]["type"] == "SystemAssigned"  # a user-assigned one fails behind a storage firewall
+    assert delivery["destination"]["properties"]["queueName"] == "upload-events"
+    assert arrived["deadLetterWithResourceIdentity"]["deadLetterDestination"]["properties"]["blobContainerName"]
+
+
+def test_key_events_go_to_the_app_that_holds_the_key(resources: list[Resource]) -> None:
+    subscriptions = {
+        s["name"].split("/")[-1]: s["properties"]
+        for s in of_type(resources, "Microsoft.EventGrid/systemTopics/eventSubscriptions")
+    }
+    for name, subjects in (
+        ("intake", {"pseudonym-kek", "receipt-signing-key"}),
+        ("identity", {"identity-kek"}),
+    ):
+        (subject,) = subscriptions[name]["filter"]["advancedFilters"]
+        assert (subject["key"], set(subject["values"])) == ("subject", subjects)
+        destination = subscriptions[name]["deliveryWithResourceIdentity"]["destination"]
+        assert destination["properties"]["queueName"] == f"rotate-{name}"
+
+
+def test_every_queue_that_wakes_an_app_exists_with_its_poison_queue(resources: list[Resource]) -> None:
+    made = {q["name"].split("/")[-1] for q in of_type(resources, f"{STORAGE}/queueServices/queues")}
+    for queue in ("upload-events", "inference-results", "commands", "rotate-intake", "rotate-identity"):
+        assert {queue, f"{queue}-poison"} <= made
+    assert "inference-requests" in made
+
+
+def test_security_logs_are_apart_and_have_no_cap(resources: list[Resource], profile: str) -> None:
+    spaces = {
+        w["name"].rsplit("-", 1)[1]: w["properties"]
+        for w in of_type(resources, "Microsoft.OperationalInsights/workspaces")
+    }
+    assert "workspaceCapping" not in spaces["security"] and spaces["operations"]["workspaceCapping"]["dailyQuotaGb"] > 0
+    sent = {
+        d["id"].split("/providers/")[-2].split("/")[1]
+        for d in of_type(resources, "Microsoft.Insights/diagnosticSettings")
+        if "security" in json.dumps(d["properties"]["workspaceId"])
+    }
+    assert sent == {"vaults", "storageAccounts"}
+    rules = [r["name"] for r in resources if r["type"] == "Microsoft.Insights/scheduledQueryRules"]
+    assert bool(rules) == (profile != "student")
+    assert profile == "student" or any(r.endswith("log-cap") for r in rules)
+
+
+def test_every_alert_names_its_chapter_of_the_runbook(resources: list[Resource]) -> None:
+    runbook = (generate.ROOT / "docs" / "operator" / "runbook.md").read_text().lower()
+    alerts = of_type(resources, "Microsoft.Insights/metricAlerts")
+    alerts += [r for r in resources if r["type"] == "Microsoft.Insights/scheduledQueryRules"]
+    for alert in alerts:
+        chapter = alert["properties"]["description"].rsplit("Runbook: ", 1)[1].rstrip(".")
+        assert f"\n## {chapter.lower()}\n" in runbook, alert["name"]
+        actions = alert["properties"]["actions"]
+        assert actions if isinstance(actions, list) else actions["actionGroups"]
+
+
+# --- azd ------------------------------------------------------------------------------------------------------------
+
+
+def test_azd_up_deploys_the_group_its_roles_and_the_profile_that_was_asked_for(
+    evaluated: Callable[..., list[Resource]],
+) -> None:
+    through_azd = evaluated("azd")
+    assert of_type(through_azd, "Microsoft.Resources/resourceGroups")[0]["name"] == "rg-readfirst-student"
+    roles = of_type(through_azd, "Microsoft.Authorization/roleDefinitions")
+    assert len(roles) == len(generate.ROLES["custom"])
+    counts = [
+        sorted(
+            r["type"] for r in rs if not r["type"].startswith(("Microsoft.Resources", "Microsoft.Authorization/roleD"))
+        )
+        for rs in (through_azd, evaluated("student"))
+    ]
+    assert counts[0] == counts[1]
+    made = {r["name"] for r in roles}
+    used = {
+        a["properties"]["roleDefinitionId"].rsplit("/", 1)[1]
+        for a in of_type(through_azd, "Microsoft.Authorization/roleAssignments")
+    }
+    built_in = {role["id"] for role in generate.ROLES["builtIn"].values()}
+    assert used - built_in <= made, "a role is assigned that nothing defines"
