@@ -96,7 +96,7 @@ def app_settings(
         "PORTAL_URL": f"http://{HOST}:{ports.portal}",
         "CLINICS": json.dumps(clinics),
         "READFIRST_APPS": "intake,api,identity",
-        "OIDC_ISSUER": f"https://{HOST}:{ports.oidc}",
+        "OIDC_ISSUER": f"http://{HOST}:{ports.oidc}",
         "OIDC_AUDIENCE": OIDC_AUDIENCE,
         "FUNCTIONS_WORKER_RUNTIME": "python",
         "PYTHON_SCRIPT_FILE_NAME": "main.py",

@@ -31,7 +31,7 @@ class Ports:
     cosmos: int = 8081
     azure: int = 7072  # HTTPS: Key Vault, Container Apps jobs, e-mail
     desk: int = 7073  # HTTP: managed identity, the outbox page, fault injection
-    oidc: int = 7074  # HTTPS: sign-in
+    oidc: int = 7074  # HTTP, so that no browser has to trust our certificate: sign-in
     portal: int = 4280  # the default of the Static Web Apps command line
 
     def moved(self, offset: int) -> Ports:

@@ -34,6 +34,7 @@ from readfirst.local.job_runner import LIFELINE
 from readfirst.local.ports import HOST, Ports
 from readfirst.local.processes import PROJECT, Child, Spawner, StackError, tail
 
+PORTAL = PROJECT / "portal_static" / "dist"
 NODE = Path(__file__).with_name("node")
 _HOST_PATIENCE = 15.0  # it ends the function that runs
 JOB_COMMAND = (sys.executable, "-m", "model_container")
@@ -61,6 +62,7 @@ class Stack:
         self.children: dict[str, Child] = {}
         self._choice, self._clinics, self._settings = port_choice, tuple(clinics), dict(settings or {})
         self._with_host, self._job_command = with_host, list(job_command)
+        self._portal = with_host and PORTAL.exists()  # there is nothing to show before `npm run build`
         self._lock: IO[bytes] | None = None
         self._spawner: Spawner | None = None
         self._lifeline: tuple[int, int] | None = None
@@ -82,6 +84,8 @@ class Stack:
             if self._with_host:
                 self._start("host")
                 report("the embedded host answers")
+            if self._portal:
+                self._start("portal")
             self._describe()
         except BaseException:
             self.stop()
@@ -135,7 +139,8 @@ class Stack:
                 "Outbox (e-mails sent)": f"http://{HOST}:{p.desk}/",
             },
         }
-        known["sign-in"] = {"Sign-in": f"{self.environment['OIDC_ISSUER']} (password of every user: {self.password})"}
+        known["portal"] = {"Portal": f"{self.environment['PORTAL_URL']}/"}
+        known["sign-in"] = {"Password of every local user": self.password}
         serving = {what: where for name in self.children for what, where in known.get(name, {}).items()}
         return serving | {"State and logs": str(self.folders.state)}
 
@@ -184,7 +189,7 @@ class Stack:
     def _configure_sign_in(self, password: str) -> None:
         file = self.folders.sign_in
         previous = json.loads(file.read_text()) if file.exists() else {}
-        made = people.provider_configuration(self.environment, self._clinics, self._tls, password, previous)
+        made = people.provider_configuration(self.environment, self._clinics, password, previous)
         certificates.write_private(file, json.dumps(made).encode())
 
     def _servers(self, accounts: str) -> Iterator[Child]:
@@ -216,13 +221,37 @@ class Stack:
             f"{self.environment['OIDC_ISSUER']}/.well-known/openid-configuration",
         )
         if self._with_host:
-            host_state = str(self.folders.host)
+            host = [sys.executable, "-m", "readfirst.local.host"]
+            memory = ["--state", str(self.folders.host)]
             yield self._child(
                 "host",
-                [sys.executable, "-m", "readfirst.local.host", "--port", str(self.ports.host), "--state", host_state],
+                [
+                    *host,
+                    "--port",
+                    str(self.ports.host),
+                    "--state",
+                    host_state,
+                    "--cors",
+                    self.environment["PORTAL_URL"],
+                ],
                 {**os.environ, **self.environment},
                 f"http://{HOST}:{self.ports.host}/admin/host/status",
             )
+
+        if self._portal:
+            yield self._child(
+                "portal",
+                [sys.executable, "-m", "readfirst.local.portal", str(PORTAL), str(self.ports.portal), self._page()],
+                os.environ,
+                f"http://{HOST}:{self.ports.portal}/",
+            )
+
+    def _page(self) -> str:
+        """What the portal's page has to know, and whom it may call."""
+        functions, issuer = f"http://{HOST}:{self.ports.host}", self.environment["OIDC_ISSUER"]
+        scope = f"openid profile offline_access {self.environment['OIDC_AUDIENCE']}/access_as_user"
+        page = {"issuer": issuer, "clientId": people.CLIENT, "scope": scope, "api": functions, "identity": functions}
+        return json.dumps({"page": page, "connect": [functions, issuer, f"http://{HOST}:{self.ports.blob}"]})
 
     def _azurite_options(self) -> list[str]:
         services = (("blob", self.ports.blob), ("queue", self.ports.queue), ("table", self.ports.table))
@@ -274,7 +303,8 @@ class Stack:
         self._lock = lock
 
     def _needed_ports(self) -> set[str]:
-        return {field.name for field in fields(Ports)} - (set() if self._with_host else {"host"})
+        left_out = {"host": self._with_host, "portal": self._portal}
+        return {field.name for field in fields(Ports) if left_out.get(field.name, True)}
 
     def _previous_ports(self) -> Ports | None:
         with suppress(FileNotFoundError, ValueError, TypeError):

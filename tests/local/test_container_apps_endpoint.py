@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,6 +11,7 @@ from azure.identity import ManagedIdentityCredential
 from azure.mgmt.appcontainers import ContainerAppsAPIClient
 
 from readfirst.local.stack import Stack
+from tests.local.waiting import eventually
 
 pytestmark = pytest.mark.stack
 
@@ -35,13 +34,6 @@ class Job:
 
     def wait(self, execution: str, wanted: str) -> None:
         eventually(lambda: self.status(execution) == wanted)
-
-
-def eventually(condition: Callable[[], bool], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it never happened"
-        time.sleep(0.05)
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from readfirst.domain import names
 from readfirst.local.ports import HOST, PortsTaken, choose
 from readfirst.local.processes import StackError
 from readfirst.local.stack import Stack, running_stack
+from tests.local.waiting import eventually
 
 pytestmark = pytest.mark.stack
 
@@ -39,13 +39,6 @@ def processes_of(state: Path) -> list[psutil.Process]:
             if process.pid != os.getpid() and any(str(state) in word for word in told):
                 found.append(process)
     return found
-
-
-def eventually(condition: Callable[[], object], seconds: float = 15) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it never happened"
-        time.sleep(0.05)
 
 
 def up(state: Path, *options: str) -> subprocess.Popen[str]:

@@ -1,7 +1,7 @@
 // Sign-in for the local stack: a certified OpenID provider with invented people, in the place of Microsoft Entra ID.
 // usage: node oidc.mjs CONFIGURATION (a JSON file that readfirst/local/people.py writes)
 import { readFileSync } from "node:fs";
-import { createServer } from "node:https";
+import { createServer } from "node:http";
 import { timingSafeEqual } from "node:crypto";
 import * as oidc from "oidc-provider";
 
@@ -132,15 +132,12 @@ async function interaction(request, response) {
 }
 
 const openid = provider.callback();
-const server = createServer(
-  { cert: readFileSync(config.certificate), key: readFileSync(config.certificateKey) },
-  (request, response) => {
-    if (!request.url.startsWith("/interaction/")) return openid(request, response);
-    interaction(request, response).catch((error) => {
-      response.writeHead(400, HEADERS);
-      response.end(page(`<h1>Sign-in failed</h1><p>${escape(error.message)}. Go back and sign in again.`));
-    });
-  },
-);
+const server = createServer((request, response) => {
+  if (!request.url.startsWith("/interaction/")) return openid(request, response);
+  interaction(request, response).catch((error) => {
+    response.writeHead(400, HEADERS);
+    response.end(page(`<h1>Sign-in failed</h1><p>${escape(error.message)}. Go back and sign in again.`));
+  });
+});
 server.listen(config.port, "127.0.0.1", () => console.log(`OpenID provider at ${config.issuer}`));
 process.on("SIGTERM", () => process.exit(0));
