@@ -1,8 +1,9 @@
 """Serves the portal's built files as Static Web Apps would.
 
-`python -m readfirst.local.portal FOLDER PORT CONFIGURATION`: staticwebapp.config.json is followed, so that routes, headers and the content security policy are tried here first.
-What it may hold and this server does not know is refused at the start. CONFIGURATION is JSON: `page` is what
-/config.json answers, `connect` the local addresses that the page may call beside those of Azure.
+`python -m readfirst.local.portal FOLDER PORT CONFIGURATION` follows staticwebapp.config.json, so that routes, headers
+and the content security policy are tried here first. What that file may hold and this server does not know is refused
+at the start. CONFIGURATION is JSON: `page` is what /config.json answers, `connect` the local addresses that the page
+may call beside those of Azure.
 """
 
 from __future__ import annotations

@@ -77,15 +77,18 @@ class Stack:
         """Start everything and return when it serves; raises StackError or PortsTaken, leaving nothing behind."""
         try:
             self._prepare()
+            fresh = not self.folders.azurite.exists()
             self._start("azurite", "cosmos", "endpoints", "sign-in")
             report("storage, index, endpoints and sign-in answer")
             self._provision()
-            self.reindex()
             if self._with_host:
                 self._start("host")
                 report("the embedded host answers")
             if self._portal:
                 self._start("portal")
+            if not fresh:
+                self.reindex()
+                report("the index is rebuilt")
             self._describe()
         except BaseException:
             self.stop()
@@ -223,21 +226,13 @@ class Stack:
         if self._with_host:
             host = [sys.executable, "-m", "readfirst.local.host"]
             memory = ["--state", str(self.folders.host)]
+            options = ["--port", str(self.ports.host), "--cors", self.environment["PORTAL_URL"]]
             yield self._child(
                 "host",
-                [
-                    *host,
-                    "--port",
-                    str(self.ports.host),
-                    "--state",
-                    host_state,
-                    "--cors",
-                    self.environment["PORTAL_URL"],
-                ],
+                [*host, *memory, *options],
                 {**os.environ, **self.environment},
                 f"http://{HOST}:{self.ports.host}/admin/host/status",
             )
-
         if self._portal:
             yield self._child(
                 "portal",
