@@ -5,7 +5,6 @@ SYNTHETIC MODEL, NOT FOR DIAGNOSIS: it was trained on procedural phantoms only.
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 from PIL import Image
+from pydantic import TypeAdapter
 
 from model_container.components import pieces
 from model_container.reading import Detection, Mask, OutOfScope, Progress, Reading
@@ -307,8 +307,7 @@ class Calibration:
     @classmethod
     def load(cls, path: Path) -> Calibration:
         """Reads the numbers that `training.evaluate` wrote."""
-        values = json.loads(path.read_text())
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        return TypeAdapter(cls).validate_json(path.read_bytes())
 
     def probability(self, features: NDArray[np.float64]) -> float:
         """That a candidate is a nodule or mass."""

@@ -16,6 +16,7 @@ COMMANDS = (
     "sas",
     "reindex",
     "doctor",
+    "analyse",
 )
 
 

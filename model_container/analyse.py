@@ -1,0 +1,130 @@
+"""One study from clean files to findings and outputs: what the job and `readfirst analyse` both do."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from model_container import overlay
+from model_container.reading import Detection, Engine, OutOfScope, Reading
+from model_container.volume import UnreadablePixels, Volume, read_volume
+from readfirst.domain.findings import Analysis, Box, Finding
+from readfirst.domain.messages import AnalysisOrder
+from readfirst.domain.models import Manifest
+
+Put = Callable[[str, bytes, str], str]
+"""Keeps a file (name, content, content type) and returns the name that others find it by."""
+
+Report = Callable[[str, float], None]
+"""Told the stage and the share of the whole that is done, from 0 to 1."""
+
+_INFER_FROM, _INFER_TO = 0.25, 0.9
+
+
+@dataclass
+class Clock:
+    """Seconds per stage."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Counts the time in the block towards a stage."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - started, 4)
+
+
+def analyse(
+    order: AnalysisOrder, volume: Volume, manifest: Manifest, engine: Engine, put: Put, report: Report, clock: Clock
+) -> Analysis:
+    """Reads the volume, draws and writes every output, and returns the analysis; the caller keeps it, last."""
+    with clock.stage("infer"):
+        answer = engine.read(volume, lambda share: report("infer", _INFER_FROM + share * (_INFER_TO - _INFER_FROM)))
+    if isinstance(answer, OutOfScope):
+        return out_of_scope(order, manifest, f"{answer.code}: {answer.text}", clock, engine.device)
+    report("write", _INFER_TO)
+    with clock.stage("write"):
+        findings = tuple(
+            _finding(str(k), detection, volume, order, manifest, put)
+            for k, detection in enumerate(answer.detections, start=1)
+        )
+    high, why = judge(findings, answer, manifest)
+    return Analysis(
+        token=order.token, run_key=order.run_key, outcome="analysed", model=manifest.identity,
+        series_uid=order.series_uid, slices=len(volume.hu), risk=answer.risk, high_risk=high, why=why,
+        findings=findings, seconds=clock.seconds, device=engine.device, peak_memory_mb=peak_memory_mb(),
+    )  # fmt: skip
+
+
+def out_of_scope(order: AnalysisOrder, manifest: Manifest, reason: str, clock: Clock, device: str) -> Analysis:
+    """The answer to a study that the model must not judge."""
+    return Analysis(
+        token=order.token, run_key=order.run_key, outcome="out-of-scope", reason=reason, model=manifest.identity,
+        series_uid=order.series_uid, slices=len(order.instances), seconds=clock.seconds, device=device,
+        peak_memory_mb=peak_memory_mb(),
+    )  # fmt: skip
+
+
+def decode(contents: Sequence[bytes]) -> Volume | OutOfScope:
+    """The volume, or why there is none."""
+    try:
+        return read_volume(contents)
+    except UnreadablePixels as error:
+        return OutOfScope("pixels-unreadable", str(error))
+
+
+def judge(findings: Sequence[Finding], reading: Reading, manifest: Manifest) -> tuple[bool, str]:
+    """Whether the study is high risk by the manifest's rule, and the sentence that says why."""
+    rule = manifest.risk
+    worst = [
+        f for f in findings if f.probability >= rule.min_probability and f.diameter_mm >= rule.min_diameter_mm
+    ]  # fmt: skip
+    if worst:
+        first = worst[0]
+        return True, f"{rule.text}: {first.diameter_mm:.0f} mm in the {first.site}, probability {first.probability:.2f}"
+    if findings:
+        return False, f"{len(findings)} finding(s), none that meets the rule ({rule.text.lower()})"
+    return False, f"No finding of at least probability {rule.report_from:g} (risk {reading.risk:.2f})"
+
+
+def _finding(
+    key: str, detection: Detection, volume: Volume, order: AnalysisOrder, manifest: Manifest, put: Put
+) -> Finding:
+    z = overlay.key_slice(detection)
+    centre = volume.point(*detection.centre)
+    label = f"{key}  {detection.diameter_mm:.0f} mm  p {detection.probability:.2f}"
+    name = put(f"overlay-{key}.png", overlay.draw(volume, detection, label, manifest.disclaimer), "image/png")
+    return Finding(
+        key=key, kind=detection.channel.kind, concept=detection.channel.concept, category=detection.channel.category,
+        probability=detection.probability, diameter_mm=detection.diameter_mm, volume_mm3=detection.volume_mm3,
+        centre=centre, site="left lung" if centre[0] > 0 else "right lung", series_uid=order.series_uid,
+        sop_uid=str(volume.headers[z].SOPInstanceUID), slice=z, box=box_of(detection, z), overlay=name,
+    )  # fmt: skip
+
+
+def box_of(detection: Detection, z: int) -> Box:
+    """The finding's box in slice `z`, in pixels of that instance."""
+    plane = detection.mask.plane(z)
+    if plane is None:
+        raise ValueError("the finding has no section in this slice")
+    rows, columns = np.nonzero(plane.any(1))[0], np.nonzero(plane.any(0))[0]
+    _, top, left = detection.mask.start
+    return Box(
+        left=left + int(columns[0]), top=top + int(rows[0]), right=left + int(columns[-1]) + 1,
+        bottom=top + int(rows[-1]) + 1,
+    )  # fmt: skip
+
+
+def peak_memory_mb() -> float:
+    """The most memory that this process has held."""
+    unit = 1024 * 1024 if sys.platform == "darwin" else 1024
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit, 1)

@@ -1,0 +1,63 @@
+"""The models on this machine: found by digest, checked file by file, loaded once.
+
+A bundle's configuration is code, and weights can be tampered with: what is not approved, or differs from what was
+approved by one byte, does not run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+from model_container.reading import Engine
+from readfirst.domain.models import Manifest, approved
+
+MODELS = Path(__file__).parent / "models"
+
+
+class NotApproved(Exception):
+    """The model may not run; the message says why and what to do, without content."""
+
+
+class Shelf:
+    """The bundles in a directory, each with a manifest that names its files."""
+
+    def __init__(self, folder: Path = MODELS, allowed: Iterable[Manifest] | None = None) -> None:
+        self.folder = folder
+        self.allowed = {m.digest: m for m in (approved() if allowed is None else allowed)}
+        self._loaded: dict[str, tuple[Manifest, Engine]] = {}
+
+    def load(self, digest: str) -> tuple[Manifest, Engine]:
+        """The approved model with this digest, loaded; raises NotApproved when it may not run."""
+        if digest not in self._loaded:
+            manifest = self.allowed.get(digest)
+            if manifest is None:
+                raise NotApproved(
+                    f"model {digest[:12]} is not approved: `readfirst model approve` and a commit make it so"
+                )
+            folder = self.folder / manifest.name
+            check_files(folder, manifest)
+            self._loaded[digest] = (manifest, open_engine(folder, manifest))
+        return self._loaded[digest]
+
+
+def check_files(folder: Path, manifest: Manifest) -> None:
+    """Raises NotApproved unless the folder holds exactly the files that were approved."""
+    present = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()} - {"manifest.json"}
+    extra, missing = sorted(present - set(manifest.files)), sorted(set(manifest.files) - present)
+    if missing:
+        raise NotApproved(f"model {manifest.name}: {missing[0]} is missing")
+    if extra and manifest.engine == "monai-bundle":
+        raise NotApproved(f"model {manifest.name}: {extra[0]} was never approved; a bundle's files are code")
+    for name, digest in manifest.files.items():
+        path = folder / name
+        if path.is_symlink() or hashlib.sha256(path.read_bytes()).hexdigest() != digest:
+            raise NotApproved(f"model {manifest.name}: {name} differs from what was approved")
+
+
+def open_engine(folder: Path, manifest: Manifest) -> Engine:
+    """Loads the network with the engine that the manifest names."""
+    from model_container.chest import ChestEngine
+
+    return ChestEngine(folder, manifest)

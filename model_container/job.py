@@ -1,0 +1,284 @@
+"""The GPU job: drains `inference-requests` until nothing has come for a while, so that one cold start serves a burst.
+
+Outputs are written first, then `result.json`, then the answer, and only then is the message deleted: killed anywhere,
+the work is done again or found done. Expected refusals answer at once; faults are tried three times.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from model_container.analyse import Clock, analyse, decode, out_of_scope, peak_memory_mb
+from model_container.bundles import MODELS, NotApproved, Shelf
+from model_container.reading import Engine, OutOfScope
+from model_container.storage import Held, Studies
+from model_container.volume import Volume
+from readfirst.domain import clean
+from readfirst.domain.deid import ReceiptBatch
+from readfirst.domain.findings import Analysis
+from readfirst.domain.instances import InstanceFacts
+from readfirst.domain.messages import AnalysisOrder, InferenceAnswer, InferenceRequest
+from readfirst.domain.models import Manifest
+
+TRIES = 3
+_DOWNLOADS = 8
+_GRACE_SECONDS = 20.0  # of the 30 that Container Apps leaves between SIGTERM and SIGKILL
+
+
+class CannotAnalyse(Exception):
+    """The order can never be carried out; trying again does not help. The message holds no content."""
+
+
+@dataclass
+class Prepared:
+    """A request whose pixels are here, decoded while another study was being analysed."""
+
+    held: Held
+    request: InferenceRequest
+    clock: Clock = field(default_factory=Clock)
+    known: Analysis | None = None  # the work was done before
+    order: AnalysisOrder | None = None
+    manifest: Manifest | None = None
+    engine: Engine | None = None
+    volume: Volume | OutOfScope | None = None
+    fault: Exception | None = None
+
+
+class Job:
+    """One execution."""
+
+    def __init__(self, studies: Studies, shelf: Shelf, idle_seconds: float) -> None:
+        self.studies, self.shelf, self.idle_seconds = studies, shelf, idle_seconds
+        self.stopping = threading.Event()
+        self.working_on: Held | None = None
+
+    def run(self) -> None:
+        """Works until idle or told to stop; the next study is fetched and decoded while this one is analysed."""
+        with ThreadPoolExecutor(1) as ahead:
+            prepared = self._wait_for_one()
+            while prepared:
+                following: Future[Prepared | None] = ahead.submit(self.prepare_next)
+                self.carry_out(prepared)
+                prepared = following.result() or self._wait_for_one()
+                if prepared and self.stopping.is_set():
+                    self.studies.give_back(prepared.held)
+                    prepared = None
+        self.studies.close()
+
+    def stop(self, *_: Any) -> None:
+        """SIGTERM: finish what can be finished in time, give back the rest."""
+        self.stopping.set()
+        timer = threading.Timer(_GRACE_SECONDS, self._give_up)
+        timer.daemon = True
+        timer.start()
+
+    def _give_up(self) -> None:
+        if self.working_on:
+            self.studies.give_back(self.working_on)
+        os._exit(143)
+
+    def _wait_for_one(self) -> Prepared | None:
+        deadline = time.monotonic() + self.idle_seconds
+        while not self.stopping.is_set():
+            prepared = self.prepare_next()
+            if prepared:
+                return prepared
+            if time.monotonic() >= deadline:
+                return None
+            self.stopping.wait(min(1.0, max(0.05, self.idle_seconds / 10)))
+        return None
+
+    # ------------------------------------------------------------ before the GPU
+
+    def prepare_next(self) -> Prepared | None:
+        """Takes the next request and brings its pixels here; faults wait in the answer."""
+        if self.stopping.is_set():
+            return None
+        held = self.studies.take()
+        if held is None:
+            return None
+        try:
+            request = InferenceRequest.model_validate_json(held.content)
+        except ValidationError:
+            log(event="unreadable-request", tries=held.tries)  # nobody waits for an answer that can be found
+            self.studies.finish(held)
+            return None
+        prepared = Prepared(held, request)
+        try:
+            self._prepare(prepared)
+        except Exception as error:  # carried to the main thread, which decides between again and never
+            prepared.fault = error
+        return prepared
+
+    def _prepare(self, prepared: Prepared) -> None:
+        request = prepared.request
+        done = self.studies.read_analysis(clean.result_path(request.token, request.run_key))
+        if done is not None:
+            prepared.known = Analysis.model_validate_json(done)
+            return
+        text = self.studies.read_clean(request.order)
+        if text is None:
+            raise CannotAnalyse("no-order: the order is not there")
+        prepared.order = order = AnalysisOrder.model_validate_json(text)
+        if (order.token, order.run_key) != (request.token, request.run_key):
+            raise CannotAnalyse("wrong-order: the order is for other work")
+        try:
+            prepared.manifest, prepared.engine = self.shelf.load(order.model_digest)
+        except NotApproved as error:
+            raise CannotAnalyse(f"model-not-approved: {error}") from error
+        with prepared.clock.stage("download"):
+            self._check_receipts(order)
+            contents = self._download(order)
+        with prepared.clock.stage("decode"):
+            prepared.volume = decode(contents)
+
+    def _check_receipts(self, order: AnalysisOrder) -> None:
+        """No receipt, no inference: a receipt must hold the digest of every instance."""
+        covered: set[tuple[str, str]] = set()
+        for name in order.receipts:
+            text = self.studies.read_clean(name)
+            if text is None:
+                raise CannotAnalyse("no-receipt: a receipt is not there")
+            batch = ReceiptBatch.model_validate_json(text)
+            if batch.token != order.token:
+                raise CannotAnalyse("no-receipt: a receipt is for another study")
+            covered |= {(receipt.sop_uid, receipt.output_digest) for receipt in batch.receipts}
+        bare = sum(1 for i in order.instances if (i.sop_uid, i.digest) not in covered)
+        if bare:
+            raise CannotAnalyse(f"no-receipt: {bare} of {len(order.instances)} instances have none")
+
+    def _download(self, order: AnalysisOrder) -> list[bytes]:
+        def fetch(instance: InstanceFacts) -> bytes:
+            content = self.studies.read_clean(instance.path)
+            if content is None:
+                raise CannotAnalyse("instance-missing: a clean instance is not there")
+            if hashlib.sha256(content).hexdigest() != instance.digest:
+                raise CannotAnalyse("digest-mismatch: a clean instance is not what its receipt says")
+            return content
+
+        with ThreadPoolExecutor(_DOWNLOADS) as pool:
+            return list(pool.map(fetch, order.instances))
+
+    # ------------------------------------------------------------ the work
+
+    def carry_out(self, prepared: Prepared) -> None:
+        """Analyses, writes, answers, deletes; in that order."""
+        self.working_on = prepared.held
+        try:
+            if prepared.fault:
+                raise prepared.fault
+            result = prepared.known or self._analyse(prepared)
+            self._answer(prepared, result.outcome, result.reason)
+            _log_study(prepared, result)
+        except Exception as error:  # a study's fault must not end the others' work; it is answered or tried again
+            self._failed(prepared, error)
+        finally:
+            self.working_on = None
+
+    def _analyse(self, prepared: Prepared) -> Analysis:
+        order, manifest, engine, volume = prepared.order, prepared.manifest, prepared.engine, prepared.volume
+        if order is None or manifest is None or engine is None or volume is None:
+            raise RuntimeError("the request was not prepared")
+        folder = f"{order.token}/{order.run_key}"
+        if isinstance(volume, OutOfScope):
+            result = out_of_scope(order, manifest, f"{volume.code}: {volume.text}", prepared.clock, engine.device)
+        else:
+
+            def put(name: str, content: bytes, content_type: str) -> str:
+                self.studies.write(f"{folder}/{name}", content, content_type)
+                return f"{folder}/{name}"
+
+            progress = Progress(self.studies, f"{folder}/progress.json")
+            result = analyse(order, volume, manifest, engine, put, progress, prepared.clock)
+            progress("done", 1.0)
+        name = clean.result_path(order.token, order.run_key)
+        if not self.studies.write_once(name, result.model_dump_json().encode(), "application/json"):
+            kept = self.studies.read_analysis(name)  # another execution was faster: its result is the truth
+            return Analysis.model_validate_json(kept) if kept else result
+        return result
+
+    def _answer(self, prepared: Prepared, outcome: Any, detail: str) -> None:
+        request = prepared.request
+        self.studies.answer(
+            InferenceAnswer(
+                token=request.token, run_key=request.run_key, instance=request.instance, outcome=outcome, detail=detail
+            )
+        )
+        self.studies.finish(prepared.held)
+
+    def _failed(self, prepared: Prepared, error: Exception) -> None:
+        final = isinstance(error, CannotAnalyse) or prepared.held.tries >= TRIES
+        # A library's message may quote a file; only our own are known to hold no content.
+        detail = str(error) if isinstance(error, CannotAnalyse) else f"fault: {type(error).__name__}"
+        log(
+            event="study", token=prepared.request.token, run_key=prepared.request.run_key,
+            outcome="failed" if final else "again", detail=detail, tries=prepared.held.tries,
+            where=_where(error), seconds=prepared.clock.seconds,
+        )  # fmt: skip
+        if final:
+            self._answer(prepared, "failed", detail)
+        else:
+            self.studies.give_back(prepared.held, self.studies.lease_seconds // 12 * prepared.held.tries)
+
+
+class Progress:
+    """Writes how far an analysis is, at most once a second, for the portal."""
+
+    def __init__(self, studies: Studies, name: str) -> None:
+        self.studies, self.name, self.last = studies, name, 0.0
+
+    def __call__(self, stage: str, share: float) -> None:
+        now = time.monotonic()
+        if now - self.last < 1.0 and share < 1.0:
+            return
+        self.last = now
+        content = json.dumps({"stage": stage, "share": round(share, 3)}).encode()
+        self.studies.write(self.name, content, "application/json")
+
+
+def log(**facts: object) -> None:
+    """One structured line. Facts only: no content, no identifier, no name of a file."""
+    sys.stdout.write(json.dumps({"at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **facts}) + "\n")
+    sys.stdout.flush()
+
+
+def _log_study(prepared: Prepared, result: Analysis) -> None:
+    log(
+        event="study", token=result.token, run_key=result.run_key, outcome=result.outcome,
+        known=prepared.known is not None, findings=len(result.findings), slices=result.slices,
+        seconds=result.seconds if prepared.known is None else {}, device=result.device,
+        peak_memory_mb=peak_memory_mb(), tries=prepared.held.tries,
+    )  # fmt: skip
+
+
+def _where(error: Exception) -> str:
+    """Module and line where a fault arose: code, not content."""
+    trace = error.__traceback__
+    while trace and trace.tb_next:
+        trace = trace.tb_next
+    return f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}" if trace else ""
+
+
+def main(studies: Studies, environment: Mapping[str, str] = os.environ) -> None:
+    """Runs one execution."""
+    shelf = Shelf(Path(environment.get("MODEL_DIR") or MODELS))
+    job = Job(studies, shelf, float(environment.get("IDLE_SECONDS") or 20))
+    signal.signal(signal.SIGTERM, job.stop)
+    signal.signal(signal.SIGINT, job.stop)
+    started = time.monotonic()
+    log(event="started")
+    job.run()
+    log(event="ended", stopped=job.stopping.is_set(), seconds=round(time.monotonic() - started, 1))

@@ -1,0 +1,165 @@
+"""The job's port to Azure Storage: the studies account's two queues and two containers, nothing else."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
+from azure.storage.blob import BlobServiceClient, ContentSettings
+from azure.storage.queue import QueueClient, QueueMessage, TextBase64DecodePolicy, TextBase64EncodePolicy
+
+from readfirst.domain import names
+from readfirst.domain.messages import InferenceAnswer
+
+_LEASE_SECONDS = 60
+
+
+class MissingSetting(ValueError):
+    """The environment does not say where the studies account is."""
+
+
+@dataclass
+class Held:
+    """A message that this process works on; others do not see it while it is renewed."""
+
+    message: QueueMessage
+    lost: bool = False  # somebody else has it, or has finished it
+
+    @property
+    def content(self) -> str:
+        return str(self.message.content)
+
+    @property
+    def tries(self) -> int:
+        """How often the message has been taken, this time included."""
+        return int(self.message.dequeue_count or 1)
+
+
+class Studies:
+    """The studies account as the job uses it."""
+
+    def __init__(
+        self, blobs: BlobServiceClient, requests: QueueClient, results: QueueClient, lease_seconds: int = _LEASE_SECONDS
+    ) -> None:
+        self._requests, self._results = requests, results
+        self.lease_seconds = lease_seconds  # how long a request stays hidden when its worker has vanished
+        self._clean, self._analysis = (blobs.get_container_client(n) for n in (names.CLEAN, names.ANALYSIS))
+        self._held: list[Held] = []
+        self._lock = threading.Lock()
+        self._closing = threading.Event()
+        threading.Thread(target=self._renew, daemon=True).start()
+
+    # ------------------------------------------------------------ messages
+
+    def take(self) -> Held | None:
+        """The next request, hidden from others for as long as this process lives; None when there is none."""
+        message = self._requests.receive_message(visibility_timeout=self.lease_seconds)
+        if message is None:
+            return None
+        held = Held(message)
+        with self._lock:
+            self._held.append(held)
+        return held
+
+    def give_back(self, held: Held, seconds: int = 0) -> None:
+        """Lets others see the request again, after a while."""
+        with self._lock:
+            self._let_go(held)
+            if not held.lost:
+                self._update(held, seconds)
+
+    def finish(self, held: Held) -> None:
+        """Deletes the request: its answer has been given."""
+        with self._lock:
+            self._let_go(held)
+            try:
+                self._requests.delete_message(held.message)
+            except ResourceNotFoundError:
+                held.lost = True
+
+    def answer(self, answer: InferenceAnswer) -> None:
+        """Tells the orchestration."""
+        self._results.send_message(answer.model_dump_json())
+
+    def _let_go(self, held: Held) -> None:
+        if held in self._held:
+            self._held.remove(held)
+
+    def _renew(self) -> None:
+        while not self._closing.wait(self.lease_seconds / 3):
+            with self._lock:
+                for held in list(self._held):
+                    self._update(held, self.lease_seconds)
+
+    def _update(self, held: Held, seconds: int) -> None:
+        try:
+            renewed = self._requests.update_message(held.message, visibility_timeout=seconds)
+            held.message.pop_receipt = renewed.pop_receipt
+        except ResourceNotFoundError:
+            held.lost = True
+            self._let_go(held)
+
+    # ------------------------------------------------------------ blobs
+
+    def read_clean(self, name: str) -> bytes | None:
+        """A blob of container `clean`; None when it is not there."""
+        return self._read(self._clean, name)
+
+    def read_analysis(self, name: str) -> bytes | None:
+        """A blob of container `analysis`; None when it is not there."""
+        return self._read(self._analysis, name)
+
+    def write(self, name: str, content: bytes, content_type: str) -> None:
+        """Writes a blob of container `analysis`, over an older one."""
+        self._analysis.upload_blob(
+            name, content, overwrite=True, content_settings=ContentSettings(content_type=content_type)
+        )
+
+    def write_once(self, name: str, content: bytes, content_type: str) -> bool:
+        """Writes a blob of container `analysis` unless it is there already; returns whether it was written."""
+        try:
+            self._analysis.upload_blob(
+                name, content, overwrite=False, content_settings=ContentSettings(content_type=content_type)
+            )
+        except ResourceExistsError:
+            return False
+        return True
+
+    def close(self) -> None:
+        """Stops renewing."""
+        self._closing.set()
+
+    @staticmethod
+    def _read(container: Any, name: str) -> bytes | None:
+        try:
+            return bytes(container.download_blob(name).readall())
+        except ResourceNotFoundError:
+            return None
+
+
+def studies(environment: Mapping[str, str] = os.environ) -> Studies:
+    """The studies account named by `STUDIES` (a connection string, locally) or by `STUDIES__blobServiceUri` and
+    `STUDIES__queueServiceUri`, which a managed identity opens. Raises MissingSetting with what is missing."""
+    text: dict[str, Any] = {
+        "message_encode_policy": TextBase64EncodePolicy(), "message_decode_policy": TextBase64DecodePolicy(),
+    }  # fmt: skip
+    queues = (names.INFERENCE_REQUESTS, names.INFERENCE_RESULTS)
+    lease = int(environment.get("LEASE_SECONDS") or _LEASE_SECONDS)
+    if connection := environment.get(names.STUDIES):
+        blobs = BlobServiceClient.from_connection_string(connection)
+        requests, results = (QueueClient.from_connection_string(connection, q, **text) for q in queues)
+        return Studies(blobs, requests, results, lease)
+    wanted = [f"{names.STUDIES}__blobServiceUri", f"{names.STUDIES}__queueServiceUri"]
+    missing = [name for name in wanted if not environment.get(name)]
+    if missing:
+        raise MissingSetting(f"missing settings: {names.STUDIES}, or {' and '.join(missing)}")
+    from azure.identity import ManagedIdentityCredential
+
+    credential = ManagedIdentityCredential(client_id=environment.get("AZURE_CLIENT_ID"))
+    blobs = BlobServiceClient(environment[wanted[0]], credential)
+    requests, results = (QueueClient(environment[wanted[1]], q, credential, **text) for q in queues)
+    return Studies(blobs, requests, results, lease)

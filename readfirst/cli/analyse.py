@@ -1,0 +1,103 @@
+"""`readfirst analyse STUDY_DIR OUT_DIR`: the GPU job's own analysis, on a folder of this machine."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from readfirst.domain.findings import Analysis
+from readfirst.domain.instances import InstanceFacts, facts_of
+from readfirst.domain.messages import AnalysisOrder
+from readfirst.domain.series import NotEligible, Selection, run_key, select_series
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command()(analyse)
+
+
+def analyse(
+    study: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="A folder of DICOM files.")],
+    out: Annotated[Path, typer.Argument(help="Where result.json, pictures and DICOM outputs go.")],
+) -> None:
+    """Run the default model on a study in a folder. SYNTHETIC MODEL, NOT FOR DIAGNOSIS."""
+    from readfirst.domain.models import default_model
+
+    instances, contents = read_study(study)
+    selection = select_series(instances, default_model().gate)
+    if isinstance(selection, NotEligible):
+        typer.echo(f"NOT ANALYSED ({selection.code}): {selection.text}", err=True)
+        raise typer.Exit(2)
+    result = analyse_series(selection, contents, out)
+    if result.outcome == "out-of-scope":
+        typer.echo(f"NOT ANALYSED ({result.reason})", err=True)
+        raise typer.Exit(2)
+    _show(result, out)
+
+
+def read_study(folder: Path) -> tuple[list[InstanceFacts], dict[str, bytes]]:
+    """The facts and contents (by path) of every DICOM image in a folder; other files are left out."""
+    import pydicom
+    from pydicom.errors import InvalidDicomError
+
+    instances, contents = [], {}
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        content = path.read_bytes()
+        try:
+            ds = pydicom.dcmread(io.BytesIO(content), stop_before_pixels=True)
+        except InvalidDicomError:
+            continue
+        if "SOPInstanceUID" in ds and "Rows" in ds:
+            name = str(path)
+            instances.append(facts_of(ds, path=name, digest=hashlib.sha256(content).hexdigest()))
+            contents[name] = content
+    return instances, contents
+
+
+def analyse_series(selection: Selection, contents: dict[str, bytes], out: Path) -> Analysis:
+    """Runs the job's analysis on a series and writes its files into `out`, result.json last."""
+    from model_container.analyse import Clock, analyse, decode, out_of_scope
+    from model_container.bundles import Shelf
+    from model_container.reading import OutOfScope
+    from readfirst.domain.models import default_model
+
+    manifest, engine = Shelf().load(default_model().digest)
+    out.mkdir(parents=True, exist_ok=True)
+
+    def put(name: str, content: bytes, _: str) -> str:
+        (out / name).write_bytes(content)
+        return name
+
+    order = AnalysisOrder(
+        token="", handle="", run_key=run_key(selection, manifest.digest), model_name=manifest.name,
+        model_digest=manifest.digest, series_uid=selection.series_uid, instances=selection.instances, receipts=(),
+    )  # fmt: skip
+    clock = Clock()
+    with clock.stage("decode"):
+        volume = decode([contents[instance.path] for instance in selection.instances])
+    if isinstance(volume, OutOfScope):
+        result = out_of_scope(order, manifest, f"{volume.code}: {volume.text}", clock, engine.device)
+    else:
+        result = analyse(order, volume, manifest, engine, put, lambda *_: None, clock)
+    put("result.json", result.model_dump_json(indent=1).encode(), "application/json")
+    return result
+
+
+def _show(result: Analysis, out: Path) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("finding", "size", "place", "probability", "slice", "picture", title=result.model.disclaimer)
+    for f in result.findings:
+        table.add_row(
+            f"{f.key} {f.kind}", f"{f.diameter_mm:.0f} mm", f.site, f"{f.probability:.2f}", str(f.slice + 1), f.overlay
+        )
+    console = Console()
+    console.print(table)
+    console.print(f"risk {result.risk:.2f}, {'HIGH' if result.high_risk else 'not high'}: {result.why}")
+    stages = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in result.seconds.items())
+    console.print(f"{result.slices} slices on {result.device}: {stages}; files in {out}")

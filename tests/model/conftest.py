@@ -1,0 +1,208 @@
+"""A real Azurite for the job's tests, and studies as the de-identification leaves them."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pydicom
+import pytest
+from azure.core.exceptions import ResourceExistsError
+from azure.storage.blob import BlobServiceClient
+from azure.storage.queue import QueueClient, TextBase64DecodePolicy, TextBase64EncodePolicy
+
+import readfirst.local
+from readfirst.domain import clean, names
+from readfirst.domain.deid import ReceiptBatch
+from readfirst.domain.deid.receipt import PixelCheck, Receipt
+from readfirst.domain.findings import Analysis
+from readfirst.domain.instances import facts_of
+from readfirst.domain.messages import AnalysisOrder, InferenceAnswer, InferenceRequest
+from readfirst.domain.models import default_model
+from readfirst.domain.series import Selection, run_key, select_series
+from readfirst.local.phantom import write_phantom_study
+
+ROOT = Path(__file__).parents[2]
+AZURITE = Path(readfirst.local.__file__).parent / "node/node_modules/azurite/dist/src/azurite.js"
+KEY = (
+    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="  # Azurite's own, public
+)
+
+
+@pytest.fixture(scope="session")
+def azurite() -> Iterator[str]:
+    """The connection string of an Azurite in memory."""
+    ports = _free(3)
+    options = [f"--{kind}Port={port}" for kind, port in zip(("blob", "queue", "table"), ports, strict=True)]
+    server = subprocess.Popen(
+        ["node", str(AZURITE), "--inMemoryPersistence", "--silent", "--skipApiVersionCheck", *options]
+    )
+    try:
+        for port in ports:
+            _wait_for(port)
+        ends = ";".join(
+            f"{kind}Endpoint=http://127.0.0.1:{port}/devstoreaccount1"
+            for kind, port in zip(("Blob", "Queue", "Table"), ports, strict=True)
+        )
+        yield f"DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;AccountKey={KEY};{ends};"
+    finally:
+        server.kill()
+        server.wait()
+
+
+def _free(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [s.getsockname()[1] for s in sockets]
+    for s in sockets:
+        s.close()
+    return ports
+
+
+def _wait_for(port: int) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
+@dataclass
+class Desk:
+    """The studies account as the orchestration sees it, and the job as Container Apps starts it."""
+
+    connection: str
+    started: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        blobs = BlobServiceClient.from_connection_string(self.connection)
+        self.clean, self.analysis = (blobs.get_container_client(n) for n in (names.CLEAN, names.ANALYSIS))
+        text = {"message_encode_policy": TextBase64EncodePolicy(), "message_decode_policy": TextBase64DecodePolicy()}
+        self.requests, self.results = (
+            QueueClient.from_connection_string(self.connection, n, **text)
+            for n in (names.INFERENCE_REQUESTS, names.INFERENCE_RESULTS)
+        )
+        for container in (self.clean, self.analysis):
+            if not container.exists():
+                container.create_container()
+        for queue in (self.requests, self.results):
+            with suppress(ResourceExistsError):
+                queue.create_queue()
+            queue.clear_messages()
+
+    def order(self, study: Study, token: str, **changes: object) -> InferenceRequest:
+        """Uploads a study's clean instances, receipts and order; returns the request (not yet sent)."""
+        selection = study.selection
+        instances = tuple(
+            i.model_copy(update={"path": clean.instance_path(token, i.series_uid, i.sop_uid)})
+            for i in selection.instances
+        )
+        for before, after in zip(selection.instances, instances, strict=True):
+            self.clean.upload_blob(after.path, study.contents[before.sop_uid], overwrite=True)
+        receipts = clean.receipts_path(token, 1, 1)
+        batch = ReceiptBatch(token=token, receipts=tuple(_receipt(i.sop_uid, i.digest) for i in instances))
+        self.clean.upload_blob(receipts, batch.model_dump_json(), overwrite=True)
+        key = run_key(selection, default_model().digest)
+        order = AnalysisOrder(
+            token=token, handle="ABCD1234", run_key=key, model_name=default_model().name,
+            model_digest=default_model().digest, series_uid=selection.series_uid, instances=instances,
+            receipts=(receipts,),
+        ).model_copy(update=changes)  # fmt: skip
+        path = clean.order_path(token, key)
+        self.clean.upload_blob(path, order.model_dump_json(), overwrite=True)
+        return InferenceRequest(token=token, run_key=key, instance=f"{token}-1", order=path)
+
+    def send(self, request: InferenceRequest) -> InferenceRequest:
+        self.requests.send_message(request.model_dump_json())
+        return request
+
+    def start(self, *command: str, **environment: str) -> subprocess.Popen[str]:
+        """Starts an execution."""
+        env = {"STUDIES": self.connection, "IDLE_SECONDS": "0.5", "LEASE_SECONDS": "3", "PATH": os.environ["PATH"]}
+        job = subprocess.Popen(
+            [sys.executable, *(command or ("-m", "model_container"))], env=env | environment, cwd=ROOT, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        self.started.append(job)
+        return job
+
+    def drain(self, **environment: str) -> str:
+        """Runs an execution to its end; returns what it printed."""
+        job = self.start(**environment)
+        said, _ = job.communicate(timeout=120)
+        assert job.returncode == 0, said
+        return said
+
+    def answers(self) -> list[InferenceAnswer]:
+        """The answers so far; they are taken from the queue."""
+        found = []
+        while (message := self.results.receive_message()) is not None:
+            found.append(InferenceAnswer.model_validate_json(message.content))
+            self.results.delete_message(message)
+        return found
+
+    def result(self, request: InferenceRequest) -> Analysis | None:
+        blob = self.analysis.get_blob_client(clean.result_path(request.token, request.run_key))
+        return Analysis.model_validate_json(blob.download_blob().readall()) if blob.exists() else None
+
+    def waiting(self) -> int:
+        """Requests on the queue, hidden ones included."""
+        return int(self.requests.get_queue_properties().approximate_message_count or 0)
+
+
+def _receipt(sop_uid: str, digest: str) -> Receipt:
+    return Receipt(
+        sop_uid=sop_uid, engine="1", table="2026d", profile="triage-default", profile_digest="0" * 64,
+        input_digest="0" * 64, output_digest=digest, rules=(), residual="none found", residual_checked=0,
+        pixels=PixelCheck(outcome="low risk"),
+    )  # fmt: skip
+
+
+@dataclass
+class Study:
+    """A series as the rule chose it, and its files by SOP Instance UID."""
+
+    selection: Selection
+    contents: dict[str, bytes]
+
+
+def read_study(folder: Path) -> Study:
+    facts, contents = [], {}
+    for path in sorted(p for p in folder.iterdir() if p.is_file()):
+        content = path.read_bytes()
+        fact = facts_of(pydicom.dcmread(io.BytesIO(content)), digest=hashlib.sha256(content).hexdigest())
+        facts.append(fact)
+        contents[fact.sop_uid] = content
+    selection = select_series(facts, default_model().gate)
+    assert isinstance(selection, Selection), selection
+    return Study(selection, contents)
+
+
+@pytest.fixture(scope="session")
+def phantom(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """A small chest with a large nodule."""
+    folder = tmp_path_factory.mktemp("chest")
+    write_phantom_study(folder, seed=3, slices=12, size=256, nodules=(30.0,))
+    return read_study(folder)
+
+
+@pytest.fixture
+def desk(azurite: str) -> Iterator[Desk]:
+    made = Desk(azurite)
+    yield made
+    for job in made.started:
+        if job.poll() is None:
+            job.kill()
+        job.wait()
