@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import resource
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import ModuleType
 
 import numpy as np
 
@@ -47,21 +49,33 @@ def analyse(
     order: AnalysisOrder, volume: Volume, manifest: Manifest, engine: Engine, put: Put, report: Report, clock: Clock
 ) -> Analysis:
     """Reads the volume, draws and writes every output, and returns the analysis; the caller keeps it, last."""
+    threading.Thread(target=_outputs, daemon=True).start()
     with clock.stage("infer"):
         answer = engine.read(volume, lambda share: report("infer", _INFER_FROM + share * (_INFER_TO - _INFER_FROM)))
     if isinstance(answer, OutOfScope):
         return out_of_scope(order, manifest, f"{answer.code}: {answer.text}", clock, engine.device)
     report("write", _INFER_TO)
     with clock.stage("write"):
+        pictures = [
+            overlay.draw(volume, d, f"{k}  {d.diameter_mm:.0f} mm  p {d.probability:.2f}", manifest.disclaimer)
+            for k, d in enumerate(answer.detections, start=1)
+        ]
         findings = tuple(
-            _finding(str(k), detection, volume, order, manifest, put)
-            for k, detection in enumerate(answer.detections, start=1)
+            _finding(str(k), detection, volume, order, put(f"overlay-{k}.png", picture, "image/png"))
+            for k, (detection, picture) in enumerate(zip(answer.detections, pictures, strict=True), start=1)
         )
+        dicom = _outputs()
+        study = dicom.Study(order, manifest, volume, answer.detections, findings, answer.risk)
+        outputs = {
+            kind: put(f"{kind}.dcm", content, "application/dicom")
+            for kind, content in dicom.write_outputs(study, pictures).items()
+        }
     high, why = judge(findings, answer, manifest)
     return Analysis(
         token=order.token, run_key=order.run_key, outcome="analysed", model=manifest.identity,
         series_uid=order.series_uid, slices=len(volume.hu), risk=answer.risk, high_risk=high, why=why,
-        findings=findings, seconds=clock.seconds, device=engine.device, peak_memory_mb=peak_memory_mb(),
+        findings=findings, outputs=outputs, seconds=clock.seconds, device=engine.device,
+        peak_memory_mb=peak_memory_mb(),
     )  # fmt: skip
 
 
@@ -96,18 +110,21 @@ def judge(findings: Sequence[Finding], reading: Reading, manifest: Manifest) -> 
     return False, f"No finding of at least probability {rule.report_from:g} (risk {reading.risk:.2f})"
 
 
-def _finding(
-    key: str, detection: Detection, volume: Volume, order: AnalysisOrder, manifest: Manifest, put: Put
-) -> Finding:
+def _outputs() -> ModuleType:
+    """The DICOM writer: its import takes a second, which passes while the network runs."""
+    from model_container import dicom_outputs
+
+    return dicom_outputs
+
+
+def _finding(key: str, detection: Detection, volume: Volume, order: AnalysisOrder, picture: str) -> Finding:
     z = overlay.key_slice(detection)
     centre = volume.point(*detection.centre)
-    label = f"{key}  {detection.diameter_mm:.0f} mm  p {detection.probability:.2f}"
-    name = put(f"overlay-{key}.png", overlay.draw(volume, detection, label, manifest.disclaimer), "image/png")
     return Finding(
         key=key, kind=detection.channel.kind, concept=detection.channel.concept, category=detection.channel.category,
         probability=detection.probability, diameter_mm=detection.diameter_mm, volume_mm3=detection.volume_mm3,
         centre=centre, site="left lung" if centre[0] > 0 else "right lung", series_uid=order.series_uid,
-        sop_uid=str(volume.headers[z].SOPInstanceUID), slice=z, box=box_of(detection, z), overlay=name,
+        sop_uid=str(volume.headers[z].SOPInstanceUID), slice=z, box=box_of(detection, z), overlay=picture,
     )  # fmt: skip
 
 

@@ -30,7 +30,7 @@ def manifest_of(folder: Path, version: str) -> Manifest:
         intended_use="triage",
         files={name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in FILES},
         channels=(
-            Channel(index=4, kind="lung-nodule", concept=NODULE, category=3),
+            Channel(index=4, kind="lung-nodule", concept=NODULE, category=3, site=LUNG),
             Channel(index=1, kind="lung", concept=LUNG, category=3, target=False),
         ),
         gate=Gate(

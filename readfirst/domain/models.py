@@ -41,6 +41,7 @@ class Channel(Part):
     kind: str  # for example "lung-nodule"
     concept: Code
     category: Literal[1, 2, 3]  # ACR actionable finding: minutes, hours, days
+    site: Code | None = None  # where findings of this kind lie
     target: bool = True  # a finding to report; False: an organ that the gate or the picture uses
 
 

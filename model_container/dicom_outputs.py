@@ -1,0 +1,297 @@
+"""Standard DICOM results: segmentation (SEG), structured report (SR, TID 1500) and key images (Secondary Capture).
+
+All of them carry the identity of the clean study (its tokens), dates of the clean study and never the clock's, the
+model's name, version and digest, and the sentence that the model is synthetic. Their UIDs derive from the run key, so
+the same work gives the same objects.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import highdicom as hd
+import numpy as np
+from PIL import Image
+from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code as Concept
+from pydicom.uid import ExplicitVRLittleEndian
+
+from model_container.reading import Detection
+from model_container.volume import Volume
+from readfirst.domain.findings import Code, Finding
+from readfirst.domain.messages import AnalysisOrder
+from readfirst.domain.models import Manifest
+
+MANUFACTURER = "Readfirst"
+_SERIES = {"seg": 9101, "sr": 9102, "sc": 9103}
+_PRESENCE = Concept("705057003", "SCT", "Presence")
+_PRESENT = Concept("52101004", "SCT", "Present")
+_ABSENT = Concept("2667000", "SCT", "Absent")
+_PROBABILITY = Concept("probability", "99READFIRST", "Calibrated probability")
+_RISK = Concept("risk", "99READFIRST", "Probability that the study needs urgent reading")
+_LONG_AXIS = Concept("103339001", "SCT", "Long Axis")
+_UNITY = Concept("1", "UCUM", "no units")
+_ABNORMAL = Concept("49755003", "SCT", "Morphologically Abnormal Structure")
+_LEFT, _RIGHT = Concept("7771000", "SCT", "Left"), Concept("24028007", "SCT", "Right")
+
+
+@dataclass(frozen=True)
+class Study:
+    """What all outputs of one analysis need."""
+
+    order: AnalysisOrder
+    manifest: Manifest
+    volume: Volume
+    detections: Sequence[Detection]
+    findings: Sequence[Finding]
+    risk: float
+
+    def uid(self, *parts: str) -> str:
+        """A UID that this analysis always gives to the same thing."""
+        text = "|".join([self.order.token, self.order.run_key, *parts])
+        return f"2.25.{int.from_bytes(hashlib.sha256(text.encode()).digest()[:16], 'big')}"
+
+    @property
+    def sources(self) -> list[Dataset]:
+        """The headers of the analysed instances, each once."""
+        unique = {str(header.SOPInstanceUID): header for header in self.volume.headers}
+        return list(unique.values())
+
+
+def write_outputs(study: Study, pictures: Sequence[bytes]) -> dict[str, bytes]:
+    """DICOM files by kind: "seg" (only with a finding), "sr" (always), "sc-1"… (one for each picture)."""
+    files: dict[str, Dataset] = {}
+    if study.findings:
+        files["seg"] = segmentation(study)
+    files["sr"] = report(study, files.get("seg"))
+    for k, picture in enumerate(pictures, start=1):
+        files[f"sc-{k}"] = key_image(study, picture, k)
+    return {kind: _encoded(ds, study) for kind, ds in files.items()}
+
+
+# ---------------------------------------------------------------- SEG
+
+
+def segmentation(study: Study) -> hd.seg.Segmentation:
+    """One segment for each finding, on every frame of the series: readers misplace what is left out."""
+    shape = study.volume.hu.shape
+    pixels = np.zeros((*shape, len(study.detections)), np.uint8)
+    for k, detection in enumerate(study.detections):
+        (z, top, left), (depth, rows, columns) = detection.mask.start, detection.mask.voxels.shape
+        pixels[z : z + depth, top : top + rows, left : left + columns, k] = detection.mask.voxels
+    return hd.seg.Segmentation(
+        source_images=study.sources,
+        pixel_array=pixels,
+        segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
+        segment_descriptions=[_segment(study, finding, k) for k, finding in enumerate(study.findings, start=1)],
+        series_instance_uid=study.uid("series", "seg"),
+        series_number=_SERIES["seg"],
+        sop_instance_uid=study.uid("seg"),
+        instance_number=1,
+        manufacturer=MANUFACTURER,
+        manufacturer_model_name=study.manifest.name,
+        software_versions=_software(study.manifest),
+        device_serial_number=study.manifest.digest[:16],
+        content_label="AI_FINDINGS",
+        content_description=study.manifest.disclaimer,
+        series_description=f"AI segmentation. {study.manifest.disclaimer}",
+        omit_empty_frames=False,
+    )
+
+
+def _segment(study: Study, finding: Finding, number: int) -> hd.seg.SegmentDescription:
+    channel = study.detections[number - 1].channel
+    return hd.seg.SegmentDescription(
+        segment_number=number,
+        segment_label=f"{finding.kind} {finding.key}",
+        segmented_property_category=_ABNORMAL,
+        segmented_property_type=_concept(finding.concept),
+        algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
+        algorithm_identification=_algorithm(study.manifest),
+        tracking_uid=study.uid("finding", finding.key),
+        tracking_id=f"{finding.kind} {finding.key}",
+        anatomic_regions=[_concept(channel.site)] if channel.site else None,
+    )
+
+
+def _algorithm(manifest: Manifest) -> hd.AlgorithmIdentificationSequence:
+    return hd.AlgorithmIdentificationSequence(
+        name=manifest.name,
+        family=codes.DCM.ArtificialIntelligence,
+        version=manifest.version,
+        source=MANUFACTURER,
+        parameters={"manifest-sha256": manifest.digest, "notice": manifest.disclaimer},
+    )
+
+
+# ---------------------------------------------------------------- SR
+
+
+def report(study: Study, seg: Dataset | None) -> hd.sr.Comprehensive3DSR:
+    """A measurement report (TID 1500): each target finding present with its measurements, or absent; unverified."""
+    groups: list[Any] = []
+    if seg is not None:
+        groups += [_measured(study, finding, k, seg) for k, finding in enumerate(study.findings, start=1)]
+    found = {finding.kind for finding in study.findings}
+    for channel in study.manifest.targets:
+        if channel.kind not in found:
+            groups.append(_absent(study, channel.kind, _concept(channel.concept), channel.site))
+    groups.append(_study_risk(study))
+    content = hd.sr.MeasurementReport(
+        observation_context=hd.sr.ObservationContext(observer_device_context=_observer(study)),
+        procedure_reported=Concept("77477000", "SCT", "Computed tomography"),
+        imaging_measurements=groups,
+        title=codes.DCM.ImagingMeasurementReport,
+        referenced_images=study.sources,
+    )
+    return hd.sr.Comprehensive3DSR(
+        evidence=[*study.sources, *([seg] if seg is not None else [])],
+        content=content[0],
+        series_instance_uid=study.uid("series", "sr"),
+        series_number=_SERIES["sr"],
+        sop_instance_uid=study.uid("sr"),
+        instance_number=1,
+        manufacturer=MANUFACTURER,
+        manufacturer_model_name=study.manifest.name,
+        software_versions=_software(study.manifest),
+        device_serial_number=study.manifest.digest[:16],
+        is_complete=True,
+        is_verified=False,
+        series_description=f"AI report. {study.manifest.disclaimer}",
+    )
+
+
+def _observer(study: Study) -> hd.sr.ObserverContext:
+    return hd.sr.ObserverContext(
+        observer_type=codes.DCM.Device,
+        observer_identifying_attributes=hd.sr.DeviceObserverIdentifyingAttributes(
+            uid=f"2.25.{int(study.manifest.digest[:32], 16)}",
+            name=study.manifest.disclaimer,
+            manufacturer_name=MANUFACTURER,
+            model_name=f"{study.manifest.name} {study.manifest.version}",
+            serial_number=study.manifest.digest,
+        ),
+    )
+
+
+def _measured(
+    study: Study, finding: Finding, number: int, seg: Dataset
+) -> hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations:
+    channel = study.detections[number - 1].channel
+    return hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
+        tracking_identifier=_tracking(study, finding.key, f"{finding.kind} {finding.key}"),
+        referenced_segment=hd.sr.ReferencedSegment(
+            sop_class_uid=seg.SOPClassUID,
+            sop_instance_uid=seg.SOPInstanceUID,
+            segment_number=number,
+            source_series=hd.sr.SourceSeriesForSegmentation(study.order.series_uid),
+        ),
+        finding_type=_concept(finding.concept),
+        algorithm_id=_named(study.manifest),
+        finding_sites=_sites(channel.site, finding.site),
+        measurements=[
+            hd.sr.Measurement(_LONG_AXIS, finding.diameter_mm, codes.UCUM.Millimeter),
+            hd.sr.Measurement(codes.SCT.Volume, finding.volume_mm3, codes.UCUM.CubicMillimeter),
+            hd.sr.Measurement(_PROBABILITY, finding.probability, _UNITY),
+        ],
+        qualitative_evaluations=[hd.sr.QualitativeEvaluation(_PRESENCE, _PRESENT)],
+    )
+
+
+def _absent(
+    study: Study, kind: str, concept: Concept, site: Code | None
+) -> hd.sr.MeasurementsAndQualitativeEvaluations:
+    return hd.sr.MeasurementsAndQualitativeEvaluations(
+        tracking_identifier=_tracking(study, f"absent {kind}", kind),
+        finding_type=concept,
+        algorithm_id=_named(study.manifest),
+        finding_sites=_sites(site, ""),
+        qualitative_evaluations=[hd.sr.QualitativeEvaluation(_PRESENCE, _ABSENT)],
+    )
+
+
+def _study_risk(study: Study) -> hd.sr.MeasurementsAndQualitativeEvaluations:
+    return hd.sr.MeasurementsAndQualitativeEvaluations(
+        tracking_identifier=_tracking(study, "risk", "study"),
+        algorithm_id=_named(study.manifest),
+        measurements=[hd.sr.Measurement(_RISK, study.risk, _UNITY)],
+    )
+
+
+def _tracking(study: Study, key: str, name: str) -> hd.sr.TrackingIdentifier:
+    return hd.sr.TrackingIdentifier(uid=study.uid("finding", key), identifier=name)
+
+
+def _named(manifest: Manifest) -> hd.sr.AlgorithmIdentification:
+    return hd.sr.AlgorithmIdentification(
+        name=manifest.name, version=manifest.version, parameters=[f"manifest sha256 {manifest.digest}"]
+    )
+
+
+def _sites(site: Code | None, side: str) -> list[hd.sr.FindingSite] | None:
+    if site is None:
+        return None
+    laterality = {"left": _LEFT, "righ": _RIGHT}.get(side[:4])
+    return [hd.sr.FindingSite(_concept(site), laterality=laterality)]
+
+
+# ---------------------------------------------------------------- Secondary Capture
+
+
+def key_image(study: Study, picture: bytes, number: int) -> hd.sc.SCImage:
+    """A finding's overlay as a picture that every viewer shows."""
+    image = hd.sc.SCImage.from_ref_dataset(
+        ref_dataset=study.sources[0],
+        pixel_array=np.asarray(Image.open(io.BytesIO(picture)).convert("RGB")),
+        photometric_interpretation="RGB",
+        bits_allocated=8,
+        coordinate_system="PATIENT",
+        patient_orientation=("L", "P"),
+        series_instance_uid=study.uid("series", "sc"),
+        series_number=_SERIES["sc"],
+        sop_instance_uid=study.uid("sc", str(number)),
+        instance_number=number,
+        manufacturer=MANUFACTURER,
+        manufacturer_model_name=study.manifest.name,
+        software_versions=_software(study.manifest),
+        transfer_syntax_uid=ExplicitVRLittleEndian,
+        series_description=f"AI key images. {study.manifest.disclaimer}",
+    )
+    image.Laterality = ""  # type 2C: the chest is no paired part, but not every reader knows that
+    image.BurnedInAnnotation = "NO"  # what is drawn names nobody
+    return image
+
+
+# ---------------------------------------------------------------- shared
+
+
+def _software(manifest: Manifest) -> str:
+    return f"{manifest.version} {manifest.digest[:16]}"
+
+
+def _concept(code: Code) -> Concept:
+    return Concept(code.value, code.scheme, code.meaning)
+
+
+def _encoded(ds: Dataset, study: Study) -> bytes:
+    """The file's bytes, with the clean study's dates in place of today's."""
+    first = study.sources[0]
+    day = str(first.get("SeriesDate") or first.get("StudyDate") or "")
+    moment = str(first.get("SeriesTime") or first.get("StudyTime") or "000000")
+    for keyword in ("ContentDate", "SeriesDate", "InstanceCreationDate", "DateOfSecondaryCapture"):
+        if keyword in ds:
+            setattr(ds, keyword, day)
+    for keyword in ("ContentTime", "SeriesTime", "InstanceCreationTime", "TimeOfSecondaryCapture"):
+        if keyword in ds:
+            setattr(ds, keyword, moment)
+    for element in ds.iterall():
+        if element.VR == "DT":  # observations and contributions inside sequences
+            element.value = f"{day}{moment.split('.', maxsplit=1)[0]}"
+    out = io.BytesIO()
+    ds.save_as(out, enforce_file_format=True)
+    return out.getvalue()
