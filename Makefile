@@ -4,9 +4,10 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 NODE := readfirst/local/node
+PORTAL := portal_static
 STUDY ?=
 
-.PHONY: help demo up test check bench env clean
+.PHONY: help demo up test check bench env portal clean
 help: ## This list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
@@ -22,12 +23,24 @@ $(NODE)/node_modules/.made: $(NODE)/package.json $(NODE)/package-lock.json
 	cd $(NODE) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
+# The portal is built where its sources are newer; the lock file decides what npm installs.
+$(PORTAL)/node_modules/.made: $(PORTAL)/package.json $(PORTAL)/package-lock.json
+	@command -v npm >/dev/null || { echo "The portal needs Node 20 to be built (npm not found)"; exit 1; }
+	cd $(PORTAL) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+$(PORTAL)/dist/index.html: $(PORTAL)/node_modules/.made $(PORTAL)/index.html $(PORTAL)/vite.config.ts \
+		$(shell find $(PORTAL)/src $(PORTAL)/public -type f)
+	cd $(PORTAL) && npm run build --silent -- --logLevel error
+
+portal: $(PORTAL)/dist/index.html ## Build the portal (portal_static/dist)
+
 env: $(BIN)/.made $(NODE)/node_modules/.made ## Install everything the local stack needs
 
 demo: env ## Start the stack, run a study from upload to alert, show the result (STUDY=folder takes yours)
 	$(BIN)/readfirst demo $(STUDY)
 
-up: env ## Start the stack and leave it running (Ctrl-C stops it)
+up: env portal ## Start the stack and leave it running (Ctrl-C stops it)
 	$(BIN)/readfirst up
 
 check: $(BIN)/.made ## Formatting, lint, types, import directions
@@ -35,11 +48,11 @@ check: $(BIN)/.made ## Formatting, lint, types, import directions
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: env check ## All checks and all tests
+test: env portal check ## All checks and all tests
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 bench: env ## Print the performance tables
 	$(BIN)/readfirst bench
 
 clean: ## Remove what the commands made (not the stack's state in .readfirst)
-	rm -rf $(VENV) $(NODE)/node_modules .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(NODE)/node_modules $(PORTAL)/node_modules $(PORTAL)/dist .mypy_cache .ruff_cache .pytest_cache

@@ -9,7 +9,7 @@ from typing import Any
 # Which modules an app registers. A module's `blueprint` holds its functions.
 _MODULES = {
     "intake": ["function_app.uploads", "function_app.inference", "function_app.housekeeping", "orchestrations"],
-    "api": ["function_app.api"],
+    "api": ["function_app.api", "function_app.dicomweb"],
     "identity": [],
 }
 

@@ -13,7 +13,7 @@ from function_app.web import Call, Problem, answer, answer_if_changed, binary
 from readfirst.adapters import audit as audit_blobs
 from readfirst.adapters import blobs, clients, images, reviews
 from readfirst.adapters.worklist import Cursor, Filter, iso
-from readfirst.domain import names, ops
+from readfirst.domain import masks, names, ops
 from readfirst.domain.messages import Command
 from readfirst.domain.records import StudyRecord
 from readfirst.domain.reviews import WHAT, Event, NotNow, Review, Told, What, admit, fold, summary
@@ -28,7 +28,7 @@ _EVENT: TypeAdapter[What] = WHAT
 
 def api_description(call: Call) -> func.HttpResponse:
     """GET openapi.json."""
-    return answer_if_changed(call.request, openapi.document())
+    return answer(openapi.document())
 
 
 def me(call: Call) -> func.HttpResponse:
@@ -64,9 +64,8 @@ def studies(call: Call) -> func.HttpResponse:
     page = web.worklist().page(clinics, wanted, cursor, size)
     body = {"items": page.items, "next": page.next.text() if page.next else None}
     charge = {"Server-Timing": f"index;desc=queries-{page.queries}", "X-Request-Charge": f"{page.charge:.2f}"}
-    if page.next:  # the cursor names the moment of the list: it would make every poll look new
-        return answer_if_changed(call.request, {**body, "next": page.next.text()}, **charge)
-    return answer_if_changed(call.request, body, **charge)
+    # The cursor names the moment of the list: with it in the ETag, every poll would look new.
+    return answer_if_changed(call.request, body, [page.items, page.next is not None], **charge)
 
 
 def study(call: Call) -> func.HttpResponse:
@@ -142,6 +141,14 @@ def study_overlay(call: Call) -> func.HttpResponse:
     if data is None:
         raise Problem(404, "no-overlay", "The finding has no overlay.")
     return binary(data, "image/png", seconds=300)
+
+
+def study_masks(call: Call) -> func.HttpResponse:
+    """GET studies/{token}/masks: finding → instance → runs of pixels [row, first column, length]."""
+    record = StudyRecord.model_validate(call.study)
+    segmentation = images.segmentation(record)
+    found = masks.runs(segmentation, [f.key for f in record.findings]) if segmentation else {}
+    return answer_if_changed(call.request, found)
 
 
 def study_privacy(call: Call) -> func.HttpResponse:
@@ -240,7 +247,7 @@ def audit(call: Call) -> func.HttpResponse:
     container = clients.container(names.AUDIT, names.audit(app))
     checks = [{"day": d, "entries": n, "broken_at": b} for d, n, b in audit_blobs.verify(container, app)]
     day = call.query("day") or (checks[-1]["day"] if checks else "")
-    lines = audit_blobs.lines(container, app, str(day)) if day in {c["day"] for c in checks} else []
+    lines = audit_blobs.lines(container, str(day)) if day in {c["day"] for c in checks} else []
     call.audit("allowed")
     entries = [audit_blobs.Entry.model_validate_json(line).model_dump() for line in lines[-_AUDIT_PAGE:]]
     return answer({"app": app, "day": day, "days": checks, "entries": entries[::-1]})
@@ -265,7 +272,7 @@ def _number(text: str, low: int, high: int) -> int:
 HANDLERS = {
     handler.__name__: handler
     for handler in (
-        api_description, me, studies, study, study_images, study_key_image, study_overlay, study_privacy,
+        api_description, me, studies, study, study_images, study_key_image, study_overlay, study_masks, study_privacy,
         study_review, study_told, study_replay, models, audit,
     )
 } | {"ops": ops_view}  # fmt: skip

@@ -1,4 +1,4 @@
-"""The audit chain in append blobs: `{app}/{day}.jsonl` in container `audit`, immutable in Azure."""
+"""The audit chain in append blobs: `{day}.jsonl` in a container of each app, immutable in Azure."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class AuditLog:
         from azure.core.exceptions import HttpResponseError
 
         day = now.date().isoformat()
-        blob = self._container.get_blob_client(name_of(self._app, day))
+        blob = self._container.get_blob_client(name_of(day))
         with self._lock:
             for _ in range(_TRIES):
                 length, tail = self._end(blob, day)
@@ -84,38 +84,37 @@ class AuditLog:
                 return self._end(blob, day)
             length = 0
         if length == 0:
-            return 0, audit.genesis(self._app, day, end_before(self._container, self._app, day))
+            return 0, audit.genesis(self._app, day, end_before(self._container, day))
         start = max(0, length - _LAST_LINE)
         last = bytes(blob.download_blob(start, length - start).readall()).rstrip(b"\n").rsplit(b"\n", 1)[-1]
         found = Entry.model_validate_json(last)
         return length, Tail(found.number, found.hash)
 
 
-def name_of(app: str, day: str) -> str:
+def name_of(day: str) -> str:
     """The chain's blob."""
-    return f"{app}/{day}.jsonl"
+    return f"{day}.jsonl"
 
 
-def days(container: ContainerClient, app: str) -> list[str]:
-    """The days on which the app has a chain, in order."""
-    listed = container.list_blob_names(name_starts_with=f"{app}/")
-    return sorted(name.removeprefix(f"{app}/").removesuffix(".jsonl") for name in listed)
+def days(container: ContainerClient) -> list[str]:
+    """The days that have a chain, in order."""
+    return sorted(name.removesuffix(".jsonl") for name in container.list_blob_names())
 
 
-def lines(container: ContainerClient, app: str, day: str) -> list[bytes]:
+def lines(container: ContainerClient, day: str) -> list[bytes]:
     """A day's entries as they lie in the blob; none where there is no such day."""
     from azure.core.exceptions import ResourceNotFoundError
 
     try:
-        return bytes(container.download_blob(name_of(app, day)).readall()).splitlines()
+        return bytes(container.download_blob(name_of(day)).readall()).splitlines()
     except ResourceNotFoundError:
         return []
 
 
-def end_before(container: ContainerClient, app: str, day: str) -> Tail | None:
+def end_before(container: ContainerClient, day: str) -> Tail | None:
     """Where the last chain before that day ended."""
-    for earlier in reversed([d for d in days(container, app) if d < day]):
-        if found := lines(container, app, earlier):
+    for earlier in reversed([d for d in days(container) if d < day]):
+        if found := lines(container, earlier):
             last = Entry.model_validate_json(found[-1])
             return Tail(last.number, last.hash)
     return None
@@ -126,8 +125,8 @@ def verify(container: ContainerClient, app: str) -> Iterator[tuple[str, int, int
     before: list[Tail | None] = [
         None
     ]  # every end the day before had: an entry written late, after midnight, is no break
-    for day in days(container, app):
-        found = lines(container, app, day)
+    for day in days(container):
+        found = lines(container, day)
         starts = {audit.genesis(app, day, end).hash for end in before}
         yield day, len(found), _broken(found, starts)
         before = [Tail(e.number, e.hash) for e in _readable(found)] or before

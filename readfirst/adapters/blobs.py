@@ -127,6 +127,8 @@ class BlobFile(io.RawIOBase):
     Every range is pinned to the ETag, so that a reader never sees two versions mixed (it raises Changed).
     """
 
+    name = "blob"  # pydicom asks a file for its name
+
     def __init__(self, blob: BlobClient, etag: str, size: int, chunk: int = _CHUNK) -> None:
         super().__init__()
         self._blob, self._etag, self._size = blob, etag, size

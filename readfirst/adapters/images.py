@@ -178,6 +178,13 @@ def _rendered(container: str, blob: str, etag: str, side: int) -> bytes | None:
         return None
 
 
+def segmentation(record: StudyRecord) -> Dataset | None:
+    """The study's SEG, whole; None where the analysis made none."""
+    name = record.outputs.get("seg", "")
+    data = blobs.read(clients.container(names.STUDIES, names.ANALYSIS), name) if name else None
+    return dcmread(io.BytesIO(data)) if data else None
+
+
 def receipts(token: str) -> dict[str, Any]:
     """The de-identification receipts of a study, as they were written."""
     clean = clients.container(names.STUDIES, names.CLEAN)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from readfirst.adapters import blobs, clients
+from readfirst.adapters import blobs, clients, reviews
 from readfirst.domain import clean, names
 from readfirst.domain.records import StudyRecord
 
@@ -47,17 +47,9 @@ def keep(record: StudyRecord) -> StudyRecord:
 
 
 def index(record: StudyRecord) -> None:
-    """Puts the record into Cosmos DB; what the review has written there stays."""
-    from azure.cosmos.exceptions import CosmosResourceNotFoundError
-
-    container = clients.cosmos_container()
-    document = record.model_dump(mode="json")
-    try:
-        there = container.read_item(record.id, partition_key=record.clinic)
-        document["review"] = there.get("review", document["review"])
-    except CosmosResourceNotFoundError:
-        there = None
-    container.upsert_item(document)
+    """Puts the record into Cosmos DB, with what its review comes to: a new run or a rebuild forgets no sign-off."""
+    reviewed = reviews.with_review(clients.container(names.STUDIES, names.REVIEWS), record)
+    clients.cosmos_container().upsert_item(reviewed.model_dump(mode="json"))
 
 
 def every() -> Iterator[StudyRecord]:

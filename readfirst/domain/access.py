@@ -77,6 +77,7 @@ RULES: tuple[Rule, ...] = (
     _api("study_images", "GET", "studies/{token}/images", _CARE, "study", "Where each image's bytes are", _READ),
     _api("study_key_image", "GET", "studies/{token}/key-image", _CARE, "study", "One image as PNG, at once", _READ),
     _api("study_overlay", "GET", "studies/{token}/overlays/{finding}", _CARE, "study", "A finding's overlay", _READ),
+    _api("study_masks", "GET", "studies/{token}/masks", _CARE, "study", "The segmented pixels of each finding", _READ),
     _api("study_privacy", "GET", "studies/{token}/privacy", (*_CARE, Role.PRIVACY), "study",
          "The de-identification report", "Who reads may know what was removed; who answers for privacy must."),
     _api("study_review", "POST", "studies/{token}/review", (Role.RADIOLOGIST,), "study",

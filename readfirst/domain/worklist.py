@@ -1,8 +1,9 @@
 """The reading order, and the promise behind it.
 
 High risk is read first, then what is due first. A study whose due time is near goes to the top, whatever its
-label, so that the AI can only move a study forward: an unflagged study's due time is what it would have been
-without any AI, and it reaches the top early enough to be read by then. docs/reading-order.md shows a simulated day.
+label, so that the AI can only move a study forward: an unflagged study's due time (domain/triage.py) is what it
+would have been without any AI, and it reaches the top early enough to be read by then. docs/reading-order.md shows
+a simulated day.
 """
 
 from __future__ import annotations
@@ -10,13 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import IntEnum
-from typing import Literal
-
-Priority = Literal["stat", "routine"]
-
-# From receipt to the reader's eyes. The AI may shorten a target, never lengthen it.
-TARGET: dict[Priority, timedelta] = {"stat": timedelta(hours=1), "routine": timedelta(hours=24)}
-HIGH_RISK_TARGET = timedelta(minutes=30)
 
 # A study's maximum wait ends this long before it is due: then it goes to the top, and a reader still has the
 # time to finish what is open and to read it.
@@ -29,12 +23,6 @@ class Band(IntEnum):
     TOP = 0  # its maximum wait is over
     HIGH_RISK = 1
     REST = 2
-
-
-def due_at(received: datetime, priority: Priority, *, high_risk: bool = False) -> datetime:
-    """When the study shall be read at the latest. High risk can only bring it forward."""
-    due = received + TARGET[priority]
-    return min(due, received + HIGH_RISK_TARGET) if high_risk else due
 
 
 @dataclass(frozen=True)

@@ -26,19 +26,21 @@ from azure.storage.queue import QueueServiceClient
 
 from readfirst.domain import names
 
+# Across origins, and only with a signed address: the portal's pages read pixels, and put files into an inbox.
+_BROWSERS_MAY = {names.STUDIES: ["GET", "HEAD"], names.UPLOADS: ["PUT"]}
 _SECRET_LIFE = timedelta(days=365)
 
 
 def storage(settings: Mapping[str, str]) -> None:
-    """Containers, queues, and leave for the portal's pages to read pixels by SAS."""
+    """Containers, queues, and leave for the portal's pages to use signed addresses."""
     clinics = [clinic["id"] for clinic in json.loads(settings["CLINICS"])]
     for connection, containers in _containers(clinics):
         with BlobServiceClient.from_connection_string(settings[connection]) as account:
             for container in containers:
                 _unless_it_exists(account.create_container, container)
-            if connection == names.STUDIES:
+            if methods := _BROWSERS_MAY.get(connection):
                 portal = [settings["PORTAL_URL"]]
-                account.set_service_properties(cors=[CorsRule(portal, ["GET", "HEAD"], allowed_headers=["*"])])
+                account.set_service_properties(cors=[CorsRule(portal, methods, allowed_headers=["*"])])
     with QueueServiceClient.from_connection_string(settings[names.STUDIES]) as queues:
         for queue in names.STUDIES_QUEUES:
             _unless_it_exists(queues.create_queue, queue)

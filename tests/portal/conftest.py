@@ -176,9 +176,9 @@ def _provision(connection: str) -> None:
 @pytest.fixture(scope="session")
 def address(storage: None) -> Iterator[str]:
     """Where the portal's functions answer."""
-    from function_app import api
+    from function_app import api, dicomweb
 
-    with served(api.blueprint) as url:
+    with served(api.blueprint, dicomweb.blueprint) as url:
         yield f"{url}/api"
 
 

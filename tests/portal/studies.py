@@ -6,11 +6,10 @@ import hashlib
 from datetime import UTC, datetime, timedelta
 
 from readfirst.adapters import clients
-from readfirst.domain import names
+from readfirst.domain import names, triage
 from readfirst.domain.findings import Box, Code, Finding, ModelIdentity
 from readfirst.domain.pseudonyms import handle_of
 from readfirst.domain.records import FLAGGED, NOT_ANALYSED, NOT_FLAGGED, Provenance, Series, StudyRecord
-from readfirst.domain.worklist import due_at
 
 CLINIC_NAMES = {"north": "North <b>Clinic</b>", "south": "South Clinic"}
 MODEL = ModelIdentity(name="chest-nodule", version="1.0.0", digest="ab" * 32, intended_use="triage")
@@ -54,7 +53,7 @@ def record(number: int, clinic: str = "north", **changes: object) -> StudyRecord
         modality="CT",
         body_part="CHEST",
         received=received.isoformat(timespec="seconds"),
-        due=due_at(received, "routine", high_risk=high).isoformat(timespec="seconds"),
+        due=triage.due(received, priority="routine", high_risk=high).isoformat(timespec="seconds"),
         updated=received.isoformat(timespec="seconds"),
         risk=0.93 if high else 0.04,
         high_risk=high,

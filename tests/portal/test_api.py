@@ -182,7 +182,7 @@ def test_a_study_of_another_clinic_does_not_exist(as_) -> None:
 
 
 def test_a_person_without_clinics_sees_an_empty_worklist(as_) -> None:
-    assert as_("radiologist", clinics=()).get("/studies").json() == {"items": [], "next": None}
+    assert as_("radiologist", clinics=()).get("/studies").json()["items"] == []
 
 
 @pytest.mark.parametrize("after", ["!", "e30", "bm9uc2Vuc2U", "eyJub3ciOiJ4In0"])

@@ -5,6 +5,8 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
+from azure.storage.blob import ContainerClient
+
 from readfirst.adapters import audit, clients
 from readfirst.adapters.audit import AuditLog
 from readfirst.domain import names
@@ -12,8 +14,15 @@ from readfirst.domain import names
 DAY = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
+def _container(app: str) -> ContainerClient:
+    container = clients.container(names.AUDIT, names.audit(app))
+    if not container.exists():
+        container.create_container()
+    return container
+
+
 def _log(app: str) -> AuditLog:
-    return AuditLog(clients.container(names.AUDIT, names.audit("api")), app)
+    return AuditLog(_container(app), app)
 
 
 def _add(log: AuditLog, at: datetime, act: str = "study") -> None:
@@ -21,11 +30,11 @@ def _add(log: AuditLog, at: datetime, act: str = "study") -> None:
 
 
 def _check(app: str) -> list[tuple[str, int, int | None]]:
-    return list(audit.verify(clients.container(names.AUDIT, names.audit("api")), app))
+    return list(audit.verify(_container(app), app))
 
 
 def _rewrite(app: str, day: str, lines: list[bytes]) -> None:
-    blob = clients.container(names.AUDIT, names.audit("api")).get_blob_client(audit.name_of(app, day))
+    blob = _container(app).get_blob_client(audit.name_of(day))
     blob.delete_blob()
     blob.create_append_blob()
     blob.append_block(b"".join(line + b"\n" for line in lines))
@@ -36,7 +45,7 @@ def _days(app: str) -> list[bytes]:
     for day in range(3):
         for _ in range(4):
             _add(log, DAY + timedelta(days=day))
-    return audit.lines(clients.container(names.AUDIT, names.audit("api")), app, "2026-03-02")
+    return audit.lines(_container(app), "2026-03-02")
 
 
 def test_a_chain_of_several_days_is_whole(storage: None) -> None:
@@ -61,7 +70,7 @@ def test_a_changed_entry_a_missing_entry_and_a_swapped_one_are_found(storage: No
 
 def test_a_day_that_was_cut_away_is_found_on_the_next_day(storage: None) -> None:
     _days("cut")
-    clients.container(names.AUDIT, names.audit("api")).delete_blob(audit.name_of("cut", "2026-03-02"))
+    _container("cut").delete_blob(audit.name_of("2026-03-02"))
     assert _check("cut") == [("2026-03-01", 4, None), ("2026-03-03", 4, 1)]
 
 

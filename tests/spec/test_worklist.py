@@ -8,7 +8,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from readfirst.domain.worklist import RESERVE, Band, Waiting, band, due_at, reading_key
+from readfirst.domain.worklist import RESERVE, Band, Waiting, band, reading_key
 
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
 _DUE = st.integers(-3000, 3000).map(lambda minutes: NOW + timedelta(minutes=minutes))
@@ -34,10 +34,3 @@ def test_inside_a_band_the_study_that_is_due_first_is_first(studies: list[Waitin
     for one, other in pairwise(ordered):
         same = band(one, NOW) is band(other, NOW)
         assert one.due <= other.due if same else band(one, NOW) < band(other, NOW)
-
-
-@given(st.sampled_from(["stat", "routine"]), st.integers(0, 5000))
-def test_the_ai_never_makes_a_study_due_later(priority: str, minutes: int) -> None:
-    received = NOW + timedelta(minutes=minutes)
-    assert due_at(received, priority, high_risk=True) <= due_at(received, priority)
-    assert due_at(received, priority) == due_at(received, priority, high_risk=False)

@@ -1,0 +1,229 @@
+/** The portal's only way to its servers: typed calls, problems as errors, ETags where a list is polled. */
+
+import { SignIn, type Config } from "./signin.js";
+
+export type Label = "flagged" | "not flagged by AI (does not exclude disease)" | "NOT ANALYSED: read as usual";
+export type ReviewState = "unread" | "in progress" | "signed";
+
+/** A line of the worklist. */
+export interface StudyLine {
+  id: string;
+  clinic: string;
+  handle: string;
+  state: string;
+  label: Label;
+  reason: string;
+  partial: boolean;
+  instances: number;
+  modality: string;
+  body_part: string;
+  priority: "stat" | "routine";
+  purpose: "current" | "prior";
+  received: string;
+  due: string;
+  risk: number;
+  high_risk: boolean;
+  why: string;
+  review: ReviewState;
+  /** 0: past its maximum wait, 1: high risk, 2: the rest. */
+  band: 0 | 1 | 2;
+}
+
+export interface Finding {
+  key: string;
+  kind: string;
+  concept: { value: string; scheme: string; meaning: string };
+  category: 1 | 2 | 3;
+  probability: number;
+  diameter_mm: number;
+  volume_mm3: number;
+  site: string;
+  series_uid: string;
+  sop_uid: string;
+  slice: number;
+  box: { left: number; top: number; right: number; bottom: number };
+  overlay: string;
+}
+
+export interface Model {
+  name: string;
+  version: string;
+  digest: string;
+  intended_use: "triage" | "detection";
+  disclaimer: string;
+}
+
+export interface Study extends Omit<StudyLine, "band"> {
+  patient: string;
+  study_uid: string;
+  run: number;
+  refused: Record<string, number>;
+  findings: Finding[];
+  alerted: string;
+  provenance: {
+    readfirst: string;
+    engine: string;
+    table: string;
+    profile: string;
+    model: Model | null;
+    run_key: string;
+    seconds: Record<string, number>;
+  } | null;
+}
+
+export interface Verdict {
+  kind: "verdict";
+  finding: string;
+  verdict: "accept" | "reject" | "correct";
+  diameter_mm?: number | null;
+  category?: 1 | 2 | 3 | null;
+  site?: string;
+  comment?: string;
+}
+
+export interface Missed {
+  kind: "missed";
+  what: string;
+  site?: string;
+  category: 1 | 2 | 3;
+  diameter_mm?: number | null;
+  series_uid: string;
+  sop_uid: string;
+  slice: number;
+  comment?: string;
+}
+
+export interface Measured {
+  kind: "measured";
+  tool: "length" | "ellipse";
+  series_uid: string;
+  sop_uid: string;
+  points: [number, number, number][];
+  value: number;
+  unit: "mm" | "mm2" | "px" | "px2";
+}
+
+export interface Told {
+  kind: "told";
+  who: string;
+  how: string;
+  when: string;
+  read_back: boolean;
+  note?: string;
+}
+
+export type ReviewEvent = Verdict | Missed | Measured | { kind: "opened" | "signed" } | { kind: "commented"; text: string } | { kind: "reopened"; reason: string };
+
+export interface Review {
+  version: number;
+  state: ReviewState;
+  reader_name: string;
+  signed: string;
+  superseded: boolean;
+  verdicts: Record<string, Verdict>;
+  missed: Missed[];
+  measurements: Measured[];
+  told: Told[];
+}
+
+export interface StudyDetail {
+  study: Study;
+  review: Review;
+  events: { number: number; at: string; by_name: string; what: { kind: string; text?: string } }[];
+  timeline: { at: string; what: string; by: string; seconds: number | null }[];
+  priors: { id: string; handle: string; modality: string; body_part: string; label: Label; review: ReviewState; instances: number; days: number }[];
+}
+
+export interface ImageSeries {
+  series_uid: string;
+  modality: string;
+  number: number | null;
+  description: string;
+  instances: { sop_uid: string; frames: number; image: boolean; url: string }[];
+}
+
+/** Runs of pixels of a segmented finding: instance → [row, first column, length][]. */
+export type Mask = Record<string, [number, number, number][]>;
+
+export interface Me {
+  id: string;
+  name: string;
+  roles: string[];
+  clinics: { id: string; name: string }[];
+  may: string[];
+}
+
+/** An answer that is no success, with the server's own words (RFC 9457). */
+export class Problem extends Error {
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    detail: string,
+  ) {
+    super(detail);
+  }
+}
+
+export interface Tagged<T> {
+  body: T;
+  etag: string;
+}
+
+/** The ETag stands in the body: across origins a page does not see the header. */
+async function tagged<T>(answer: Response): Promise<Tagged<T>> {
+  const body = (await answer.json()) as T & { etag?: string };
+  return { body, etag: body.etag ?? "" };
+}
+
+export class Api {
+  constructor(
+    readonly signIn: SignIn,
+    private readonly config: Config,
+  ) {}
+
+  static async start(): Promise<Api> {
+    const config = (await (await fetch("/config.json")).json()) as Config;
+    return new Api(new SignIn(config), config);
+  }
+
+  async get<T>(path: string): Promise<T> {
+    return (await this.tagged<T>(path)).body;
+  }
+
+  async tagged<T>(path: string): Promise<Tagged<T>> {
+    const answer = await this.call("GET", path);
+    return tagged<T>(answer);
+  }
+
+  /** Undefined where nothing changed since `etag`. */
+  async changed<T>(path: string, etag: string): Promise<Tagged<T> | undefined> {
+    const answer = await this.call("GET", path, undefined, etag ? { "If-None-Match": etag } : {});
+    if (answer.status === 304) return undefined;
+    return tagged<T>(answer);
+  }
+
+  async post<T>(path: string, body: unknown, headers: Record<string, string> = {}): Promise<Tagged<T>> {
+    const answer = await this.call("POST", path, JSON.stringify(body), headers);
+    return tagged<T>(answer);
+  }
+
+  /** An object URL of a picture; the caller revokes it. */
+  async picture(path: string): Promise<string> {
+    return URL.createObjectURL(await (await this.call("GET", path)).blob());
+  }
+
+  private async call(method: string, path: string, body?: string, headers: Record<string, string> = {}): Promise<Response> {
+    const base = /^\/(identity|quarantine|uploads)/.test(path) ? this.config.identity : this.config.api;
+    const all = { ...headers, Authorization: `Bearer ${await this.signIn.token()}`, ...(body ? { "Content-Type": "application/json" } : {}) };
+    let answer: Response;
+    try {
+      answer = await fetch(`${base}/api${path}`, { method, headers: all, cache: "no-store", ...(body ? { body } : {}) });
+    } catch {
+      throw new Problem(0, "offline", "The server cannot be reached. Check the connection; nothing was saved.");
+    }
+    if (answer.ok || answer.status === 304) return answer;
+    if (answer.status === 401) return this.signIn.begin();
+    const problem = (await answer.json().catch(() => ({}))) as { code?: string; detail?: string };
+    throw new Problem(answer.status, problem.code ?? "unknown", problem.detail ?? `The server answered ${answer.status}.`);
+  }
+}

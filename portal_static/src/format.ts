@@ -1,0 +1,28 @@
+/** How times, intervals and amounts are written for people. */
+
+export function interval(ms: number): string {
+  const minutes = Math.floor(Math.abs(ms) / 60_000);
+  if (minutes < 60) return `${minutes} min`;
+  const hours = Math.floor(minutes / 60);
+  if (hours < 48) return `${hours} h ${String(minutes % 60).padStart(2, "0")}`;
+  return `${Math.floor(hours / 24)} days`;
+}
+
+export function clock(iso: string): string {
+  return iso ? new Date(iso).toLocaleString(undefined, { day: "2-digit", month: "short", hour: "2-digit", minute: "2-digit" }) : "";
+}
+
+export function seconds(value: number): string {
+  return value < 90 ? `${value.toFixed(1)} s` : interval(value * 1000);
+}
+
+export function percent(value: number): string {
+  return value > 0 && value < 0.01 ? "< 1 %" : `${Math.round(value * 100)} %`;
+}
+
+export function exam(study: { modality: string; body_part: string; instances: number }): string {
+  const part = study.body_part ? study.body_part.charAt(0) + study.body_part.slice(1).toLowerCase() : "";
+  return [study.modality, part].filter(Boolean).join(" ") || "Unknown";
+}
+
+export const CATEGORY: Record<1 | 2 | 3, string> = { 1: "within minutes", 2: "within hours", 3: "within days" };

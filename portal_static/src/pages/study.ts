@@ -1,0 +1,460 @@
+import { html, nothing, type TemplateResult } from "lit";
+import { customElement, property, state } from "lit/decorators.js";
+
+import type { Finding, ImageSeries, Mask, Measured, Missed, ReviewEvent, StudyDetail, Told, Verdict } from "../api.js";
+import { Problem } from "../api.js";
+import { CATEGORY, clock, exam, interval, percent, seconds } from "../format.js";
+import { Page, go, typing } from "../page.js";
+import type { Tool, Viewer } from "../viewer/viewer.js";
+import { labelOf, waiting } from "./worklist.js";
+import "../identity.js";
+
+const TOOLS: [Tool, string, string][] = [
+  ["window", "Window", "w"],
+  ["pan", "Pan", "g"],
+  ["zoom", "Zoom", "z"],
+  ["length", "Length", "l"],
+  ["ellipse", "Ellipse", "e"],
+];
+export const PRESETS: [string, number, number][] = [
+  ["Lung", -600, 1500],
+  ["Soft tissue", 40, 400],
+  ["Bone", 500, 2000],
+];
+const STAGE: Record<string, string> = { settle: "Waited for the whole study", deidentify: "De-identified", analyse: "Analysed", report: "Reported" };
+
+@customElement("rf-study")
+export class StudyPage extends Page {
+  @property() token = "";
+  @state() private detail: StudyDetail | undefined;
+  @state() private series: ImageSeries[] = [];
+  @state() private shown = "";
+  @state() private slice = 0;
+  @state() private loaded = 0;
+  @state() private tool: Tool = "window";
+  @state() private overlay = true;
+  @state() private opacity = 0.5;
+  @state() private hiddenFindings: ReadonlySet<string> = new Set();
+  @state() private finding = "";
+  @state() private form: "" | "missed" | "told" | "correct" | "reopen" | "comment" = "";
+  @state() private saved = "";
+  @state() private keyImage = "";
+  @state() private drawn = false;
+  @state() private priorToken = "";
+  @state() private priorImage = "";
+  private masks: Record<string, Mask> = {};
+  private etag = "";
+  private viewer: Viewer | undefined;
+  private readonly onKey = (event: KeyboardEvent): void => this.key(event);
+
+  override connectedCallback(): void {
+    super.connectedCallback();
+    addEventListener("keydown", this.onKey);
+  }
+
+  protected override begin(): void {
+    void this.open();
+  }
+
+  override disconnectedCallback(): void {
+    super.disconnectedCallback();
+    removeEventListener("keydown", this.onKey);
+    this.viewer?.close();
+    for (const url of [this.keyImage, this.priorImage]) if (url) URL.revokeObjectURL(url);
+  }
+
+  /** Everything that the first look needs is asked for at once; the viewer's code arrives meanwhile. */
+  private async open(): Promise<void> {
+    const code = import("../viewer/viewer.js");
+    const images = this.api.get<{ series: ImageSeries[] }>(`/studies/${this.token}/images`);
+    const masks = this.api.get<Record<string, Mask>>(`/studies/${this.token}/masks`);
+    images.catch(() => undefined);
+    masks.catch(() => undefined);
+    void this.api.picture(`/studies/${this.token}/key-image`).then((url) => (this.keyImage = url), () => undefined);
+    const found = await this.attempt(() => this.reload());
+    if (!found) return;
+    document.title = `${this.detail?.study.handle}: Readfirst`;
+    await this.attempt(async () => {
+      this.series = (await images).series.filter((s) => s.instances.some((i) => i.image));
+      this.masks = await masks;
+      this.overlay = this.detail?.study.provenance?.model?.intended_use !== "triage" || this.overlay;
+      await this.updateComplete;
+      const first = this.detail?.study.findings[0];
+      const series = this.series.find((s) => s.series_uid === first?.series_uid) ?? this.series[0];
+      if (!series) return;
+      const { Viewer } = await code;
+      this.viewer = await Viewer.open(this.querySelector<HTMLDivElement>(".viewport")!, {
+        slice: (index) => (this.slice = index),
+        loaded: (count) => (this.loaded = count),
+        drawn: () => (this.drawn = true),
+      });
+      await this.show(series, first);
+    });
+  }
+
+  private async reload(): Promise<void> {
+    const answer = await this.api.tagged<StudyDetail>(`/studies/${this.token}`);
+    this.detail = answer.body;
+    this.etag = answer.etag;
+  }
+
+  private async show(series: ImageSeries, finding?: Finding): Promise<void> {
+    this.shown = series.series_uid;
+    const images = series.instances.filter((i) => i.image);
+    const at = images.findIndex((i) => i.sop_uid === finding?.sop_uid);
+    this.finding = finding?.key ?? this.finding;
+    this.paintOverlay();
+    await this.viewer?.show(images, at >= 0 ? at : Math.floor(images.length / 2));
+    this.paintOverlay();
+  }
+
+  private get current(): ImageSeries | undefined {
+    return this.series.find((s) => s.series_uid === this.shown);
+  }
+
+  private get images(): ImageSeries["instances"] {
+    return this.current?.instances.filter((i) => i.image) ?? [];
+  }
+
+  private paintOverlay(): void {
+    const findings = this.detail?.study.findings ?? [];
+    this.viewer?.overlay(
+      this.overlay
+        ? findings
+            .filter((f) => !this.hiddenFindings.has(f.key) && f.series_uid === this.shown)
+            .map((f) => ({ mask: this.masks[f.key] ?? {}, box: f.box, sop: f.sop_uid, chosen: f.key === this.finding }))
+        : [],
+      this.opacity,
+    );
+  }
+
+  private goTo(finding: Finding): void {
+    this.finding = finding.key;
+    const series = this.series.find((s) => s.series_uid === finding.series_uid);
+    if (!series) return;
+    if (series.series_uid !== this.shown) void this.show(series, finding);
+    else this.viewer?.goTo(this.images.findIndex((i) => i.sop_uid === finding.sop_uid));
+    this.paintOverlay();
+  }
+
+  private step(by: number): void {
+    const findings = this.detail?.study.findings ?? [];
+    const index = findings.findIndex((f) => f.key === this.finding);
+    const next = findings[(index + by + findings.length) % findings.length];
+    if (next) this.goTo(next);
+  }
+
+  private key(event: KeyboardEvent): void {
+    if (event.key === "Escape") this.form = "";
+    if (typing(event) || !this.detail) return;
+    const review = this.may("study_review");
+    const actions: Record<string, () => void> = {
+      j: () => this.viewer?.scroll(1),
+      ArrowDown: () => this.viewer?.scroll(1),
+      k: () => this.viewer?.scroll(-1),
+      ArrowUp: () => this.viewer?.scroll(-1),
+      n: () => this.step(1),
+      p: () => this.step(-1),
+      h: () => this.toggleOverlay(),
+      u: () => go("/"),
+      ...Object.fromEntries(TOOLS.map(([tool, , key]) => [key, () => this.use(tool)])),
+      ...Object.fromEntries(PRESETS.map(([, centre, width], i) => [String(i + 1), () => this.viewer?.window(centre, width)])),
+      ...(review && {
+        a: () => void this.judge("accept"),
+        x: () => void this.judge("reject"),
+        c: () => this.openForm("correct"),
+        m: () => this.openForm("missed"),
+        s: () => void this.say({ kind: "signed" }, "Signed."),
+      }),
+    };
+    const action = actions[event.key];
+    if (!action || (event.target as HTMLElement).matches("input[type=range]")) return;
+    event.preventDefault();
+    action();
+  }
+
+  private openForm(form: typeof this.form): void {
+    this.form = form;
+    void this.updateComplete.then(() => this.querySelector<HTMLElement>("form.entry input, form.entry textarea, form.entry select")?.focus());
+  }
+
+  private use(tool: Tool): void {
+    this.tool = tool;
+    this.viewer?.use(tool);
+  }
+
+  private toggleOverlay(): void {
+    this.overlay = !this.overlay;
+    this.paintOverlay();
+  }
+
+  private async judge(verdict: "accept" | "reject", key = this.finding): Promise<void> {
+    if (key) await this.say({ kind: "verdict", finding: key, verdict }, verdict === "accept" ? "Accepted." : "Rejected.");
+  }
+
+  /** Appends to the review as it was last seen. Another's change in between is a conflict: the page shows theirs. */
+  private async say(what: ReviewEvent, done: string): Promise<void> {
+    this.saved = "";
+    await this.attempt(async () => {
+      try {
+        await this.api.post(`/studies/${this.token}/review`, { what }, { "If-Match": this.etag });
+      } catch (error) {
+        if (error instanceof Problem && error.status === 412) await this.reload();
+        throw error;
+      }
+      this.form = "";
+      await this.reload();
+      this.saved = done;
+    });
+  }
+
+  protected override render(): TemplateResult {
+    if (!this.detail) return html`<section class="sheet">${this.failed()}${this.loading ? this.skeleton() : html`<p><a href="/">Back to the worklist</a></p>`}</section>`;
+    return html`<div class="study">
+      ${this.heading()}
+      <div class="stage">${this.thumbnails()}${this.stage()}</div>
+      <aside class="panel" aria-label="Result and review">${this.failed()}
+        <div role="status" aria-live="polite">${this.saved ? html`<p class="notice good">${this.saved}</p>` : nothing}</div>
+        ${this.result()} ${this.findings()} ${this.missedList()} ${this.entry()} ${this.actions()} ${this.priors()} ${this.communication()} ${this.timeline()} ${this.provenance()}
+      </aside>
+    </div>`;
+  }
+
+  private heading(): TemplateResult {
+    const { study, review } = this.detail!;
+    return html`<div class="head">
+      <a class="back" href="/" title="Worklist (u)" aria-label="Back to the worklist">‹</a>
+      <h1><span class="handle">${study.handle}</span></h1>
+      <span>${exam(study)} <span class="dim">${study.instances} images</span></span>
+      ${labelOf(study)}
+      ${waiting(study, Date.now())}
+      <span class="state ${review.state.replace(" ", "-")}">${review.state}</span>
+      <rf-identity .api=${this.api} .me=${this.me} .token=${study.id} .clinic=${study.clinic}></rf-identity>
+    </div>`;
+  }
+
+  private thumbnails(): TemplateResult {
+    return html`<nav class="thumbs" aria-label="Series">
+      ${this.series.map((s) => html`<button aria-pressed=${s.series_uid === this.shown} @click=${() => void this.show(s)}>
+        <b>${s.modality}${s.number === null ? "" : ` ${s.number}`}</b><span>${s.description || "Series"}</span><span class="dim">${s.instances.length} images</span></button>`)}
+    </nav>`;
+  }
+
+  private stage(): TemplateResult {
+    const images = this.images;
+    return html`<section class="viewer" aria-label="Images">
+      <div class="tools" role="toolbar" aria-label="Viewer">
+        ${TOOLS.map(([tool, title, key]) => html`<button aria-pressed=${this.tool === tool} title="${title} (${key})" @click=${() => this.use(tool)}>${title}</button>`)}
+        <span class="gap"></span>
+        ${PRESETS.map(([title, centre, width], i) => html`<button title="${title} (${i + 1})" @click=${() => this.viewer?.window(centre, width)}>${title}</button>`)}
+        <span class="gap"></span>
+        <button aria-pressed=${this.overlay} title="AI overlay (h)" @click=${() => this.toggleOverlay()}>AI overlay</button>
+        <label class="opacity"><span class="hidden">Overlay opacity</span>
+          <input type="range" min="0.1" max="1" step="0.05" .value=${String(this.opacity)} @input=${(e: Event) => this.setOpacity(Number((e.target as HTMLInputElement).value))} /></label>
+        <button title="Fit the image" @click=${() => this.viewer?.reset()}>Reset</button>
+      </div>
+      <div class="viewports ${this.priorToken ? "two" : ""}">
+        <div class="frame">
+          <div class="viewport" tabindex="0" role="img" aria-label="Slice ${this.slice + 1} of ${images.length}"></div>
+          ${this.drawn || !this.keyImage ? nothing : html`<img class="first" src=${this.keyImage} alt="The slice that matters most" />`}
+          <p class="corner top">SYNTHETIC: NOT FOR DIAGNOSIS</p>
+          <p class="corner bottom">${images.length ? html`<span class="slice">${this.slice + 1} / ${images.length}</span>` : "No image"}</p>
+        </div>
+        ${this.priorToken ? html`<div class="frame prior"><img src=${this.priorImage} alt="Key image of the prior study" /><p class="corner top">Prior, ${this.priorDays()}</p>
+          <button class="close" @click=${() => (this.priorToken = "")}>Close prior</button></div>` : nothing}
+      </div>
+      <div class="progress">
+        <input type="range" min="0" max=${Math.max(0, images.length - 1)} .value=${String(this.slice)} aria-label="Slice" @input=${(e: Event) => this.viewer?.goTo(Number((e.target as HTMLInputElement).value))} />
+        <progress max=${Math.max(1, images.length)} .value=${this.loaded} aria-label="Images loaded"></progress>
+        <span class="dim">${this.loaded < images.length ? `${this.loaded} of ${images.length} images` : "All images here"}</span>
+      </div>
+    </section>`;
+  }
+
+  private setOpacity(value: number): void {
+    this.opacity = value;
+    this.paintOverlay();
+  }
+
+  private result(): TemplateResult {
+    const { study, review } = this.detail!;
+    const model = study.provenance?.model;
+    return html`<section>
+      <h2>AI result</h2>
+      <p>${labelOf(study)}</p>
+      ${study.why ? html`<p>${study.why}</p>` : nothing}
+      ${study.reason ? html`<p>${study.reason}</p>` : nothing}
+      ${study.label === "NOT ANALYSED: read as usual" ? nothing : html`<p class="risk"><span>Risk</span><meter min="0" max="1" low="0.3" high="0.6" .value=${study.risk} aria-label="Risk"></meter><b>${percent(study.risk)}</b></p>`}
+      ${review.superseded ? html`<p class="notice urgent">A newer result came after the sign-off. Look again, please.</p>` : nothing}
+      ${study.partial ? html`<p class="notice">Some files of this study were refused: it is not complete.</p>` : nothing}
+      ${model ? html`<p class="dim"><a href="/about">${model.name} ${model.version}</a>: ${model.disclaimer}</p>` : nothing}
+    </section>`;
+  }
+
+  private findings(): TemplateResult | typeof nothing {
+    const { study, review } = this.detail!;
+    if (!study.findings.length) return nothing;
+    return html`<section>
+      <h2>Findings of the AI</h2>
+      <ol class="findings">${study.findings.map((f) => this.findingCard(f, review.verdicts[f.key]))}</ol>
+    </section>`;
+  }
+
+  private findingCard(f: Finding, verdict: Verdict | undefined): TemplateResult {
+    const chosen = f.key === this.finding;
+    const hidden = this.hiddenFindings.has(f.key);
+    const [size, category] = [verdict?.diameter_mm ?? f.diameter_mm, verdict?.category ?? f.category];
+    return html`<li class=${chosen ? "chosen" : ""}>
+      <button class="title" aria-pressed=${chosen} @click=${() => this.goTo(f)}>${f.concept.meaning}<span class="dim">${verdict?.site || f.site}</span></button>
+      <p><b>${size.toFixed(1)} mm</b> · slice ${this.sliceOf(f)} · ${percent(f.probability)} · read ${CATEGORY[category]}</p>
+      ${verdict ? html`<p class="verdict ${verdict.verdict}">${{ accept: "Accepted", reject: "Rejected", correct: "Corrected" }[verdict.verdict]}${verdict.comment ? html`: <q>${verdict.comment}</q>` : nothing}</p>` : nothing}
+      <div class="row">
+        ${this.reviewable() ? html`<button @click=${() => void this.judge("accept", f.key)}>Accept</button><button @click=${() => void this.judge("reject", f.key)}>Reject</button>
+        <button @click=${() => { this.finding = f.key; this.openForm("correct"); }}>Correct</button>` : nothing}
+        <label class="check"><input type="checkbox" .checked=${!hidden} @change=${() => this.hide(f.key, !hidden)} />Overlay</label>
+      </div>
+    </li>`;
+  }
+
+  private sliceOf(f: Finding): number {
+    const images = this.series.find((s) => s.series_uid === f.series_uid)?.instances.filter((i) => i.image) ?? [];
+    const index = images.findIndex((i) => i.sop_uid === f.sop_uid);
+    return (index >= 0 ? index : f.slice) + 1;
+  }
+
+  private hide(key: string, hide: boolean): void {
+    const hidden = new Set(this.hiddenFindings);
+    if (hide) hidden.add(key);
+    else hidden.delete(key);
+    this.hiddenFindings = hidden;
+    this.paintOverlay();
+  }
+
+  private reviewable(): boolean {
+    return this.may("study_review") && this.detail!.review.state !== "signed";
+  }
+
+  private missedList(): TemplateResult | typeof nothing {
+    const { missed } = this.detail!.review;
+    if (!missed.length) return nothing;
+    return html`<section><h2>Added by the reader</h2><ol class="findings">${missed.map((m) => html`<li><b>${m.what}</b><p>${m.site} ${m.diameter_mm ? html`· ${m.diameter_mm} mm` : nothing} · slice ${m.slice + 1} · read ${CATEGORY[m.category]}</p>${m.comment ? html`<q>${m.comment}</q>` : nothing}</li>`)}</ol></section>`;
+  }
+
+  private entry(): TemplateResult | typeof nothing {
+    const cancel = html`<button type="button" @click=${() => (this.form = "")}>Cancel</button>`;
+    const category = (chosen: number): TemplateResult => html`<label class="field"><span>To be read</span><select name="category">${([1, 2, 3] as const).map((c) => html`<option value=${c} ?selected=${c === chosen}>${CATEGORY[c]}</option>`)}</select></label>`;
+    const size = (mm?: number): TemplateResult => html`<label class="field"><span>Diameter, mm</span><input name="diameter_mm" type="number" min="0.1" max="999" step="0.1" .value=${mm ? String(mm) : ""} /></label>`;
+    const comment = html`<label class="field wide"><span>Comment</span><textarea name="comment" maxlength="2000" rows="2"></textarea></label>`;
+    const text = (name: string, title: string, value = "", required = false): TemplateResult => html`<label class="field"><span>${title}</span><input name=${name} maxlength="200" .value=${value} ?required=${required} /></label>`;
+    const form = (title: string, fields: TemplateResult, submit: (data: FormData) => void): TemplateResult => html`<form class="entry" aria-label=${title} @submit=${(e: SubmitEvent) => { e.preventDefault(); submit(new FormData(e.target as HTMLFormElement)); }}>
+      <h3>${title}</h3>${fields}<div class="row"><button class="primary">Save</button>${cancel}</div></form>`;
+    const finding = this.detail!.study.findings.find((f) => f.key === this.finding);
+    switch (this.form) {
+      case "correct":
+        return finding ? form(`Correct: ${finding.concept.meaning}`, html`${size(finding.diameter_mm)}${category(finding.category)}${text("site", "Place", finding.site)}${comment}`, (d) => this.saveCorrection(finding, d)) : nothing;
+      case "missed":
+        return form(`Finding that the AI missed, on slice ${this.slice + 1}`, html`${text("what", "What it is", "", true)}${text("site", "Place")}${size()}${category(2)}${comment}`, (d) => this.saveMissed(d));
+      case "told":
+        return form("Who was told", html`${text("who", "Who (role, never the patient)", "", true)}<label class="field"><span>How</span><select name="how"><option>telephone</option><option>in person</option><option>secure message</option></select></label>
+          <label class="check"><input type="checkbox" name="read_back" />They read it back to me</label><label class="field wide"><span>Note</span><textarea name="note" maxlength="2000" rows="2"></textarea></label>`, (d) => void this.saveTold(d));
+      case "reopen":
+        return form("Re-open the review", html`<label class="field wide"><span>Reason</span><textarea name="reason" required minlength="3" maxlength="2000" rows="2"></textarea></label>`, (d) => void this.say({ kind: "reopened", reason: String(d.get("reason")) }, "Re-opened."));
+      case "comment":
+        return form("Comment", html`<label class="field wide"><span>Text (do not name the patient)</span><textarea name="text" required maxlength="2000" rows="3"></textarea></label>`, (d) => void this.say({ kind: "commented", text: String(d.get("text")) }, "Comment saved."));
+      default:
+        return nothing;
+    }
+  }
+
+  private saveCorrection(finding: Finding, data: FormData): void {
+    const what: Verdict = { kind: "verdict", finding: finding.key, verdict: "correct", site: String(data.get("site")), comment: String(data.get("comment")), category: Number(data.get("category")) as 1 | 2 | 3 };
+    if (data.get("diameter_mm")) what.diameter_mm = Number(data.get("diameter_mm"));
+    void this.say(what, "Correction saved.");
+  }
+
+  private saveMissed(data: FormData): void {
+    const image = this.images[this.slice];
+    if (!image) return;
+    const what: Missed = { kind: "missed", what: String(data.get("what")), site: String(data.get("site")), category: Number(data.get("category")) as 1 | 2 | 3, comment: String(data.get("comment")), series_uid: this.shown, sop_uid: image.sop_uid, slice: this.slice };
+    if (data.get("diameter_mm")) what.diameter_mm = Number(data.get("diameter_mm"));
+    void this.say(what, "Finding added.");
+  }
+
+  private async saveTold(data: FormData): Promise<void> {
+    const told: Told = { kind: "told", who: String(data.get("who")), how: String(data.get("how")), when: new Date().toISOString(), read_back: data.has("read_back"), note: String(data.get("note")) };
+    await this.attempt(async () => {
+      await this.api.post(`/studies/${this.token}/told`, told);
+      this.form = "";
+      await this.reload();
+      this.saved = "Recorded.";
+    });
+  }
+
+  private async saveMeasurements(): Promise<void> {
+    for (const measured of this.viewer?.measurements(this.shown) ?? []) await this.say(measured satisfies Measured, "Measurements saved.");
+    this.viewer?.forgetMeasurements();
+  }
+
+  private actions(): TemplateResult {
+    const { review } = this.detail!;
+    const open = this.reviewable();
+    return html`<section class="actions">
+      <div class="row">
+        ${open ? html`<button @click=${() => this.openForm("missed")} title="Add a finding (m)">Add missed finding</button><button @click=${() => this.openForm("comment")}>Comment</button><button @click=${() => void this.saveMeasurements()}>Save measurements</button>` : nothing}
+        ${this.may("study_told") ? html`<button @click=${() => this.openForm("told")}>Record who was told</button>` : nothing}
+        ${this.may("study_review") && review.state === "signed" ? html`<button @click=${() => this.openForm("reopen")}>Re-open</button>` : nothing}
+      </div>
+      ${review.state === "signed" ? html`<p class="notice good">Signed by ${review.reader_name}, ${clock(review.signed)}</p>` : nothing}
+      ${open ? html`<button class="primary sign" title="Sign off (s)" @click=${() => void this.say({ kind: "signed" }, "Signed.")}>Sign off the AI result</button>` : nothing}
+      <p class="dim small">Not for primary diagnosis: sign-off reviews the AI result, it is not the radiology report.</p>
+    </section>`;
+  }
+
+  private priors(): TemplateResult | typeof nothing {
+    const { priors } = this.detail!;
+    if (!priors.length) return nothing;
+    return html`<section><h2>Same patient</h2><ul class="plain">${priors.map((p) => html`<li><a class="handle" href="/studies/${p.id}" target="_self">${p.handle}</a> ${exam(p)} <span class="dim">${ago(p.days)}</span>
+      <button @click=${() => void this.beside(p.id)}>Beside</button></li>`)}</ul></section>`;
+  }
+
+  private async beside(token: string): Promise<void> {
+    await this.attempt(async () => {
+      this.priorImage = await this.api.picture(`/studies/${token}/key-image`);
+      this.priorToken = token;
+      await this.updateComplete;
+      this.viewer?.resize();
+    });
+  }
+
+  private priorDays(): string {
+    return ago(this.detail!.priors.find((p) => p.id === this.priorToken)?.days ?? 0);
+  }
+
+  private communication(): TemplateResult | typeof nothing {
+    const { study, review, events } = this.detail!;
+    const comments = events.filter((e) => e.what.kind === "commented");
+    if (!study.alerted && !review.told.length && !comments.length) return nothing;
+    return html`<section><h2>Communication</h2><ul class="plain">
+      ${study.alerted ? html`<li>Alert sent <span class="dim">${clock(study.alerted)}</span></li>` : nothing}
+      ${review.told.map((t) => html`<li>${t.who} told by ${t.how}${t.read_back ? ", read back" : ", not read back"} <span class="dim">${clock(t.when)}</span></li>`)}
+      ${comments.map((e) => html`<li><q>${e.what.text}</q> <span class="dim">${e.by_name}, ${clock(e.at)}</span></li>`)}
+    </ul></section>`;
+  }
+
+  private timeline(): TemplateResult {
+    return html`<section><h2>Timeline</h2><ol class="timeline">${this.detail!.timeline.map((step) => html`<li><span>${STAGE[step.what] ?? step.what}${step.by ? html` <span class="dim">${step.by}</span>` : nothing}</span><span class="dim">${step.seconds === null ? clock(step.at) : seconds(step.seconds)}</span></li>`)}</ol></section>`;
+  }
+
+  private provenance(): TemplateResult | typeof nothing {
+    const made = this.detail!.study.provenance;
+    if (!made) return nothing;
+    return html`<details><summary>Provenance</summary><dl class="facts">
+      <div><dt>Readfirst</dt><dd>${made.readfirst}</dd></div><div><dt>De-identification</dt><dd>${made.profile}, engine ${made.engine}, table ${made.table}</dd></div>
+      <div><dt>Model</dt><dd>${made.model ? html`${made.model.name} ${made.model.version} <code>${made.model.digest.slice(0, 16)}</code>` : "none"}</dd></div><div><dt>Run</dt><dd><code>${made.run_key.slice(0, 16)}</code></dd></div></dl></details>`;
+  }
+}
+
+function ago(days: number): string {
+  const text = Math.abs(days) < 1 ? interval(days * 86_400_000) : `${Math.round(Math.abs(days))} days`;
+  return days <= 0 ? `${text} earlier` : `${text} later`;
+}

@@ -1,0 +1,40 @@
+/** Paints the AI's findings over the current slice: the segmented pixels, or the box where there are none. */
+
+import type { Finding, Mask } from "../api.js";
+
+export interface Shape {
+  mask: Mask;
+  box: Finding["box"];
+  /** The instance of the box. */
+  sop: string;
+  chosen: boolean;
+}
+
+/** Where a pixel's centre lies on the canvas, in CSS pixels. */
+type Place = (column: number, row: number) => [number, number] | undefined;
+
+const [FILL, CHOSEN] = ["#ff8c2a", "#ffd60a"];
+
+export function paint(canvas: HTMLCanvasElement, width: number, height: number, shapes: Shape[], sop: string, opacity: number, place: Place): void {
+  const scale = devicePixelRatio;
+  if (canvas.width !== width * scale || canvas.height !== height * scale) [canvas.width, canvas.height] = [width * scale, height * scale];
+  const context = canvas.getContext("2d")!;
+  context.setTransform(scale, 0, 0, scale, 0, 0);
+  context.clearRect(0, 0, width, height);
+  // The image's plane is seen without shear: three points give the whole map from pixels to the canvas.
+  const [origin, right, down] = [place(0, 0), place(1, 0), place(0, 1)];
+  if (!origin || !right || !down) return;
+  context.transform(right[0] - origin[0], right[1] - origin[1], down[0] - origin[0], down[1] - origin[1], origin[0], origin[1]);
+  for (const shape of shapes) {
+    context.fillStyle = context.strokeStyle = shape.chosen ? CHOSEN : FILL;
+    context.globalAlpha = opacity;
+    const runs = shape.mask[sop];
+    // A pixel is the square around its centre.
+    if (runs) for (const [row, first, length] of runs) context.fillRect(first - 0.5, row - 0.5, length, 1);
+    if (shape.sop !== sop) continue;
+    context.globalAlpha = 1;
+    context.lineWidth = 1.5 / Math.hypot(right[0] - origin[0], right[1] - origin[1]);
+    const { left, top, right: end, bottom } = shape.box;
+    context.strokeRect(left - 2.5, top - 2.5, end - left + 4, bottom - top + 4);
+  }
+}

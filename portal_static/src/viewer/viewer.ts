@@ -1,0 +1,196 @@
+/** The stack viewer: Cornerstone3D behind the few verbs that the study page needs. Loaded with the study page only. */
+
+import { Enums, RenderingEngine, cache, imageLoader, init as initCore, utilities, type Types } from "@cornerstonejs/core";
+import { init as initLoader } from "@cornerstonejs/dicom-image-loader";
+import {
+  EllipticalROITool,
+  Enums as ToolEnums,
+  LengthTool,
+  PanTool,
+  StackScrollTool,
+  ToolGroupManager,
+  WindowLevelTool,
+  ZoomTool,
+  addTool,
+  annotation,
+  init as initTools,
+} from "@cornerstonejs/tools";
+
+import type { ImageSeries, Measured } from "../api.js";
+import { paint, type Shape } from "./overlay.js";
+
+export type Tool = "window" | "pan" | "zoom" | "length" | "ellipse";
+
+export interface Listener {
+  slice(index: number): void;
+  loaded(count: number): void;
+  drawn(): void;
+}
+
+type Image = ImageSeries["instances"][number];
+
+const TOOLS: Record<Tool, string> = {
+  window: WindowLevelTool.toolName,
+  pan: PanTool.toolName,
+  zoom: ZoomTool.toolName,
+  length: LengthTool.toolName,
+  ellipse: EllipticalROITool.toolName,
+};
+const AT_ONCE = 6;
+const CACHE_BYTES = 1 << 30;
+let ready: Promise<void> | undefined;
+let opened = 0;
+
+async function start(): Promise<void> {
+  await initCore();
+  initLoader({ maxWebWorkers: Math.max(1, Math.min(4, navigator.hardwareConcurrency - 1)) });
+  initTools();
+  cache.setMaxCacheSize(CACHE_BYTES);
+  for (const tool of [StackScrollTool, WindowLevelTool, PanTool, ZoomTool, LengthTool, EllipticalROITool]) addTool(tool);
+}
+
+export class Viewer {
+  private readonly id = `readfirst-${++opened}`;
+  private readonly engine: RenderingEngine;
+  private readonly viewport: Types.IStackViewport;
+  private readonly canvas = document.createElement("canvas");
+  private readonly resizing: ResizeObserver;
+  private images: Image[] = [];
+  private ids: string[] = [];
+  private shapes: Shape[] = [];
+  private opacity = 0.5;
+  private streaming = 0;
+
+  static async open(element: HTMLDivElement, listener: Listener): Promise<Viewer> {
+    ready ??= start();
+    await ready;
+    return new Viewer(element, listener);
+  }
+
+  private constructor(
+    private readonly element: HTMLDivElement,
+    private readonly listener: Listener,
+  ) {
+    this.engine = new RenderingEngine(this.id);
+    this.engine.enableElement({ viewportId: this.id, type: Enums.ViewportType.STACK, element, defaultOptions: { background: [0, 0, 0] } });
+    this.viewport = this.engine.getViewport(this.id) as Types.IStackViewport;
+    this.canvas.className = "overlay";
+    element.append(this.canvas);
+    element.addEventListener(Enums.Events.IMAGE_RENDERED, () => this.rendered());
+    element.addEventListener(Enums.Events.STACK_NEW_IMAGE, () => this.listener.slice(this.viewport.getCurrentImageIdIndex()));
+    const tools = ToolGroupManager.createToolGroup(this.id)!;
+    for (const tool of [StackScrollTool.toolName, ...Object.values(TOOLS)]) tools.addTool(tool);
+    tools.addViewport(this.id, this.id);
+    tools.setToolActive(StackScrollTool.toolName, { bindings: [{ mouseButton: ToolEnums.MouseBindings.Wheel }] });
+    this.use("window");
+    this.resizing = new ResizeObserver(() => this.resize());
+    this.resizing.observe(element);
+  }
+
+  /** Shows a series from slice `at`; the rest streams in from there outwards. */
+  async show(images: Image[], at: number): Promise<void> {
+    this.images = images;
+    this.ids = images.map((image) => `wadouri:${image.url}`);
+    await this.viewport.setStack(this.ids, at);
+    this.viewport.render();
+    this.listener.slice(at);
+    void this.stream(at);
+  }
+
+  goTo(index: number): void {
+    if (index < 0 || index >= this.ids.length) return;
+    void this.viewport.setImageIdIndex(index);
+  }
+
+  scroll(by: number): void {
+    this.goTo(Math.min(Math.max(this.viewport.getCurrentImageIdIndex() + by, 0), this.ids.length - 1));
+  }
+
+  window(centre: number, width: number): void {
+    this.viewport.setProperties({ voiRange: { lower: centre - width / 2, upper: centre + width / 2 } });
+    this.viewport.render();
+  }
+
+  reset(): void {
+    this.viewport.resetCamera();
+    this.viewport.resetProperties();
+    this.viewport.render();
+  }
+
+  resize(): void {
+    this.engine.resize(true, true);
+  }
+
+  use(tool: Tool): void {
+    const group = ToolGroupManager.getToolGroup(this.id)!;
+    const { Primary, Auxiliary, Secondary } = ToolEnums.MouseBindings;
+    for (const name of Object.values(TOOLS)) group.setToolPassive(name, { removeAllBindings: true });
+    if (tool !== "pan") group.setToolActive(TOOLS.pan, { bindings: [{ mouseButton: Auxiliary }] });
+    if (tool !== "zoom") group.setToolActive(TOOLS.zoom, { bindings: [{ mouseButton: Secondary }] });
+    group.setToolActive(TOOLS[tool], { bindings: [{ mouseButton: Primary }] });
+  }
+
+  overlay(shapes: Shape[], opacity: number): void {
+    this.shapes = shapes;
+    this.opacity = opacity;
+    this.paintOverlay();
+  }
+
+  /** What was measured by hand on this series, as the review keeps it. */
+  measurements(series: string): Measured[] {
+    return annotation.state.getAllAnnotations().flatMap((found) => {
+      const sop = this.images[this.ids.indexOf(found.metadata?.referencedImageId ?? "")]?.sop_uid;
+      const stats = Object.values((found.data.cachedStats ?? {}) as Record<string, Record<string, number | string>>)[0];
+      const points = (found.data.handles?.points ?? []) as [number, number, number][];
+      const length = found.metadata?.toolName === LengthTool.toolName;
+      const value = Number(length ? stats?.["length"] : stats?.["area"]);
+      if (!sop || !Number.isFinite(value)) return [];
+      const unit = length ? "mm" : "mm2";
+      return [{ kind: "measured", tool: length ? "length" : "ellipse", series_uid: series, sop_uid: sop, points: points.map((p) => [p[0], p[1], p[2]]), value, unit }];
+    });
+  }
+
+  forgetMeasurements(): void {
+    annotation.state.removeAllAnnotations();
+    this.viewport.render();
+  }
+
+  close(): void {
+    this.streaming++;
+    this.resizing.disconnect();
+    annotation.state.removeAllAnnotations();
+    ToolGroupManager.destroyToolGroup(this.id);
+    this.engine.destroy();
+  }
+
+  private rendered(): void {
+    this.listener.drawn();
+    this.paintOverlay();
+  }
+
+  private async stream(at: number): Promise<void> {
+    const run = ++this.streaming;
+    const order = this.ids.map((_, i) => i).sort((a, b) => Math.abs(a - at) - Math.abs(b - at));
+    let loaded = 0;
+    const next = async (): Promise<void> => {
+      for (let i = order.shift(); i !== undefined && run === this.streaming; i = order.shift()) {
+        await imageLoader.loadAndCacheImage(this.ids[i]!).catch(() => undefined);
+        if (run === this.streaming) this.listener.loaded(++loaded);
+      }
+    };
+    await Promise.all(Array.from({ length: AT_ONCE }, next));
+  }
+
+  private paintOverlay(): void {
+    const id = this.viewport.getCurrentImageId();
+    const image = this.images[this.ids.indexOf(id ?? "")];
+    if (!id || !image) return;
+    const { clientWidth, clientHeight } = this.element;
+    const place = (column: number, row: number): [number, number] | undefined => {
+      const world = utilities.imageToWorldCoords(id, [column, row]);
+      return world && (this.viewport.worldToCanvas(world) as [number, number]);
+    };
+    paint(this.canvas, clientWidth, clientHeight, this.shapes, image.sop_uid, this.opacity, place);
+  }
+}
+

@@ -1,0 +1,50 @@
+"""A segmentation as runs of pixels: what a page needs to paint a finding, without a DICOM reader of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+
+Runs = list[tuple[int, int, int]]  # row, first column, length
+
+
+def runs(segmentation: Dataset, findings: Sequence[str]) -> dict[str, dict[str, Runs]]:
+    """Finding → SOP Instance UID of the source image → runs, from a SEG (PS3.3 A.51). Empty frames are left out.
+
+    A segment belongs to the finding whose key is its Tracking ID's last part or its label; else to the finding of
+    its number.
+    """
+    owners = {int(s.SegmentNumber): _owner(s, findings) for s in segmentation.SegmentSequence}
+    frames = segmentation.pixel_array.reshape(-1, int(segmentation.Rows), int(segmentation.Columns))
+    found: dict[str, dict[str, Runs]] = {}
+    for frame, groups in zip(frames, segmentation.PerFrameFunctionalGroupsSequence, strict=False):
+        owner = owners.get(int(groups.SegmentIdentificationSequence[0].ReferencedSegmentNumber))
+        source = _source(groups)
+        if owner and source and frame.any():
+            found.setdefault(owner, {}).setdefault(source, []).extend(_runs(frame))
+    return found
+
+
+def _owner(segment: Dataset, findings: Sequence[str]) -> str | None:
+    for text in (str(segment.get("TrackingID", "")).rsplit("-", 1)[-1], str(segment.get("SegmentLabel", ""))):
+        if text in findings:
+            return text
+    index = int(segment.SegmentNumber) - 1
+    return findings[index] if index < len(findings) else None
+
+
+def _source(groups: Dataset) -> str:
+    for derivation in groups.get("DerivationImageSequence", []):
+        for source in derivation.get("SourceImageSequence", []):
+            return str(source.ReferencedSOPInstanceUID)
+    return ""
+
+
+def _runs(frame: NDArray[np.uint8]) -> Runs:
+    edges = np.diff(np.pad(frame.astype(bool).astype(np.int8), ((0, 0), (1, 1))), axis=1)
+    rows, starts = np.nonzero(edges == 1)
+    _, ends = np.nonzero(edges == -1)
+    return [(int(r), int(s), int(e - s)) for r, s, e in zip(rows, starts, ends, strict=True)]

@@ -1,0 +1,153 @@
+"""The whole portal for a person at a browser: the stack with seeded studies.
+
+`python -m tests.portal.stage FOLDER` keeps it open and prints where it is and with which password.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from azure.cosmos import CosmosClient
+from azure.storage.blob import BlobServiceClient
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+
+from readfirst.domain import names
+from readfirst.domain.findings import Box
+from readfirst.domain.records import NOT_ANALYSED, Series, StudyRecord
+from readfirst.local.stack import Stack
+from tests.portal.studies import finding, record
+
+SLICES, SIDE = 40, 256
+LESION = (SLICES // 2 + 3, 150, 178, 9)  # slice, row, column, radius in pixels
+
+
+@cache
+def chest(study_uid: str, series_uid: str, slices: int = SLICES) -> list[bytes]:
+    """A thorax made of ellipses with one bright ball in a lung: enough to see slices, windows and an overlay."""
+    rows, columns = np.mgrid[:SIDE, :SIDE]
+    made = []
+    for z in range(slices):
+        hu = np.full((SIDE, SIDE), -1000.0)
+        hu[((rows - 128) / 92) ** 2 + ((columns - 128) / 118) ** 2 < 1] = 40
+        for centre in (78, 178):
+            hu[((rows - 122) / (62 - abs(z - slices / 2) / 2)) ** 2 + ((columns - centre) / 38) ** 2 < 1] = -850
+        hu[((rows - 190) / 16) ** 2 + ((columns - 128) / 14) ** 2 < 1] = 700
+        hu[((rows - 120) / 30) ** 2 + ((columns - 134) / 24) ** 2 < 1] = 60
+        at, row, column, radius = LESION
+        hu[(rows - row) ** 2 + (columns - column) ** 2 + (2.5 * (z - at)) ** 2 < radius**2] = 60
+        hu += np.random.default_rng(z).normal(0, 18, hu.shape)
+        made.append(_file(_slice(study_uid, series_uid, z, hu)))
+    return made
+
+
+def _slice(study_uid: str, series_uid: str, z: int, hu: np.ndarray) -> Dataset:
+    ds = Dataset()
+    ds.SOPClassUID, ds.SOPInstanceUID = CTImageStorage, f"{series_uid}.{z + 1}"
+    ds.StudyInstanceUID, ds.SeriesInstanceUID = study_uid, series_uid
+    ds.Modality, ds.PatientID, ds.PatientName = "CT", "TOKEN", ""
+    ds.SeriesNumber, ds.InstanceNumber, ds.SeriesDescription = 3, z + 1, "Thorax <b>1.25</b>"
+    ds.FrameOfReferenceUID = f"{study_uid}.9"
+    ds.ImagePositionPatient, ds.ImageOrientationPatient = [-128, -128, 2.5 * z], [1, 0, 0, 0, 1, 0]
+    ds.PixelSpacing, ds.SliceThickness = [1.4, 1.4], 2.5
+    ds.Rows = ds.Columns = SIDE
+    ds.SamplesPerPixel, ds.PhotometricInterpretation = 1, "MONOCHROME2"
+    ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 16, 16, 15, 1
+    ds.RescaleSlope, ds.RescaleIntercept = 1, 0
+    ds.WindowCenter, ds.WindowWidth = -600, 1500
+    ds.PixelData = hu.astype(np.int16).tobytes()
+    return ds
+
+
+def _file(ds: Dataset) -> bytes:
+    ds.file_meta = FileMetaDataset()
+    ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    out = io.BytesIO()
+    ds.save_as(out, enforce_file_format=True)
+    return out.getvalue()
+
+
+class Stage:
+    """A running stack that a test fills with studies."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.url = stack.environment["PORTAL_URL"]
+        self.api = f"http://127.0.0.1:{stack.ports.host}/api"
+        settings = stack.environment
+        self.blobs = BlobServiceClient.from_connection_string(settings["STUDIES"])
+        cosmos = CosmosClient(settings["COSMOS_ENDPOINT"], settings["COSMOS_KEY"], connection_verify=False)
+        self.index = cosmos.get_database_client(settings["COSMOS_DATABASE"]).get_container_client("studies")
+
+    def put(self, study: StudyRecord, *, images: bool = False, slices: int = SLICES) -> StudyRecord:
+        """Puts a study into the index, and its images where the viewer looks for them."""
+        if images:
+            study = self._with_images(study, slices)
+        self.index.upsert_item(study.model_dump(mode="json"))
+        return study
+
+    def _with_images(self, study: StudyRecord, slices: int) -> StudyRecord:
+        series = f"{study.study_uid}.3"
+        clean = self.blobs.get_container_client(names.CLEAN)
+        for z, data in enumerate(chest(study.study_uid, series, slices)):
+            clean.upload_blob(f"{study.id}/instances/{series}/{series}.{z + 1}.dcm", data, overwrite=True)
+        at, row, column, radius = LESION
+        found = finding(series=series, sop=f"{series}.{at + 1}", slice_=at).model_copy(
+            update={"box": Box(left=column - radius, top=row - radius, right=column + radius, bottom=row + radius)}
+        )
+        line = Series(series_uid=series, modality="CT", number=3, instances=slices, analysed=True)
+        update = {"series": (line,), "instances": slices, "findings": (found,) if study.high_risk else ()}
+        return study.model_copy(update=update)
+
+
+@contextmanager
+def staged(folder: Path) -> Iterator[Stage]:
+    """A stage that is taken down at the end."""
+    with Stack(folder, "auto") as stack:
+        yield Stage(stack)
+
+
+def furnish(stage: Stage) -> StudyRecord:
+    """A morning's worklist. Returns the study with images and a finding."""
+    now = datetime.now(UTC)
+
+    def at(minutes: int) -> dict[str, str]:
+        return {"received": (now - timedelta(minutes=minutes)).isoformat(timespec="seconds")}
+
+    def due(minutes: int) -> dict[str, str]:
+        return {"due": (now + timedelta(minutes=minutes)).isoformat(timespec="seconds")}
+
+    clinic = "lakeside"
+    flagged = stage.put(record(1, clinic, high_risk=True, **at(6), **due(24)), images=True)
+    stage.put(record(2, "hillcrest", high_risk=True, **at(9), **due(21), review="in progress", body_part="HEAD"))
+    stage.put(record(3, clinic, **at(23 * 60 + 50), **due(10)))
+    stage.put(
+        record(4, clinic, label=NOT_ANALYSED, reason="timed-out: no answer within 60 minutes", **at(95), **due(1345))
+    )
+    stage.put(record(5, "hillcrest", **at(20), **due(40), priority="stat", modality="DX", instances=2))
+    for n in range(6, 22):
+        stage.put(record(n, clinic if n % 3 else "hillcrest", **at(60 * n), **due(24 * 60 - 60 * n), instances=8 * n))
+    stage.put(
+        record(30, clinic, patient=flagged.patient, review="signed", **at(60 * 24 * 90), **due(-60 * 24 * 89)),
+        images=True,
+    )
+    return flagged
+
+
+if __name__ == "__main__":
+    with staged(Path(sys.argv[1])) as open_stage:
+        study = furnish(open_stage)
+        told = {"url": open_stage.url, "password": open_stage.stack.password, "study": study.id}
+        sys.stdout.write(json.dumps(told) + "\n")
+        sys.stdout.flush()
+        while True:
+            time.sleep(60)
