@@ -21,7 +21,6 @@ from readfirst.local.host.loading import Function, load_functions
 from readfirst.local.host.settings import CannotRun, HostOptions, load_app_settings, read_options
 from readfirst.local.host.storage import Storage
 from readfirst.local.host.triggers.blobs import BlobTrigger
-from readfirst.local.host.triggers.pace import Pace
 from readfirst.local.host.triggers.queues import QueueTrigger
 from readfirst.local.host.triggers.timers import TimerTrigger
 
@@ -56,15 +55,14 @@ class Host:
 
     def _make_triggers(self) -> list[Trigger]:
         places = asyncio.Semaphore(self.options.blobs.parallel)
-        pace = Pace(self._invoker, sum(f.trigger.type in ("blobTrigger", "queueTrigger") for f in self.functions))
         triggers: list[Trigger] = []
         for function in self.functions:
             if function.trigger.type == "blobTrigger":
                 triggers.append(
-                    BlobTrigger(function, self._store, self._storage, self._invoker, self.options.blobs, places, pace)
+                    BlobTrigger(function, self._store, self._storage, self._invoker, self.options.blobs, places)
                 )
             elif function.trigger.type == "queueTrigger":
-                triggers.append(QueueTrigger(function, self._storage, self._invoker, self.options.queues, pace))
+                triggers.append(QueueTrigger(function, self._storage, self._invoker, self.options.queues))
             elif function.trigger.type == "timerTrigger":
                 triggers.append(TimerTrigger(function, self._store, self._invoker))
         return triggers

@@ -87,7 +87,7 @@ class Activity:
 
 @dataclass(frozen=True)
 class Receipt:
-    blob: str
+    blob: str  # a digest of its name
     etag: str
     attempts: int
     done: bool

@@ -19,7 +19,6 @@ from readfirst.local.host.invoke import Invoker
 from readfirst.local.host.loading import Function
 from readfirst.local.host.settings import HOST_CONNECTION, QueueOptions, connection_string, resolve
 from readfirst.local.host.storage import Storage
-from readfirst.local.host.triggers.pace import Pace
 
 _log = logging.getLogger("readfirst.host.triggers")
 # The real host hides a message for ten minutes at once; after a kill nobody wants to wait that long.
@@ -29,15 +28,12 @@ _FIRST_PAUSE = 0.1
 
 
 class QueueTrigger:
-    def __init__(
-        self, function: Function, storage: Storage, invoker: Invoker, options: QueueOptions, pace: Pace
-    ) -> None:
+    def __init__(self, function: Function, storage: Storage, invoker: Invoker, options: QueueOptions) -> None:
         """Raises CannotRun when the connection is not set."""
         self.function = function
         self._storage = storage
         self._invoker = invoker
         self._options = options
-        self._pace = pace
         self._queue_name = resolve(function.trigger.raw["queueName"])
         self._connection = function.trigger.raw.get("connection") or HOST_CONNECTION
         connection_string(self._connection)
@@ -54,7 +50,7 @@ class QueueTrigger:
                 if await self._take(queue):
                     pause = _FIRST_PAUSE
                     continue
-                await asyncio.sleep(self._pace.pause(pause))
+                await asyncio.sleep(pause)
                 pause = min(pause * 1.6, self._options.max_polling_interval.total_seconds())
         finally:
             for task in self._running:
