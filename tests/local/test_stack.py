@@ -166,7 +166,7 @@ def start_hanging_job(state: Path, patch: pytest.MonkeyPatch) -> None:
     client.jobs.begin_start(parts[4], parts[8]).result()
 
 
-@pytest.mark.parametrize("seconds", [0.4, 1.2, 2.5])
+@pytest.mark.parametrize("seconds", [0.4, 1.2, 2.0, 2.8])
 def test_ctrl_c_at_any_moment_of_the_start_leaves_no_process_behind(tmp_path: Path, seconds: float) -> None:
     process = up(tmp_path, "--ports", "auto")
     time.sleep(seconds)
@@ -189,3 +189,14 @@ def test_a_server_that_ends_by_itself_is_started_again(tmp_path: Path) -> None:
         said, _ = process.communicate(timeout=30)
     assert "cosmos ended by itself; starting it again" in " ".join(said.split())
     assert processes_of(tmp_path) == []
+
+
+def test_the_index_answers_that_a_document_is_not_there(stack: Stack) -> None:
+    from azure.cosmos import CosmosClient
+    from azure.cosmos.exceptions import CosmosResourceNotFoundError
+
+    settings = stack.environment
+    client = CosmosClient(settings["COSMOS_ENDPOINT"], settings["COSMOS_KEY"])
+    container = client.get_database_client(settings["COSMOS_DATABASE"]).get_container_client("studies")
+    with pytest.raises(CosmosResourceNotFoundError):
+        container.read_item("nobody", partition_key="lakeside")
