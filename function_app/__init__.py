@@ -8,7 +8,13 @@ from typing import Any
 
 # Which modules an app registers. A module's `blueprint` holds its functions.
 _MODULES = {
-    "intake": ["function_app.uploads", "function_app.inference", "function_app.housekeeping", "orchestrations"],
+    "intake": [
+        "function_app.uploads",
+        "function_app.inference",
+        "function_app.commands",
+        "function_app.housekeeping",
+        "orchestrations",
+    ],
     "api": ["function_app.api", "function_app.dicomweb"],
     "identity": [],
 }

@@ -18,6 +18,11 @@ async def ensure(client: df.DurableOrchestrationClient, run: Run) -> None:
     await start_once(client, "run_study", run.instance, run, over_is_done=False)
 
 
+async def replay(client: df.DurableOrchestrationClient, run: Run) -> None:
+    """Starts the replay of a run that has sealed, unless one is under way."""
+    await start_once(client, "replay_study", f"{run.instance}-replay", run, over_is_done=False)
+
+
 async def start_once(
     client: df.DurableOrchestrationClient, orchestrator: str, instance: str, given: Run | Alert, *, over_is_done: bool
 ) -> None:

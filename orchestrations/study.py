@@ -31,8 +31,19 @@ def run_study(context: df.DurableOrchestrationContext) -> Generator[Any, Any, An
     yield context.call_activity_with_retry(start_next, SEALING, run.dump())
     if look.files == 0:
         return "no files left to take"
+    return (yield from _read_or_tell(context, run))
+
+
+@blueprint.orchestration_trigger(context_name="context")
+def replay_study(context: df.DurableOrchestrationContext) -> Generator[Any, Any, Any]:
+    """Does what a sealed run did, once more: what is done already is found and costs nothing."""
+    return (yield from _read_or_tell(context, Run.model_validate(context.get_input())))
+
+
+def _read_or_tell(context: df.DurableOrchestrationContext, run: Run) -> Generator[Any, Any, Any]:
+    """Reads the study; where that fails for good, its readers are told that it was not analysed."""
     try:
-        return (yield context.call_sub_orchestrator(read_study, run.dump(), f"{run.instance}-read"))
+        return (yield context.call_sub_orchestrator(read_study, run.dump(), f"{context.instance_id}-read"))
     except Exception as fault:
         failed = Report(run=run, verdict=Verdict(outcome="failed", reason=f"stage-fault: {_kind(fault)}"))
         yield context.call_activity_with_retry(report, SEALING, failed.dump())
@@ -51,7 +62,7 @@ def read_study(context: df.DurableOrchestrationContext) -> Generator[Any, Any, A
         if not any(left):
             break
     deidentified = context.current_utc_datetime
-    analysis = yield context.call_sub_orchestrator(analyse, {"run": run.dump()}, f"{run.instance}-analyse")
+    analysis = yield context.call_sub_orchestrator(analyse, {"run": run.dump()}, f"{context.instance_id}-analyse")
     analysed = context.current_utc_datetime
     told = Report(
         run=run,

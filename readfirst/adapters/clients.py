@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from readfirst.adapters.settings import settings
 from readfirst.domain import names
 
+_CONNECTIONS = 64
+
 if TYPE_CHECKING:
     from azure.storage.blob import BlobServiceClient, ContainerClient
     from azure.storage.queue import QueueClient
@@ -26,12 +28,24 @@ def blob_service(account: str) -> BlobServiceClient:
     """The Blob service of an account: names.UPLOADS, STUDIES, VAULT or AUDIT."""
     from azure.storage.blob import BlobServiceClient
 
-    options: dict[str, Any] = {"max_single_get_size": 8 << 20, "max_chunk_get_size": 8 << 20}
+    options: dict[str, Any] = {"max_single_get_size": 8 << 20, "max_chunk_get_size": 8 << 20, "transport": _transport()}
     connection = str(getattr(settings(), account.lower()))
     if connection:
         return BlobServiceClient.from_connection_string(connection, **options)
     uri = str(getattr(settings(), f"{account.lower()}_blob_uri"))
     return BlobServiceClient(uri, credential=credential(), **options)
+
+
+def _transport() -> Any:
+    """HTTP connections for as many threads as the app runs at a time: the default keeps ten and drops the rest."""
+    from azure.core.pipeline.transport import RequestsTransport
+    from requests import Session
+    from requests.adapters import HTTPAdapter
+
+    session = Session()
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, HTTPAdapter(pool_connections=4, pool_maxsize=_CONNECTIONS))
+    return RequestsTransport(session=session, session_owner=False)
 
 
 @cache
@@ -56,14 +70,15 @@ def queue(name: str) -> QueueClient:
 
 @cache
 def cosmos_container(name: str = names.STUDIES_CONTAINER) -> Any:
-    """A container of the Cosmos database. The local server's certificate is its own, so only a key skips the check."""
+    """A container of the Cosmos database."""
     from azure.cosmos import CosmosClient
 
     s = settings()
-    if s.cosmos_key:
-        client = CosmosClient(s.cosmos_endpoint, s.cosmos_key, connection_verify=False)
-    else:
-        client = CosmosClient(s.cosmos_endpoint, credential())
+    if s.cosmos_key:  # the local server: the SDK never checks TLS on 127.0.0.1, and urllib3 would say so at every call
+        import urllib3
+
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+    client = CosmosClient(s.cosmos_endpoint, s.cosmos_key or credential())
     return client.get_database_client(s.cosmos_database).get_container_client(name)
 
 

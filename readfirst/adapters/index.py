@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from readfirst.adapters import blobs, clients, reviews
@@ -21,29 +21,45 @@ def keep(record: StudyRecord) -> StudyRecord:
 
     Of two runs that report at the same moment, the one with the older list of files never overwrites the newer.
     """
-    from azure.core import MatchConditions
-    from azure.core.exceptions import ResourceExistsError, ResourceModifiedError
 
-    blob = clients.container(names.STUDIES, names.ANALYSIS).get_blob_client(clean.record_path(record.id))
+    def newer(there: StudyRecord | None) -> StudyRecord | None:
+        if there is None:
+            return record
+        return None if there.run > record.run else record.model_copy(update={"alerted": there.alerted})
+
+    return _amend(record.id, newer) or record
+
+
+def note_alert(token: str, at: str) -> None:
+    """Notes in the record when its e-mail was handed over."""
+    _amend(token, lambda there: there and there.model_copy(update={"alerted": there.alerted or at}))
+
+
+def _amend(token: str, change: Callable[[StudyRecord | None], StudyRecord | None]) -> StudyRecord | None:
+    """Changes a record as nobody else does meanwhile, and indexes what counts. `change` gives None to leave it."""
+    from azure.core import MatchConditions
+    from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
+
+    blob = clients.container(names.STUDIES, names.ANALYSIS).get_blob_client(clean.record_path(token))
     while True:
-        seen = blobs.properties(blob)
-        if seen is None:
-            pinned: dict[str, Any] = {"overwrite": False}
-        else:
-            there = read(record.id)
-            if there is None:
-                continue
-            if there.run > record.run:
-                index(there)
-                return there
-            record = record.model_copy(update={"alerted": there.alerted})
-            pinned = {"overwrite": True, "etag": seen.etag, "match_condition": MatchConditions.IfNotModified}
+        pinned: dict[str, Any]
         try:
-            blob.upload_blob(record.model_dump_json(indent=1).encode(), **pinned)
-        except (ResourceModifiedError, ResourceExistsError):
-            continue
-        index(record)
-        return record
+            download = blob.download_blob()
+            there = StudyRecord.model_validate_json(download.readall())
+            condition = {"etag": download.properties.etag, "match_condition": MatchConditions.IfNotModified}
+            pinned = {"overwrite": True, **condition}
+        except ResourceNotFoundError:
+            there, pinned = None, {"overwrite": False}
+        changed = change(there)
+        if changed is not None:
+            try:
+                blob.upload_blob(changed.model_dump_json(indent=1).encode(), **pinned)
+            except (ResourceModifiedError, ResourceExistsError):
+                continue
+        counts = changed or there
+        if counts is not None:
+            index(counts)
+        return counts
 
 
 def index(record: StudyRecord) -> None:
@@ -55,9 +71,8 @@ def index(record: StudyRecord) -> None:
 def every() -> Iterator[StudyRecord]:
     """Every study's record, from the blobs."""
     container = clients.container(names.STUDIES, names.ANALYSIS)
-    for name in blobs.names(container, ""):
-        token, _, rest = name.partition("/")
-        if rest == "record.json" and (record := read(token)) is not None:
+    for folder in container.walk_blobs(delimiter="/"):  # one listing of the tokens, not of all that lies under them
+        if (record := read(folder.name.rstrip("/"))) is not None:
             yield record
 
 

@@ -7,25 +7,24 @@ import json
 from readfirst.adapters import blobs, clients
 from readfirst.adapters.ledger import now
 from readfirst.adapters.settings import settings
-from readfirst.domain import letters, names
+from readfirst.domain import names
+from readfirst.domain.letters import Letter, operation_id
 
 
-def send_once(token: str, clinic: str, handle: str, finding: str) -> str:
-    """Hands the alert's e-mail over unless that is on record. Returns its operation id.
+def send_once(token: str, alert: str, letter: Letter, to: str) -> None:
+    """Hands a letter over unless that is on record under the alert's name.
 
     A kill between handing over and the record repeats the call with the same operation id, which the service knows.
     """
     container = clients.container(names.STUDIES, names.ANALYSIS)
-    path = f"{token}/alerts/{finding}.json"
-    operation = letters.operation_id(token, finding)
+    path = f"{token}/alerts/{alert}.json"
+    operation = operation_id(token, alert)
     blobs.put_once(container, path, json.dumps({"operation": operation, "sent": ""}).encode())
-    kept = json.loads(blobs.read(container, path) or b"{}")
-    if kept.get("sent"):
-        return operation
-    letter = letters.urgent(handle, settings().portal_url)
+    if json.loads(blobs.read(container, path) or b"{}").get("sent"):
+        return
     message = {
         "senderAddress": settings().email_sender,
-        "recipients": {"to": [{"address": settings().clinic(clinic).radiologist}]},
+        "recipients": {"to": [{"address": to}]},
         "content": {"subject": letter.subject, "plainText": letter.text, "html": letter.html},
         "userEngagementTrackingDisabled": True,
     }
@@ -33,4 +32,3 @@ def send_once(token: str, clinic: str, handle: str, finding: str) -> str:
     clients.email().begin_send(message, operation_id=operation, polling=False)
     sent = {"operation": operation, "sent": now().isoformat(timespec="seconds")}
     blobs.put(container, path, json.dumps(sent).encode(), "application/json")
-    return operation

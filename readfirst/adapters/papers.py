@@ -75,6 +75,13 @@ def result(token: str, run_key: str) -> Analysis | None:
     return Analysis.model_validate_json(data) if data else None
 
 
+def alerted(token: str) -> list[str]:
+    """The kinds of finding that an alert was sent for."""
+    container = clients.container(names.STUDIES, names.ANALYSIS)
+    kinds = (name.rsplit("/", 1)[1].removesuffix(".json") for name in blobs.names(container, f"{token}/alerts/"))
+    return [kind for kind in kinds if not kind.endswith("-overdue")]
+
+
 def _present(data: bytes | None) -> bytes:
     if data is None:
         raise FileNotFoundError("a study's paper is not there")

@@ -77,6 +77,7 @@ class Settings(BaseSettings):
     settle_seconds: float | None = Field(None, alias="SETTLE_SECONDS")  # None: by modality (domain/settling.py)
     inference_deadline_minutes: float = Field(60, alias="INFERENCE_DEADLINE_MINUTES")
     inference_look_seconds: float = Field(30, alias="INFERENCE_LOOK_SECONDS")
+    escalate_minutes: float = Field(30, alias="ESCALATE_MINUTES")
     reconcile_schedule: str = Field("0 */15 * * * *", alias="RECONCILE_SCHEDULE")
     reconcile_age_seconds: float = Field(300, alias="RECONCILE_AGE_SECONDS")
     history_days: int = Field(30, alias="HISTORY_DAYS")

@@ -27,13 +27,20 @@ def operation_id(token: str, finding: str) -> str:
 
 def urgent(handle: str, portal_url: str) -> Letter:
     """Asks the radiologist to read a study now. The AI suspects; the reader decides."""
+    why = f"The AI suspects a finding that should not wait in study {handle}."
+    return _letter(f"Readfirst: study {handle} should be read now", why, handle, portal_url)
+
+
+def overdue(handle: str, portal_url: str) -> Letter:
+    """Tells the next in line that nobody has acknowledged the study."""
+    why = f"Nobody has acknowledged study {handle}, in which the AI suspects a finding that should not wait."
+    return _letter(f"Readfirst: study {handle} has not been acknowledged", why, handle, portal_url)
+
+
+def _letter(subject: str, why: str, handle: str, portal_url: str) -> Letter:
     link = f"{portal_url.rstrip('/')}/study/{handle}"
-    lines = (
-        f"The AI suspects a finding that should not wait in study {handle}.",
-        f"Please read it now: {link}",
-        "You sign in with your own account; this message holds no patient data.",
-        SYNTHETIC,
-    )
-    body = "".join(f"<p>{html.escape(line)}</p>" for line in (lines[0], *lines[2:]))
+    known = "You sign in with your own account; this message holds no patient data."
+    text = "\n\n".join((why, f"Please read it now: {link}", known, SYNTHETIC)) + "\n"
     button = f'<p><a href="{html.escape(link)}">Open study {html.escape(handle)}</a></p>'
-    return Letter(f"Readfirst: study {handle} should be read now", "\n\n".join(lines) + "\n", button + body)
+    body = "".join(f"<p>{html.escape(line)}</p>" for line in (known, SYNTHETIC))
+    return Letter(subject, text, f"<p>{html.escape(why)}</p>{button}{body}")

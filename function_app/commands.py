@@ -1,0 +1,41 @@
+"""Queue trigger `commands`: the only way into orchestrations from outside the intake app."""
+
+from __future__ import annotations
+
+import asyncio
+
+import azure.durable_functions as df
+import azure.functions as func
+
+from orchestrations.alert import ACKNOWLEDGED
+from orchestrations.messages import Run
+from orchestrations.runs import replay
+from readfirst.adapters import index, papers
+from readfirst.domain import names
+from readfirst.domain.messages import Command
+
+blueprint = df.Blueprint()
+
+
+@blueprint.queue_trigger(arg_name="message", queue_name=names.COMMANDS, connection=names.STUDIES)
+@blueprint.durable_client_input(client_name="client")
+async def take_command(message: func.QueueMessage, client: df.DurableOrchestrationClient) -> None:
+    """Carries a command out. One that comes twice, or too late, changes nothing."""
+    command = Command.model_validate_json(message.get_body())
+    if command.kind == "acknowledge":
+        await _acknowledge(command, client)
+    elif command.kind == "replay":
+        record = await asyncio.to_thread(index.read, command.token)
+        if record is not None:
+            await replay(client, Run(token=record.id, clinic=record.clinic, n=record.run))
+    else:
+        raise ValueError(f"the intake app does not know the command {command.kind}")
+
+
+async def _acknowledge(command: Command, client: df.DurableOrchestrationClient) -> None:
+    """Tells every alert of the study that somebody has it in hand."""
+    for finding in await asyncio.to_thread(papers.alerted, command.token):
+        instance = f"alert-{command.token}-{finding}"
+        status = await client.get_status(instance)
+        if status and status.runtime_status is df.OrchestrationRuntimeStatus.Running:
+            await client.raise_event(instance, ACKNOWLEDGED, {"at": command.at})
