@@ -52,9 +52,13 @@ def demo(
             what = f"a copy of {study} with invented identifiers" if study else "an invented chest CT (48 slices)"
             console.print(f"\n[bold]Study:[/] {what}")
             planted = demonstration.prepare(folder, study)
-            shown = demonstration.run(
-                environment, state, folder, planted, lambda stage, at: console.print(f"  {at:6.1f} s  {stage}")
-            )
+            try:
+                shown = demonstration.run(
+                    environment, state, folder, planted, lambda stage, at: console.print(f"  {at:6.1f} s  {stage}")
+                )
+            except TimeoutError as error:
+                console.print(f"[bold red]{error}[/]\nThe logs are in {state / 'logs'}.")
+                raise typer.Exit(1) from None
             failed |= not _show(console, shown)
     raise typer.Exit(1 if failed else 0)
 

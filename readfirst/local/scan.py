@@ -93,7 +93,7 @@ def _tables(account: str, connection: str) -> Iterator[tuple[str, bytes]]:
 def _documents(environment: Mapping[str, str]) -> Iterator[tuple[str, bytes]]:
     from azure.cosmos import CosmosClient
 
-    client = CosmosClient(environment["COSMOS_ENDPOINT"], environment["COSMOS_KEY"], connection_verify=False)
+    client = CosmosClient(environment["COSMOS_ENDPOINT"], environment["COSMOS_KEY"])
     database = client.get_database_client(environment["COSMOS_DATABASE"])
     for container in database.list_containers():
         for document in database.get_container_client(container["id"]).read_all_items():

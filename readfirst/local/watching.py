@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from readfirst.domain.records import StudyRecord
+
+if TYPE_CHECKING:
+    from readfirst.local.stack import Stack
 
 STAGES = ("received", "settled", "de-identified", "analysed", "reported")
 
@@ -77,3 +82,11 @@ def wait_for(
         if time.monotonic() > deadline:
             raise TimeoutError(f"the study did not get there in {patience:.0f} s: {progress.reached()}")
         time.sleep(every)
+
+
+def longest_history(stack: Stack, token: str) -> int:
+    """Events of the longest history among a study's orchestrations, raw, as the embedded host replays them."""
+    (file,) = stack.folders.host.glob("*.db")
+    with sqlite3.connect(f"file:{file}?mode=ro", uri=True) as db:
+        query = "SELECT COUNT(*) FROM history WHERE instance_id LIKE ? GROUP BY instance_id"
+        return max(int(count) for (count,) in db.execute(query, (f"{token}%",)))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import random
 import signal
 import socket
 import subprocess
@@ -26,11 +25,9 @@ DURABLE = "/runtime/webhooks/durabletask"
 
 
 def free_port() -> int:
-    """Below the ephemeral range, so that no outgoing connection takes it between choice and use."""
-    while True:
-        port = random.randrange(20_000, 32_000)
-        if not _listens(port):
-            return port
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def eventually(what: Callable[[], Any], seconds: float = 20, pause: float = 0.05) -> Any:

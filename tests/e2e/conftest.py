@@ -1,0 +1,79 @@
+"""One whole stack for the end-to-end tests, with short waits; each test brings studies of its own."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from readfirst.local.phantom import write_phantom_study
+from readfirst.local.stack import Stack
+from readfirst.local.watching import Progress, token_of, wait_for
+from tests.conftest import settings_of
+
+QUICK = {
+    "SETTLE_SECONDS": "1",
+    "INFERENCE_LOOK_SECONDS": "4",
+    "RECONCILE_SCHEDULE": "*/5 * * * * *",
+    "RECONCILE_AGE_SECONDS": "5",
+}
+_seeds = itertools.count(int.from_bytes(os.urandom(3), "big"))
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with Stack(tmp_path_factory.mktemp("state"), "auto", settings=QUICK) as stack, settings_of(stack.environment):
+        yield stack
+
+
+@dataclass(frozen=True)
+class Study:
+    """An invented study on disk, and what is planted in it."""
+
+    folder: Path
+    planted: dict[str, str]
+
+    @property
+    def files(self) -> list[Path]:
+        return sorted(p for p in self.folder.rglob("*") if p.is_file())
+
+    @property
+    def token(self) -> str:
+        return token_of("lakeside", self.planted["study uid"])
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Study:
+    """A chest CT with a large nodule: high risk for the default model."""
+    return invent(tmp_path / "study")
+
+
+def invent(folder: Path, **options: Any) -> Study:
+    options = {"seed": next(_seeds), "slices": 24, "size": 256, **options}
+    return Study(folder, write_phantom_study(folder, **options))
+
+
+def upload(files: list[Path], clinic: str = "lakeside", **options: Any) -> None:
+    """Uploads files as a clinic would: by its SAS."""
+    from readfirst.adapters.sas import doors
+    from readfirst.cli.upload import send
+
+    send(doors(clinic, timedelta(hours=1)).inbox, [(f, f.name) for f in files], **options)
+
+
+def reported(token: str, run: int = 1, patience: float = 90) -> Progress:
+    """Waits until that run of the study, or a later one, has reported."""
+    return wait_for(token, lambda p: p.record is not None and p.record.run >= run, patience=patience)
+
+
+def letters(stack: Stack, handle: str) -> list[str]:
+    """The e-mails about a study."""
+    outbox = stack.folders.state / "outbox"
+    texts = [file.read_text(errors="replace") for file in outbox.glob("*.eml")]
+    return [text for text in texts if handle in text]

@@ -1,0 +1,37 @@
+"""Many files and many studies: all of them go through, and no history grows with them."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from readfirst.domain import records
+from readfirst.local.stack import Stack
+from readfirst.local.watching import longest_history
+from tests.e2e.conftest import invent, reported, upload
+
+pytestmark = [pytest.mark.stack, pytest.mark.slow]
+MOST_EVENTS = 60
+
+
+def test_a_study_of_600_files_goes_through_with_a_short_history(stack: Stack, tmp_path: Path) -> None:
+    study = invent(tmp_path / "study", slices=600, size=64, spacing=0.6)
+    upload(study.files)
+    record = reported(study.token, patience=240).record
+    assert record is not None
+    assert record.instances == 600
+    assert record.state == "reported"
+    assert longest_history(stack, study.token) < MOST_EVENTS
+
+
+def test_20_studies_at_once_go_through(stack: Stack, tmp_path: Path) -> None:
+    studies = [invent(tmp_path / str(i), slices=12, size=128) for i in range(20)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda study: upload(study.files), studies))
+    found = [reported(study.token, patience=240).record for study in studies]
+    assert [r.instances for r in found if r] == [12] * 20
+    assert {r.label for r in found if r} <= {records.FLAGGED, records.NOT_FLAGGED}
+    assert len({r.handle for r in found if r}) == 20
+    assert max(longest_history(stack, study.token) for study in studies) < MOST_EVENTS
