@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 
 def pieces(mask: NDArray[np.bool_]) -> list[NDArray[np.intp]]:
-    """The connected pieces of a mask [slice, row, column], each as [voxel, 3] indexes; neighbours share a face or edge.
+    """The connected pieces of a mask [slice, row, column], each as [voxel, 3] indexes; corners connect.
 
     Works on runs along the columns, so it costs what the mask holds, not what the volume holds.
     """

@@ -72,6 +72,8 @@ class Thorax:
     lung_gradient: float = 50.0
     heart: float = 1.0
     mediastinal_fat: float = 5.0
+    waist: float = 20.0  # half the width of what lies between the lungs behind the heart
+    aorta: tuple[float, float, float] = (22.0, 20.0, 12.0)  # descending: to the left, before the spine, radius
     scapulae: bool = True
     arms: bool = False
     table: float = 14.0  # gap under the back; negative: no table
@@ -156,7 +158,9 @@ def sample_thorax(rng: Rng) -> Thorax:
         lung_hu=float(rng.uniform(-910, -770)),
         lung_gradient=float(rng.uniform(0, 110)),
         heart=float(rng.uniform(0.8, 1.25)),
-        mediastinal_fat=float(rng.uniform(2, 10)),
+        mediastinal_fat=float(rng.uniform(0.5, 9)),
+        waist=float(rng.uniform(9, 24)),
+        aorta=(float(rng.uniform(12, 36)), float(rng.uniform(2, 26)), float(rng.uniform(9.5, 16))),
         scapulae=bool(rng.random() < 0.8),
         arms=bool(rng.random() < 0.2),
         table=float(rng.uniform(2, 30)) if rng.random() < 0.85 else -1.0,
@@ -196,6 +200,9 @@ def _trees(thorax: Thorax, rng: Rng) -> list[Tube]:
     """Arteries and veins of both lungs, branching from the hila, with air-filled bronchi beside the first ones."""
     tubes: list[Tube] = []
     for side in (-1, 1):
+        top = np.array([side * rng.uniform(30, 42), rng.uniform(-4, 14), rng.uniform(-12, 2)])
+        bottom = top + np.array([side * rng.uniform(0, 14), rng.uniform(0, 22), -rng.uniform(25, 60)])
+        tubes.append(Tube(_point(top), _point(bottom), float(rng.uniform(3.5, 8.0)), thorax.vessel_hu))  # lower lobe
         for tree in range(2):
             for _ in range(int(rng.integers(4, 7))):
                 direction = np.array([side * rng.uniform(0.2, 1.0), rng.normal(0, 0.7), rng.normal(0, 0.9)])
@@ -296,7 +303,7 @@ def _mediastinal_parts(thorax: Thorax, x: Field, y: Field, z: float) -> list[tup
     """The structures between the lungs: distance and kind (vessel, soft, air)."""
     ys, wide = _spine_y(thorax, z), thorax.heart
     parts: list[tuple[Field, str]] = [
-        (_ellipse(x, y, 22, ys - 20, 12, 12), "vessel"),  # descending aorta
+        (_ellipse(x, y, thorax.aorta[0], ys - thorax.aorta[1], thorax.aorta[2], thorax.aorta[2]), "vessel"),
         (_ellipse(x, y, 4, ys - 26, 8, 6), "soft"),  # oesophagus
         (_ellipse(x, y, -9, ys - 19, 4, 4), "vessel"),  # azygos vein
         (_ellipse(x, y, -28, -22, 9, 10), "vessel"),  # superior vena cava
@@ -331,7 +338,9 @@ def _mediastinum_distance(thorax: Thorax, x: Field, y: Field, z: float) -> Field
     near = np.minimum.reduce([d for d, _ in parts]) - thorax.mediastinal_fat
     depth = _cavity(thorax, z)[1]
     strip = _ellipse(x, y, 2, -depth * 0.75, 6 + thorax.mediastinal_fat, depth * 0.45)
-    core = _ellipse(x, y, 2, _spine_y(thorax, z) * 0.35, 20 + thorax.mediastinal_fat, _spine_y(thorax, z) * 0.7)
+    core = _ellipse(
+        x, y, 2, _spine_y(thorax, z) * 0.35, thorax.waist + thorax.mediastinal_fat, _spine_y(thorax, z) * 0.7
+    )
     return np.asarray(np.minimum(near, np.minimum(strip, core)), dtype=np.float32)
 
 
