@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from importlib import import_module
 
@@ -32,8 +33,16 @@ def build(wanted: tuple[str, ...] = COMMANDS) -> typer.Typer:
 
 def main() -> None:
     """Run the command that the process was called with."""
+    # Nothing is to be cleaned up before a command runs: until then Ctrl-C ends the process at once. As an exception
+    # it could be swallowed by whatever is just being imported.
+    interruptible = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if interruptible:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     named = tuple(name for name in sys.argv[1:2] if name in COMMANDS)
-    build(named or COMMANDS)()
+    app = build(named or COMMANDS)
+    if interruptible:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    app()
 
 
 def _readfirst() -> None:

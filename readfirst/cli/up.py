@@ -8,14 +8,16 @@ import time
 from collections import Counter
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
 
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from readfirst.local.stack import Stack
+from readfirst.local.ports import PortsTaken
+from readfirst.local.processes import StackError, tail
+from readfirst.local.stack import Stack
 
 _LOOK_SECONDS = 0.5
 _RESTARTS = 3  # of one server; a server that ends again and again needs a person
@@ -33,13 +35,6 @@ def up(
     without_host: Annotated[bool, typer.Option(help="No embedded host, for those who run `func start`.")] = False,
 ) -> None:
     """Start the local stack and leave it running; Ctrl-C stops it."""
-    from rich.console import Console
-    from rich.markup import escape
-
-    from readfirst.local.ports import PortsTaken
-    from readfirst.local.processes import StackError
-    from readfirst.local.stack import Stack
-
     console = Console()
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)  # a closed terminal or `kill` stops the stack as Ctrl-C does
@@ -63,8 +58,6 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def _show(stack: Stack, console: Console, without_host: bool) -> None:
-    from rich.table import Table
-
     table = Table(title="Readfirst runs on this machine", show_header=False, title_justify="left")
     for what, where in stack.addresses().items():
         table.add_row(what, where)
@@ -79,8 +72,6 @@ def _show(stack: Stack, console: Console, without_host: bool) -> None:
 
 def _watch(stack: Stack, console: Console) -> None:
     """Start a server again that ended by itself; raises StackError when one does so too often."""
-    from readfirst.local.processes import StackError, tail
-
     restarts: Counter[str] = Counter()
     while True:
         time.sleep(_LOOK_SECONDS)

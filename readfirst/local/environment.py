@@ -25,6 +25,10 @@ _HOST_ACCOUNT = "devstoreaccount1"
 _HOST_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 ACCOUNTS = {connection: f"readfirst{connection.lower()}" for connection in ("UPLOADS", "STUDIES", "VAULT", "AUDIT")}
 
+# What the job may be told beside its account, and what any process needs.
+_JOB_OPTIONS = ("IDLE_SECONDS", "LEASE_SECONDS", "MODEL_DIR", "READFIRST_THREADS")
+_INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "NO_PROXY")
+
 DEFAULT_CLINICS = (
     {"id": "lakeside", "name": "Lakeside Imaging", "radiologist": "radiologist@lakeside.example"},
     {"id": "hillcrest", "name": "Hillcrest Hospital", "radiologist": "radiologist@hillcrest.example"},
@@ -111,6 +115,5 @@ def app_settings(
 
 def job_settings(settings: Mapping[str, str]) -> dict[str, str]:
     """What the GPU job gets: less than its starter. It reads and writes the studies account, nothing else."""
-    wanted = (names.STUDIES, "NO_PROXY")
-    inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
-    return inherited | {name: settings[name] for name in wanted}
+    given = {**os.environ, **settings}
+    return {name: given[name] for name in (names.STUDIES, *_JOB_OPTIONS, *_INHERITED) if name in given}

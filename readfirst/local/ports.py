@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import random
+import os
 import socket
 import time
 from collections.abc import Collection
@@ -70,12 +70,16 @@ def _wait_until_free(ports: Ports, needed: Collection[str], patience: float = 3.
 
 
 def _any_free() -> Ports:
-    chosen: list[int] = []
-    while len(chosen) < len(fields(Ports)):
-        port = random.choice(_AUTO_RANGE)
-        if port not in chosen and _free(port):
-            chosen.append(port)
-    return Ports(*chosen)
+    # Blocks of neighbours, tried from one that the process id chooses: stacks that start at the same moment in
+    # different processes do not meet.
+    size = len(fields(Ports))
+    blocks = len(_AUTO_RANGE) // size
+    for turn in range(blocks):
+        first = _AUTO_RANGE.start + (os.getpid() + turn) % blocks * size
+        ports = Ports(*range(first, first + size))
+        if not ports.taken(asdict(ports)):
+            return ports
+    raise PortsTaken(f"no {size} neighbouring ports between {_AUTO_RANGE.start} and {_AUTO_RANGE.stop} are free")
 
 
 def _free(port: int) -> bool:

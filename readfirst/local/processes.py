@@ -118,9 +118,9 @@ class Child:
         self.kill()
 
     def _signal(self, number: signal.Signals) -> None:
-        # The group's id is the child's pid: it stays reserved while the child is not reaped or a member lives.
-        with suppress(ProcessLookupError, PermissionError):
-            if self.process:
+        # The group's id is the child's pid, which the kernel keeps for us until we have read the exit status.
+        if self.process and self.process.returncode is None:
+            with suppress(ProcessLookupError):
                 os.killpg(self.process.pid, number)
 
 

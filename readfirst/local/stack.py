@@ -36,6 +36,7 @@ from readfirst.local.processes import PROJECT, Child, Spawner, StackError, tail
 
 PORTAL = PROJECT / "portal_static" / "dist"
 NODE = Path(__file__).with_name("node")
+_LONG_LOG = 5 << 20
 _HOST_PATIENCE = 15.0  # it ends the function that runs
 JOB_COMMAND = (sys.executable, "-m", "model_container")
 
@@ -113,7 +114,7 @@ class Stack:
         if name != "job":
             self.children[name].kill()
             return
-        for folder in self._executions():
+        for folder in self._running_jobs():
             with suppress(ProcessLookupError, FileNotFoundError):
                 os.killpg(int((folder / "job.pid").read_text()), signal.SIGKILL)
 
@@ -170,6 +171,9 @@ class Stack:
         self.folders.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.folders.state.chmod(0o700)  # keys, and originals with identifiers inside
         self._take_lock()
+        for log in self.folders.logs.glob("*.log"):
+            if log.stat().st_size > _LONG_LOG:
+                log.replace(log.with_suffix(".log.old"))
         self.ports = ports.choose(self._choice, self._needed_ports(), self._previous_ports())
         certificates.write_private(self.folders.ports, json.dumps(asdict(self.ports)).encode())
         keys = load_secrets(self.folders.secrets)
@@ -315,15 +319,15 @@ class Stack:
         }
         certificates.write_private(self.folders.description, json.dumps(description, indent=2).encode())
 
-    def _executions(self) -> list[Path]:
-        return [file.parent for file in self.folders.jobs.glob("*/started")]
+    def _running_jobs(self) -> list[Path]:
+        executions = [file.parent for file in self.folders.jobs.glob("*/started")]
+        return [folder for folder in executions if job_runner.running(folder)]
 
     def _end_jobs(self) -> None:
-        running = [folder for folder in self._executions() if job_runner.running(folder)]
-        for folder in running:
+        for folder in self._running_jobs():
             container_apps.end(folder)
         deadline = time.monotonic() + job_runner.SECONDS_TO_END + 5
-        while any(job_runner.running(folder) for folder in running) and time.monotonic() < deadline:
+        while self._running_jobs() and time.monotonic() < deadline:
             time.sleep(0.05)
 
     def _let_go(self) -> None:

@@ -17,7 +17,7 @@ time.sleep(float(os.environ.get("JOB_SECONDS", "0.3")))
 """
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A running stack, its app settings in the environment, as the host's functions see them."""
     job = tmp_path_factory.mktemp("job") / "job.py"
