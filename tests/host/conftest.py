@@ -22,11 +22,17 @@ def host(tmp_path_factory: pytest.TempPathFactory, azurite: Azurite) -> Iterator
         yield running
 
 
-@pytest.fixture
-def own_host(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostProcess]:
-    """A host of the test's own, with its own Azurite, not started yet: to be killed and started again."""
+@pytest.fixture(scope="session")
+def azurite_of_own_hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
     server = Azurite(tmp_path_factory.mktemp("azurite"))
-    made = HostProcess(tmp_path / "host", server.connection_string)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def own_host(tmp_path: Path, azurite_of_own_hosts: Azurite) -> Iterator[HostProcess]:
+    """A host of the test's own, not started yet, beside an empty storage: to be killed and started again."""
+    azurite_of_own_hosts.clear()
+    made = HostProcess(tmp_path / "host", azurite_of_own_hosts.connection_string)
     yield made
     made.__exit__()
-    server.stop()

@@ -5,8 +5,11 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import random
+import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -17,6 +20,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from azure.storage.blob import BlobServiceClient
+from azure.storage.queue import QueueServiceClient
+
 ROOT = Path(__file__).parents[2]
 APP = Path(__file__).parent / "app"
 _AZURITE = ROOT / "readfirst/local/node/node_modules/.bin/azurite"
@@ -25,9 +31,11 @@ DURABLE = "/runtime/webhooks/durabletask"
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Below the ephemeral range, so that no outgoing connection takes it between choice and use."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        if not _listens(port):
+            return port
 
 
 def eventually(what: Callable[[], Any], seconds: float = 20, pause: float = 0.05) -> Any:
@@ -57,6 +65,14 @@ class Azurite:
         for name, port in zip(("Blob", "Queue", "Table"), self._ports, strict=True):
             parts.append(f"{name}Endpoint=http://127.0.0.1:{port}/devstoreaccount1")
         return ";".join(parts)
+
+    def clear(self) -> None:
+        with BlobServiceClient.from_connection_string(self.connection_string) as blobs:
+            for container in blobs.list_containers():
+                blobs.delete_container(container.name)
+        with QueueServiceClient.from_connection_string(self.connection_string) as queues:
+            for queue in queues.list_queues():
+                queues.delete_queue(queue.name)
 
     def stop(self) -> None:
         self._process.kill()
@@ -137,6 +153,24 @@ class HostProcess:
     def notes(self, kind: str) -> list[str]:
         path = self.folder / "notes" / kind
         return path.read_text().splitlines() if path.exists() else []
+
+    def mend(self, name: str) -> None:
+        (self.folder / "notes" / f"{name}-mended").touch()
+
+    def forget_to_run(self, function: str) -> None:
+        """As if the host had been away when the timer function was due."""
+        with sqlite3.connect(self.folder / "state/host.db") as db:
+            changed = db.execute(
+                "UPDATE schedules SET next = '2026-01-01T03:00:00+00:00' WHERE function = ?", (function,)
+            ).rowcount
+        assert changed == 1
+
+    def with_host_json(self, content: Mapping[str, Any]) -> Path:
+        """A copy of the app with another host.json."""
+        copy = self.folder / "app"
+        shutil.copytree(self.app, copy)
+        (copy / "host.json").write_text(json.dumps({"version": "2.0", **content}))
+        return copy
 
     # --- HTTP
 

@@ -77,6 +77,7 @@ class Invoker:
         self._loop_thread.start()
         self.durable_client = ""  # the JSON that a durableClient binding receives
         self.running = 0
+        self.last_run = time.monotonic()
 
     def _new_pool(self) -> ThreadPoolExecutor:
         return ThreadPoolExecutor(max_workers=self._threads, thread_name_prefix="function")
@@ -103,6 +104,7 @@ class Invoker:
             raise
         finally:
             self.running -= 1
+            self.last_run = time.monotonic()
             milliseconds = (time.perf_counter() - started) * 1000
             _log.info("Executed '%s' (%s, Id=%s, Duration=%.0fms)", function.name, outcome, invocation_id, milliseconds)
 

@@ -21,10 +21,11 @@ from readfirst.local.host.loading import Function, load_functions
 from readfirst.local.host.settings import CannotRun, HostOptions, load_app_settings, read_options
 from readfirst.local.host.storage import Storage
 from readfirst.local.host.triggers.blobs import BlobTrigger
+from readfirst.local.host.triggers.endings import GRACE
+from readfirst.local.host.triggers.pace import Pace
 from readfirst.local.host.triggers.queues import QueueTrigger
 from readfirst.local.host.triggers.timers import TimerTrigger
 
-_GRACE = 3.0  # seconds that running work gets at a stop; the rest is done again at the next start
 _LEVELS = {"trace": 5, "debug": 10, "information": 20, "warning": 30, "error": 40, "critical": 50, "none": 60}
 _log = logging.getLogger("readfirst.host")
 
@@ -55,14 +56,17 @@ class Host:
 
     def _make_triggers(self) -> list[Trigger]:
         places = asyncio.Semaphore(self.options.blobs.parallel)
+        pace = Pace(self._invoker, sum(f.trigger.type in ("blobTrigger", "queueTrigger") for f in self.functions))
         triggers: list[Trigger] = []
         for function in self.functions:
             if function.trigger.type == "blobTrigger":
                 triggers.append(
-                    BlobTrigger(function, self._store, self._storage, self._invoker, self.options.blobs, places)
+                    BlobTrigger(function, self._store, self._storage, self._invoker, self.options.blobs, places, pace)
                 )
             elif function.trigger.type == "queueTrigger":
-                triggers.append(QueueTrigger(function, self._storage, self._invoker, self.options.queues))
+                triggers.append(
+                    QueueTrigger(function, self._store, self._storage, self._invoker, self.options.queues, pace)
+                )
             elif function.trigger.type == "timerTrigger":
                 triggers.append(TimerTrigger(function, self._store, self._invoker))
         return triggers
@@ -84,8 +88,7 @@ class Host:
     async def stop(self) -> None:
         for listener in self._listeners:
             listener.cancel()
-        await asyncio.gather(*self._listeners, return_exceptions=True)
-        await self._engine.stop(_GRACE)
+        await asyncio.gather(self._engine.stop(GRACE), *self._listeners, return_exceptions=True)
         await self._server.stop()
         self._invoker.stop()
         await self._storage.close()

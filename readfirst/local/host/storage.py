@@ -10,6 +10,9 @@ from azure.storage.queue.aio import QueueServiceClient
 
 from readfirst.local.host.settings import connection_string
 
+# The SDKs' own retries wait fifteen seconds before the first: too long for a server on this machine.
+_PATIENCE = {"retry_total": 2, "initial_backoff": 1, "increment_base": 1, "connection_timeout": 5, "read_timeout": 30}
+
 
 class Storage:
     def __init__(self) -> None:
@@ -18,16 +21,15 @@ class Storage:
 
     def blobs(self, connection: str) -> BlobServiceClient:
         if connection not in self._blobs:
-            # Polling starts again by itself, so a listing that fails shall fail fast.
             self._blobs[connection] = BlobServiceClient.from_connection_string(
-                connection_string(connection), retry_total=1, connection_timeout=5, read_timeout=30
+                connection_string(connection), **_PATIENCE
             )
         return self._blobs[connection]
 
     def queues(self, connection: str) -> QueueServiceClient:
         if connection not in self._queues:
             self._queues[connection] = QueueServiceClient.from_connection_string(
-                connection_string(connection), retry_total=1, connection_timeout=5, read_timeout=30
+                connection_string(connection), **_PATIENCE
             )
         return self._queues[connection]
 

@@ -209,6 +209,14 @@ def nap(seconds: float) -> float:
     return seconds
 
 
+@app.activity_trigger(input_name="name")
+def mended(name: str) -> int:
+    """Fails until a test has mended it."""
+    if not (NOTES / f"{name}-mended").exists():
+        raise RuntimeError("not yet")
+    return 9
+
+
 @app.activity_trigger(input_name="size")
 def big(size: int) -> str:
     return "x" * size
@@ -261,6 +269,13 @@ def exhausted(context: df.DurableOrchestrationContext):
 @app.orchestration_trigger(context_name="context")
 def uncaught(context: df.DurableOrchestrationContext):
     yield context.call_activity("fails", "x")
+
+
+@app.orchestration_trigger(context_name="context")
+def once(context: df.DurableOrchestrationContext):
+    yield context.call_activity("square", 2)
+    result = yield context.call_activity("mended", "once")
+    return result
 
 
 @app.orchestration_trigger(context_name="context")

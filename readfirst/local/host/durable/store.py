@@ -41,6 +41,9 @@ CREATE TABLE IF NOT EXISTS receipts (
     function TEXT NOT NULL, blob TEXT NOT NULL, etag TEXT NOT NULL, attempts INTEGER NOT NULL, done INTEGER NOT NULL,
     PRIMARY KEY (function, blob)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS taken (
+    function TEXT NOT NULL, message TEXT NOT NULL, pop_receipt TEXT NOT NULL, PRIMARY KEY (function, message)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS schedules (function TEXT PRIMARY KEY, last TEXT NOT NULL, next TEXT NOT NULL) WITHOUT ROWID;
 """
 
@@ -220,6 +223,20 @@ class Store:
     def drop_receipts(self, function: str, blobs: Sequence[str]) -> None:
         with self._transaction() as db:
             db.executemany("DELETE FROM receipts WHERE function = ? AND blob = ?", [(function, blob) for blob in blobs])
+
+    # --- queue messages that are being worked on
+
+    def taken(self, function: str) -> list[tuple[str, str]]:
+        """Id and pop receipt of each message that was being worked on."""
+        return self._db.execute("SELECT message, pop_receipt FROM taken WHERE function = ?", (function,)).fetchall()
+
+    def put_taken(self, function: str, messages: Sequence[tuple[str, str]]) -> None:
+        rows = [(function, message, pop_receipt) for message, pop_receipt in messages]
+        with self._transaction() as db:
+            db.executemany("INSERT OR REPLACE INTO taken VALUES (?, ?, ?)", rows)
+
+    def drop_taken(self, function: str, message: str) -> None:
+        self._db.execute("DELETE FROM taken WHERE function = ? AND message = ?", (function, message))
 
     # --- timer triggers
 

@@ -25,12 +25,15 @@ from readfirst.local.host.invoke import Invoker
 from readfirst.local.host.loading import Function
 from readfirst.local.host.settings import HOST_CONNECTION, BlobOptions, CannotRun, connection_string, resolve
 from readfirst.local.host.storage import Storage
+from readfirst.local.host.triggers.endings import finish_or_cancel
+from readfirst.local.host.triggers.listing import list_etags
+from readfirst.local.host.triggers.pace import Pace
 
 _log = logging.getLogger("readfirst.host.triggers")
 _POISON_QUEUE = "webjobs-blobtrigger-poison"
 _SHORTEST_PAUSE = 1.0
 _LONGEST_PAUSE = 10.0
-_SHARE_OF_TIME = 20  # a listing may take a twentieth of the time: a crowded container is looked at less often
+_SHARE_OF_TIME = 10  # a listing may take a tenth of the time: a crowded container is looked at less often
 _BETWEEN_ATTEMPTS = 0.1
 
 
@@ -43,6 +46,7 @@ class BlobTrigger:
         invoker: Invoker,
         options: BlobOptions,
         places: asyncio.Semaphore,
+        pace: Pace,
     ) -> None:
         """`places` bounds the blobs at work, over all triggers. Raises CannotRun on a bad path or connection."""
         self.function = function
@@ -51,6 +55,7 @@ class BlobTrigger:
         self._invoker = invoker
         self._options = options
         self._places = places
+        self._pace = pace
         self._connection = function.trigger.raw.get("connection") or HOST_CONNECTION
         connection_string(self._connection)
         self._container, self._pattern, self._prefix = _parse_path(resolve(function.trigger.raw["path"]))
@@ -67,17 +72,16 @@ class BlobTrigger:
                 started = time.perf_counter()
                 await self._look()
                 taken = time.perf_counter() - started
-                await asyncio.sleep(min(max(_SHORTEST_PAUSE, taken * _SHARE_OF_TIME), _LONGEST_PAUSE))
+                pause = min(max(_SHORTEST_PAUSE, taken * _SHARE_OF_TIME), _LONGEST_PAUSE)
+                await asyncio.sleep(self._pace.pause(pause))
         finally:
-            for task in self._tasks:
-                task.cancel()
+            await finish_or_cancel(self._tasks)
 
     async def _look(self) -> None:
         client = self._storage.blobs(self._connection).get_container_client(self._container)
         listed: dict[str, str] = {}
         try:
-            async for blob in client.list_blobs(name_starts_with=self._prefix or None):
-                listed[blob.name] = blob.etag
+            listed = await list_etags(client, self._prefix)
             self._in_trouble = False
         except ResourceNotFoundError:
             pass  # no container: no blobs

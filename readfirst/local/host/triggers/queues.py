@@ -15,10 +15,13 @@ from azure.storage.queue import QueueMessage
 from azure.storage.queue.aio import QueueClient
 
 from readfirst.local.host.bindings import as_json, decode_trigger, text, top_level_scalars
+from readfirst.local.host.durable.store import Store
 from readfirst.local.host.invoke import Invoker
 from readfirst.local.host.loading import Function
 from readfirst.local.host.settings import HOST_CONNECTION, QueueOptions, connection_string, resolve
 from readfirst.local.host.storage import Storage
+from readfirst.local.host.triggers.endings import finish_or_cancel
+from readfirst.local.host.triggers.pace import Pace
 
 _log = logging.getLogger("readfirst.host.triggers")
 # The real host hides a message for ten minutes at once; after a kill nobody wants to wait that long.
@@ -28,12 +31,16 @@ _FIRST_PAUSE = 0.1
 
 
 class QueueTrigger:
-    def __init__(self, function: Function, storage: Storage, invoker: Invoker, options: QueueOptions) -> None:
+    def __init__(
+        self, function: Function, store: Store, storage: Storage, invoker: Invoker, options: QueueOptions, pace: Pace
+    ) -> None:
         """Raises CannotRun when the connection is not set."""
         self.function = function
+        self._store = store
         self._storage = storage
         self._invoker = invoker
         self._options = options
+        self._pace = pace
         self._queue_name = resolve(function.trigger.raw["queueName"])
         self._connection = function.trigger.raw.get("connection") or HOST_CONNECTION
         connection_string(self._connection)
@@ -43,6 +50,7 @@ class QueueTrigger:
     async def run(self) -> None:
         queue = self._storage.queues(self._connection).get_queue_client(self._queue_name)
         pause = _FIRST_PAUSE
+        await self._release(queue)
         try:
             while True:
                 while len(self._running) > self._options.new_batch_threshold:
@@ -50,11 +58,17 @@ class QueueTrigger:
                 if await self._take(queue):
                     pause = _FIRST_PAUSE
                     continue
-                await asyncio.sleep(pause)
+                await asyncio.sleep(self._pace.pause(pause))
                 pause = min(pause * 1.6, self._options.max_polling_interval.total_seconds())
         finally:
-            for task in self._running:
-                task.cancel()
+            await finish_or_cancel(self._running)
+
+    async def _release(self, queue: QueueClient) -> None:
+        """Makes visible at once what an earlier process was working on when it ended."""
+        for message_id, pop_receipt in self._store.taken(self.function.name):
+            with suppress(AzureError):  # it becomes visible by itself, a little later
+                await queue.update_message(message_id, pop_receipt=pop_receipt, visibility_timeout=0)
+            self._store.drop_taken(self.function.name, message_id)
 
     async def _take(self, queue: QueueClient) -> bool:
         """Starts what is there; False when nothing is."""
@@ -73,6 +87,7 @@ class QueueTrigger:
                 _log.warning("Queue %s cannot be read (%s): trying on", self._queue_name, type(problem).__name__)
             self._in_trouble = True
             return False
+        self._store.put_taken(self.function.name, [(m.id, m.pop_receipt or "") for m in messages])
         for message in messages:
             task = asyncio.create_task(self._process(queue, message))
             self._running.add(task)
@@ -80,12 +95,16 @@ class QueueTrigger:
         return bool(messages)
 
     async def _process(self, queue: QueueClient, message: QueueMessage) -> None:
+        await self._settle(queue, message)
+        self._store.drop_taken(self.function.name, message.id)
+
+    async def _settle(self, queue: QueueClient, message: QueueMessage) -> None:
         body = _decoded(message.content) if self._options.base64 else message.content
         count = message.dequeue_count or 1
         if body is None or count > self._options.max_dequeue_count:
             await self._to_poison(queue, message)
             return
-        renewal = asyncio.create_task(_keep_hidden(queue, message))
+        renewal = asyncio.create_task(self._keep_hidden(queue, message))
         try:
             await self._call(message, body)
         except Exception:
@@ -115,6 +134,17 @@ class QueueTrigger:
         }
         await self._invoker.run(self.function, decode_trigger(self.function, text(body), metadata), metadata)
 
+    async def _keep_hidden(self, queue: QueueClient, message: QueueMessage) -> None:
+        while True:
+            await asyncio.sleep(_RENEWAL)
+            try:
+                renewed = await queue.update_message(message, visibility_timeout=_VISIBILITY)
+            except AzureError as problem:
+                _log.warning("A queue message could not be kept hidden (%s): it may run twice", type(problem).__name__)
+            else:
+                message.pop_receipt = renewed.pop_receipt
+                self._store.put_taken(self.function.name, [(message.id, renewed.pop_receipt or "")])
+
     async def _to_poison(self, queue: QueueClient, message: QueueMessage) -> None:
         _log.warning("A message of queue %s goes to %s-poison", self._queue_name, self._queue_name)
         await self._storage.put_message(self._connection, f"{self._queue_name}-poison", message.content)
@@ -124,17 +154,6 @@ class QueueTrigger:
     async def invoke_now(self, body: str | None) -> None:
         metadata: dict[str, Any] = {"QueueTrigger": text(body or "")}
         await self._invoker.run(self.function, decode_trigger(self.function, text(body or ""), metadata), metadata)
-
-
-async def _keep_hidden(queue: QueueClient, message: QueueMessage) -> None:
-    while True:
-        await asyncio.sleep(_RENEWAL)
-        try:
-            renewed = await queue.update_message(message, visibility_timeout=_VISIBILITY)
-        except AzureError as problem:
-            _log.warning("A queue message could not be kept hidden (%s): it may run twice", type(problem).__name__)
-        else:
-            message.pop_receipt = renewed.pop_receipt
 
 
 def _decoded(content: str) -> str | None:
