@@ -164,6 +164,8 @@ def test_a_missed_run_is_made_up_for_and_says_so(own_host: HostProcess) -> None:
     own_host.start()
     (note,) = eventually(lambda: own_host.notes("nightly"))
     assert json.loads(note)[0] is True
+    eventually(lambda: "Executed 'nightly'" in own_host.log)
+    time.sleep(0.5)  # a run that was not yet remembered would be made up for again
     own_host.kill()
     own_host.start()
     time.sleep(1)
