@@ -282,7 +282,8 @@ def _place(rng: Rng, thorax: Thorax, z_range: tuple[float, float], size: float) 
             angle = rng.uniform(0, 2 * math.pi)
             reach = rng.uniform(0.9, 0.99) if manner == "wall" else math.sqrt(rng.uniform(0.1, 0.8))
             x, y = a * reach * math.cos(angle), b * reach * math.sin(angle)
-        if _in_lung(thorax, x, y, z, margin=min(2.0, size / 4)):
+        drowned = thorax.effusion > 0 and x * thorax.effusion_side > 0 and y > _fluid_level(thorax, z) - size / 2
+        if not drowned and _in_lung(thorax, x, y, z, margin=min(2.0, size / 4)):
             return (x, y, z)
     return (0.55 * a, 0.3 * b, z)
 
@@ -447,6 +448,11 @@ def _inside(thorax: Thorax, hu: Field, labels: NDArray[np.uint8], x: Field, y: F
     return share
 
 
+def _fluid_level(thorax: Thorax, z: float) -> float:
+    """The y behind which fluid lies in the chest."""
+    return _cavity(thorax, z)[1] - thorax.effusion - 0.08 * (z + 80)
+
+
 def _parenchyma(thorax: Thorax, rng: Rng, y: Field, z: float, pixel: float, share: Field, x: Field) -> Field:
     """The lungs' own density: denser at the back, mottled, with fissures, emphysema and fluid."""
     depth = _cavity(thorax, z)[1]
@@ -458,8 +464,7 @@ def _parenchyma(thorax: Thorax, rng: Rng, y: Field, z: float, pixel: float, shar
     fissure = np.abs(y + 0.55 * z - 12 + 0.0012 * x * x) - 0.5
     lung = lung + 130.0 * _cover(fissure, 2 * pixel)
     if thorax.effusion:
-        level = depth - thorax.effusion - 0.08 * (z + 80)
-        fluid = _cover(level - y, 2 * pixel) * (x * thorax.effusion_side > 0)
+        fluid = _cover(_fluid_level(thorax, z) - y, 2 * pixel) * (x * thorax.effusion_side > 0)
         lung = lung + fluid * (12.0 - lung)
     return np.asarray(lung, dtype=np.float32)
 

@@ -36,7 +36,7 @@ def manifest_of(folder: Path, version: str) -> Manifest:
         gate=Gate(
             modalities=("CT",),
             body_parts=("CHEST", "THORAX", "LUNG", "CHESTABDOMEN", "CHESTABDPELVIS", "CHEST_ABDOMEN", "TORAX"),
-            min_age=18, min_slices=8, min_coverage=20.0, max_spacing=5.0, max_pixel=1.5, min_pixels=128,
+            min_age=18, min_slices=8, min_coverage=20.0, max_spacing=5.0, max_pixel=2.0, min_pixels=128,
         ),
         risk=RiskRule(
             min_probability=0.5, min_diameter_mm=15.0, report_from=0.5,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from model_container.training.anatomy import Grid, Thorax, render, sample_lesion
 
 Planted = dict[str, str]
 """What was planted: a name for the place, and the string that must not be found outside uploads and vault."""
+
+_WIDEST = 215.0  # mm, half: a wider chest would need a coarser picture than models take
 
 _SURNAMES = ("Quellmalz", "Ostrovidova", "Tannhuber", "Brzeczyk", "Vandersloot", "Ixtlahuaca", "Oyelaran", "Fjeldsted")
 _GIVEN = ("Ottokar", "Wilhelmina", "Tancredi", "Zbigniewa", "Eustachius", "Xochitlani", "Babatundeh", "Ragnhildur")
@@ -125,11 +128,15 @@ def _chest(
 ) -> tuple[NDArray[np.int16], Grid]:
     rng = np.random.default_rng([seed, 2])
     thorax: Thorax = sample_thorax(rng)
+    while thorax.half_width > _WIDEST:
+        thorax = sample_thorax(rng)
     pixel = round(2.06 * max(thorax.half_width, 170.0) / size, 6)
     bottom = -12.0 - spacing * (slices - 1) / 2
     zs = tuple(bottom + spacing * k for k in range(slices))
     inner = spacing * slices * 0.3
-    lesions = [sample_lesion(rng, thorax, (-12 - inner, -12 + inner), diameter=d) for d in nodules]
+    around = (-12 - inner, -12 + inner)
+    # Solid ones: whoever shows the product wants a study that a model must not miss.
+    lesions = [replace(sample_lesion(rng, thorax, around, diameter=d), texture="solid", hu=45.0) for d in nodules]
     grid = Grid(size, pixel, zs)
     volume = render(with_lesions(thorax, lesions), grid)
     scanned = scan(volume.hu, rng, noise=14.0, blur=0.75 * size / 512)

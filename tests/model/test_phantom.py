@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from dataclasses import replace
 
 import numpy as np
 import pydicom
@@ -80,8 +81,8 @@ def test_planting_into_a_copy_changes_identifiers_and_uids_but_no_pixel(study, t
 
 def test_a_lesion_lies_in_the_lung_and_its_voxels_are_known():
     rng = np.random.default_rng(5)
-    thorax = sample_thorax(rng)
-    lesion = sample_lesion(rng, thorax, (-20, 10), diameter=20)
+    thorax = replace(sample_thorax(rng), effusion=0.0)
+    lesion = replace(sample_lesion(rng, thorax, (-20, 10), diameter=20), texture="solid", hu=40.0, cavity=0.0)
     grid = Grid(256, 1.5, tuple(np.arange(-40.0, 32.0, 2.5)))
     volume = render(with_lesions(thorax, [lesion]), grid)
     bare = render(thorax, grid)
