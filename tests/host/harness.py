@@ -15,7 +15,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -102,6 +102,7 @@ class HostProcess:
     storage: str  # connection string
     app: Path = APP
     settings: Mapping[str, str] = field(default_factory=dict)
+    arguments: Sequence[str] = ()
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
 
@@ -116,7 +117,7 @@ class HostProcess:
             **self.settings,
         }
         command = [sys.executable, "-m", "readfirst.local.host", "--app-dir", str(self.app)]
-        command += ["--state", str(self.folder / "state"), "--port", str(self.port)]
+        command += ["--state", str(self.folder / "state"), "--port", str(self.port), *self.arguments]
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
         if ready:

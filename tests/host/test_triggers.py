@@ -53,6 +53,14 @@ def test_a_blob_runs_its_function_once_with_the_extensions_client(host: HostProc
     assert host.notes("blobs").count("a/b c/ünï & <x>.dcm") == 1
 
 
+def test_no_blob_name_is_in_the_log_or_in_the_hosts_memory(host: HostProcess, azurite: Azurite) -> None:
+    container(azurite, "inbox").upload_blob("Doe^Jane.dcm", b"1")
+    eventually(lambda: "Doe^Jane.dcm" in host.notes("blobs"))
+    time.sleep(0.5)
+    assert "Doe^Jane" not in host.log
+    assert not [p for p in (host.folder / "state").iterdir() if b"Doe^Jane" in p.read_bytes()]
+
+
 def test_a_blob_that_is_written_again_runs_again_also_within_the_same_second(
     host: HostProcess, azurite: Azurite
 ) -> None:

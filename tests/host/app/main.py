@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import threading
@@ -69,6 +68,17 @@ def boom(req: func.HttpRequest) -> func.HttpResponse:
 @app.route(route="none")
 def none(req: func.HttpRequest) -> func.HttpResponse:
     return None  # type: ignore[return-value]
+
+
+@app.route(route="exits")
+def exits(req: func.HttpRequest) -> func.HttpResponse:
+    raise SystemExit(3)
+
+
+@app.route(route="spins/{seconds:int}")
+def spins(req: func.HttpRequest) -> func.HttpResponse:
+    time.sleep(int(req.route_params["seconds"]))
+    return func.HttpResponse("at last")
 
 
 @app.route(route="plainstr")
@@ -387,9 +397,3 @@ def starter(context: df.DurableOrchestrationContext):
 @app.orchestration_trigger(context_name="context")
 def explodes(context: df.DurableOrchestrationContext):
     raise ValueError("orchestrator exploded")
-
-
-@app.route(route="sleep/{ms:int}")
-async def sleep(req: func.HttpRequest) -> func.HttpResponse:
-    await asyncio.sleep(int(req.route_params["ms"]) / 1000)
-    return func.HttpResponse("slept")

@@ -7,7 +7,7 @@ import json
 import logging
 import uuid
 from collections import deque
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -46,7 +46,7 @@ class Engine:
         self._inbox: dict[str, list[Message]] = {}
         self._histories: dict[str, list[Event]] = {}
         self._busy: set[str] = set()
-        self._ready: deque[str] = deque()
+        self._ready: dict[str, None] = {}  # instances that wait for a place, in order
         self._stuck: set[str] = set()
         self._work: deque[Activity] = deque()
         self._running_activities = 0
@@ -160,8 +160,7 @@ class Engine:
         if instance_id in self._busy or instance_id in self._stuck or self._stopping:
             return
         if len(self._busy) >= self._options.orchestrators:
-            if instance_id not in self._ready:
-                self._ready.append(instance_id)
+            self._ready.setdefault(instance_id)
             return
         self._busy.add(instance_id)
         self._spawn(self._drive(instance_id))
@@ -184,7 +183,9 @@ class Engine:
         finally:
             self._busy.discard(instance_id)
             while self._ready and len(self._busy) < self._options.orchestrators:
-                self._wake(self._ready.popleft())
+                waiting = next(iter(self._ready))
+                del self._ready[waiting]
+                self._wake(waiting)
 
     async def _turn(self, instance_id: str) -> None:
         messages = self._inbox.pop(instance_id)
@@ -317,16 +318,20 @@ class Engine:
 
     async def _call(self, function: Function, activity: Activity) -> str:
         document = activity.input if activity.input is not None else "null"
-        metadata: Mapping[str, Datum] = {
-            **top_level_scalars(document),
-            "instanceId": text(activity.instance_id),
-            "data": as_json(document),
-            function.trigger.name: text(document),
-        }
+        metadata = activity_metadata(function.trigger.name, activity.instance_id, document)
         value = decode_trigger(function, text(document), metadata)
         result = await self._invoker.run(function, value, metadata)
         encoded = func.get_binding_registry().get("activityTrigger").encode(result, expected_type=None)
         return compact(json.loads(encoded.value))
+
+
+def activity_metadata(parameter: str, instance_id: str, document: str) -> dict[str, Datum]:
+    return {
+        **top_level_scalars(document),
+        "instanceId": text(instance_id),
+        "data": as_json(document),
+        parameter: text(document),
+    }
 
 
 def _for(message: Message, instance: Instance) -> bool:

@@ -58,7 +58,7 @@ class BlobTrigger:
         self._pace = pace
         self._connection = function.trigger.raw.get("connection") or HOST_CONNECTION
         connection_string(self._connection)
-        self._container, self._pattern, self._prefix = _parse_path(resolve(function.trigger.raw["path"]))
+        self._container, self._pattern, self._prefix = parse_path(resolve(function.trigger.raw["path"]))
         self._receipts = store.receipts(function.name)
         self._at_work: dict[str, str] = {}  # blob to ETag
         self._tasks: set[asyncio.Task[None]] = set()
@@ -149,18 +149,13 @@ class BlobTrigger:
 
     async def _call(self, name: str) -> None:
         client = self._storage.blobs(self._connection).get_blob_client(self._container, name)
-        match = self._pattern.fullmatch(name)
-        metadata: dict[str, Datum] = {
-            **{key: text(value) for key, value in (match.groupdict() if match else {}).items()},
-            "BlobTrigger": text(f"{self._container}/{name}"),
-            "Uri": as_json(client.url),
-        }
+        metadata = blob_metadata(self._container, name, client.url, self._pattern)
         value: Any
         if wants_sdk_type(self.function, self.function.trigger):
             value = decode_sdk_blob(self.function, self.function.trigger, self._container, name, metadata)
         else:
             download = await client.download_blob()
-            metadata["Properties"] = as_json(_properties(download.properties))
+            metadata["Properties"] = as_json(blob_properties(download.properties))
             metadata["Metadata"] = as_json(download.properties.metadata or {})
             value = decode_trigger(self.function, Datum(await download.readall(), "bytes"), metadata)
             value = _as_annotated(value, self.function.annotations.get(self.function.trigger.name))
@@ -188,7 +183,7 @@ def _key(name: str) -> str:
     return hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _parse_path(path: str) -> tuple[str, re.Pattern[str], str]:
+def parse_path(path: str) -> tuple[str, re.Pattern[str], str]:
     """Container, pattern of blob names, and their literal beginning. Greedy, as the real host's templates are."""
     container, slash, template = path.partition("/")
     if "{" in container or not slash:
@@ -198,7 +193,16 @@ def _parse_path(path: str) -> tuple[str, re.Pattern[str], str]:
     return container, re.compile(pattern, re.DOTALL), parts[0]
 
 
-def _properties(found: BlobProperties) -> dict[str, Any]:
+def blob_metadata(container: str, name: str, url: str, pattern: re.Pattern[str]) -> dict[str, Datum]:
+    match = pattern.fullmatch(name)
+    return {
+        **{key: text(value) for key, value in (match.groupdict() if match else {}).items()},
+        "BlobTrigger": text(f"{container}/{name}"),
+        "Uri": as_json(url),
+    }
+
+
+def blob_properties(found: BlobProperties) -> dict[str, Any]:
     settings = found.content_settings
     return {
         "CacheControl": settings.cache_control,

@@ -122,16 +122,7 @@ class QueueTrigger:
             await queue.delete_message(message)
 
     async def _call(self, message: QueueMessage, body: str) -> None:
-        metadata: dict[str, Datum] = {
-            **top_level_scalars(body),
-            "QueueTrigger": text(body),
-            "Id": text(message.id),
-            "PopReceipt": text(message.pop_receipt or ""),
-            "DequeueCount": as_json(message.dequeue_count),
-            "InsertionTime": as_json(_iso(message.inserted_on)),
-            "ExpirationTime": as_json(_iso(message.expires_on)),
-            "NextVisibleTime": as_json(_iso(message.next_visible_on)),
-        }
+        metadata = message_metadata(message, body)
         await self._invoker.run(self.function, decode_trigger(self.function, text(body), metadata), metadata)
 
     async def _keep_hidden(self, queue: QueueClient, message: QueueMessage) -> None:
@@ -154,6 +145,19 @@ class QueueTrigger:
     async def invoke_now(self, body: str | None) -> None:
         metadata: dict[str, Any] = {"QueueTrigger": text(body or "")}
         await self._invoker.run(self.function, decode_trigger(self.function, text(body or ""), metadata), metadata)
+
+
+def message_metadata(message: QueueMessage, body: str) -> dict[str, Datum]:
+    return {
+        **top_level_scalars(body),
+        "QueueTrigger": text(body),
+        "Id": text(message.id),
+        "PopReceipt": text(message.pop_receipt or ""),
+        "DequeueCount": as_json(message.dequeue_count),
+        "InsertionTime": as_json(_iso(message.inserted_on)),
+        "ExpirationTime": as_json(_iso(message.expires_on)),
+        "NextVisibleTime": as_json(_iso(message.next_visible_on)),
+    }
 
 
 def _decoded(content: str) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from datetime import UTC, datetime
+from typing import Any
 
 from readfirst.local.host.bindings import as_json, decode_trigger, text
 from readfirst.local.host.durable.store import Store
@@ -28,6 +29,8 @@ class TimerTrigger:
         self._at_start = bool(raw.get("runOnStartup"))
         self._monitored = raw.get("useMonitor") is not False and not self._schedule.subminute
         self._last = _NEVER
+        self._missed = False
+        self._one_at_a_time = asyncio.Lock()
 
     async def run(self) -> None:
         due = self._first_due(_now())
@@ -35,29 +38,28 @@ class TimerTrigger:
             await asyncio.sleep(max(0.0, (due - _now()).total_seconds()))
             if _now() < due:
                 continue  # a sleep may end a little early
-            await self.fire(past_due=False, due=due)
+            await self.fire(due)
             due = self._schedule.following(max(due, _now()))
 
     def _first_due(self, start: datetime) -> datetime:
         status = self._store.schedule(self.function.name) if self._monitored else None
-        missed = False
         if status is not None:
             self._last = status[0]
-            missed = datetime.fromisoformat(status[1]) < start
-        due = self._schedule.following(start)
-        if missed or self._at_start:
-            self._missed = missed
+            self._missed = datetime.fromisoformat(status[1]) < start
+        if self._missed or self._at_start:
             return start
+        due = self._schedule.following(start)
         self._remember(due)
         return due
 
-    _missed = False
+    async def fire(self, due: datetime) -> None:
+        async with self._one_at_a_time:
+            await self._fire(due)
 
-    async def fire(self, past_due: bool, due: datetime) -> None:
-        past_due, self._missed = past_due or self._missed, False
+    async def _fire(self, due: datetime) -> None:
+        past_due, self._missed = self._missed, False
         following = self._schedule.following(max(due, _now()))
-        status = {"Last": self._last, "Next": due.isoformat(), "LastUpdated": self._last} if self._monitored else None
-        info = {"Schedule": {"AdjustForDST": True}, "ScheduleStatus": status, "IsPastDue": past_due}
+        info = timer_info(self._last if self._monitored else None, due, past_due)
         metadata = {"TimerTrigger": text(_now().strftime("%m/%d/%Y %H:%M:%S"))}
         try:
             await self._invoker.run(self.function, decode_trigger(self.function, as_json(info), metadata), metadata)
@@ -71,7 +73,13 @@ class TimerTrigger:
             self._store.put_schedule(self.function.name, self._last, following.isoformat())
 
     async def invoke_now(self, _: str | None) -> None:
-        await self.fire(past_due=False, due=_now().replace(microsecond=0))
+        await self.fire(_now().replace(microsecond=0))
+
+
+def timer_info(last: str | None, due: datetime, past_due: bool) -> dict[str, Any]:
+    """What the function is told; `last` None: a schedule whose status nobody keeps."""
+    status = None if last is None else {"Last": last, "Next": due.isoformat(), "LastUpdated": last}
+    return {"Schedule": {"AdjustForDST": True}, "ScheduleStatus": status, "IsPastDue": past_due}
 
 
 def _now() -> datetime:
