@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -15,12 +16,14 @@ from readfirst.domain.deid.codec import (
     EXPLICIT_BIG,
     EXPLICIT_LITTLE,
     IMPLICIT_LITTLE,
+    PIXEL_DATA,
     Bulk,
     Element,
     Encoding,
     File,
     Unreadable,
     Writer,
+    is_pixels,
     parse,
     text_of,
     write_meta,
@@ -28,10 +31,13 @@ from readfirst.domain.deid.codec import (
 from readfirst.domain.deid.header import as_dataset, clutter_of, is_directory, refusal_of
 from readfirst.domain.deid.identity import IdentityRecord, PatientIdentity, StudyIdentity
 from readfirst.domain.deid.known import KnownIdentifiers, kind_of, learn
-from readfirst.domain.deid.pixeldata import shape_of, tidy
+from readfirst.domain.deid.pixeldata import Shape, shape_of, tidy
+from readfirst.domain.deid.pixels import check_pixels
+from readfirst.domain.deid.pixels.frames import Images, images_of
 from readfirst.domain.deid.plan import Plan, plan_of
-from readfirst.domain.deid.profile import Profile
+from readfirst.domain.deid.profile import Options, Profile
 from readfirst.domain.deid.receipt import ENGINE_VERSION, PixelCheck, Receipt, RuleFired
+from readfirst.domain.deid.risk import must_search
 from readfirst.domain.deid.scrub import Scrubber, scrubber_of
 from readfirst.domain.deid.table import TABLE_EDITION, types_of
 from readfirst.domain.deid.visual import could_show_face
@@ -42,12 +48,6 @@ from readfirst.domain.refusals import Reason, Refused
 # Ours, so that a reader of the file can tell what wrote it (PS3.7 D.3.3.2).
 IMPLEMENTATION_CLASS_UID = "2.25.119468520171184210365180284961936519"
 IMPLEMENTATION_VERSION = f"READFIRST_{ENGINE_VERSION.replace('.', '_')}"[:16]
-
-# Modalities whose pictures usually carry names, and those that only a person can tell.
-RISKY_MODALITIES = frozenset(
-    ("US", "IVUS", "BDUS", "SC", "XC", "RF", "XA", "OT", "ES", "GM", "SM", "DG", "DOC", "VL", "OP", "OPT", "TG", "HC")
-)
-_CONVERTED = frozenset(("DV", "DI", "DF", "WSD", "SD", "SI", "DRW"))
 
 
 @dataclass(frozen=True)
@@ -109,17 +109,18 @@ def _deidentify(
     face = could_show_face(subject.values)
     if face and plan.options.visual_features == "refuse":
         return Refused(Reason.VISUAL_FEATURES)
-    notes = tidy(file.elements, shape_of(file.elements, file.encoding), file.transfer_syntax)
-    risk = burned_in_risk(subject)
-    if risk:
-        return Refused(Reason.BURNED_IN, risk)
+    shape = shape_of(file.elements, file.encoding)
+    notes = tidy(file.elements, shape, file.transfer_syntax)
+    pixels = _searched(source, file, shape, plan.options, subject)
+    if isinstance(pixels, Refused):
+        return pixels
     scrubber = scrubber_of(known | learn(_triples(file.elements)))
     patient = names.patient_token(*_person(subject))
     cleaner = Cleaner(
         plan, names, scrubber, types_of(subject[0x00080016]), names.shift_days(patient), file.encoding.big
     )
     clean = cleaner.data_set(file.elements)
-    clean = _marked(clean, plan, subject, patient, handle, face)
+    clean = _marked(clean, plan, subject, patient, handle, face, verified=pixels.verified)
     if holds_identifier(clean, scrubber):
         return Refused(Reason.RESIDUAL)
     output = _write(file, clean, target)
@@ -136,10 +137,62 @@ def _deidentify(
         rules=_rules(cleaner.traces),
         residual="none found",
         residual_checked=scrubber.count,
-        pixels=PixelCheck(outcome="low risk"),
+        pixels=pixels,
         notes=tuple(notes),
     )
     return Deidentified(facts_of(as_dataset(cleaned), digest=output), identity, receipt)
+
+
+def _searched(source: BinaryIO, file: File, shape: Shape, options: Options, subject: _Subject) -> PixelCheck | Refused:
+    """Searches the picture where it has to be; what is blanked replaces the pixel data in `file`."""
+    if not any(is_pixels(e.tag) for e in file.elements):
+        return PixelCheck(outcome="no pixels")
+    reason = must_search(subject.values)
+    if not reason:
+        return PixelCheck(outcome="low risk")
+    if not options.pixels:
+        return Refused(Reason.BURNED_IN, reason)
+    images = images_of(source, file.elements, shape, file.encoding)
+    if images is None:
+        return Refused(Reason.PIXELS_UNVERIFIED, "the picture's numbers cannot be searched")
+    checked = check_pixels(images, ultrasound_regions(file))
+    if checked.pixels is not None:
+        _replace(file, images, checked.pixels)
+    return PixelCheck(
+        outcome="searched",
+        frames=checked.frames,
+        regions_blanked=sum(len(f.blank) for f in checked.findings),
+        markers_kept=sum(len(f.markers_kept) for f in checked.findings),
+        markers_blanked=tuple(sorted({m for f in checked.findings for m in f.markers_blanked})),
+        verified=True,
+    )
+
+
+def _replace(file: File, images: Images, pixels: Bulk) -> None:
+    """Puts blanked pixel data in place of the original; what was compressed is uncompressed then, without loss."""
+    if not images.native:
+        file.transfer_syntax = EXPLICIT_LITTLE
+    for element in file.elements:
+        if element.tag == PIXEL_DATA:
+            element.value, element.vr = pixels, "OW" if images.shape.allocated > 8 else "OB"
+        elif not images.native and element.tag == 0x00280004 and images.shape.photometric.startswith("YBR"):
+            element.value = b"RGB"
+        elif not images.native and element.tag == 0x00280006:
+            element.value = b"\0\0"
+    file.elements = [e for e in file.elements if e.tag not in (0x7FE00001, 0x7FE00002)]
+
+
+def ultrasound_regions(file: File) -> tuple[tuple[int, int, int, int], ...]:
+    """Where an ultrasound picture has data (PS3.3 C.8.5.5): left, top, right, bottom."""
+    sequence = next((e.value for e in file.elements if e.tag == 0x00186011), None)
+    boxes = []
+    for item in sequence if isinstance(sequence, list) else ():
+        values = {e.tag: e.value for e in item}
+        corner = [values.get(tag) for tag in (0x00186018, 0x0018601A, 0x0018601C, 0x0018601E)]
+        if all(isinstance(v, bytes) and len(v) == 4 for v in corner):
+            left, top, right, bottom = (struct.unpack(file.encoding.order + "L", v)[0] for v in corner)  # type: ignore[arg-type]
+            boxes.append((left, top, right + 1, bottom + 1))
+    return tuple(boxes)
 
 
 # -- what the original says
@@ -175,17 +228,6 @@ def _person(subject: _Subject) -> tuple[str, str]:
     return "readfirst:no-patient-id", subject[0x0020000D]
 
 
-def burned_in_risk(subject: _Subject) -> str:
-    """Why text is likely in the picture; "" if it is not."""
-    if subject[0x00280301].upper() == "YES":
-        return "BurnedInAnnotation is YES"
-    if subject[0x00080060] in RISKY_MODALITIES or not subject[0x00080060]:
-        return f"modality {subject[0x00080060] or 'missing'}"
-    if subject[0x00080016].startswith("1.2.840.10008.5.1.4.1.1.7"):
-        return "secondary capture"
-    return "converted from another medium" if subject[0x00080064] in _CONVERTED else ""
-
-
 def _triples(elements: list[Element], charsets: tuple[str, ...] = ()) -> Iterator[tuple[int, str, str]]:
     """(tag, VR, value) of the short values at every depth, for learning."""
     charsets = _charsets(elements) if any(e.tag == 0x00080005 for e in elements) else charsets
@@ -202,7 +244,7 @@ def _triples(elements: list[Element], charsets: tuple[str, ...] = ()) -> Iterato
 
 
 def _marked(
-    clean: list[Element], plan: Plan, subject: _Subject, patient: str, handle: str, face: bool
+    clean: list[Element], plan: Plan, subject: _Subject, patient: str, handle: str, face: bool, verified: bool
 ) -> list[Element]:
     """The clean elements with the new names and the markers of PS3.15 E.1.1 and PS3.3 C.12.1.1."""
     options = plan.options
@@ -218,21 +260,24 @@ def _marked(
     }
     if face:
         set_values[0x00280302] = ("CS", "YES")
+    if verified:
+        set_values[0x00280301] = ("CS", "NO")
     if options.patient_characteristics:
         age = dates.capped_age(subject[0x00101010]) or dates.age_at(subject[0x00100030], subject[0x00080020])
         if age:
             set_values[0x00101010] = ("AS", age)
     merged = {e.tag: e for e in clean}
     merged.update({tag: Element(tag, vr, value.encode("ascii")) for tag, (vr, value) in set_values.items()})
-    merged[0x00120064] = Element(0x00120064, "SQ", [_code(*code) for code in method_codes(plan)])
+    merged[0x00120064] = Element(0x00120064, "SQ", [_code(*code) for code in method_codes(plan, verified)])
     return [merged[tag] for tag in sorted(merged)]
 
 
-def method_codes(plan: Plan) -> list[tuple[str, str]]:
+def method_codes(plan: Plan, verified: bool) -> list[tuple[str, str]]:
     """CID 7050: each option's code only where the option is fully applied."""
     options = plan.options
     codes = [
         (True, "113100", "Basic Application Confidentiality Profile"),
+        (verified, "113101", "Clean Pixel Data Option"),
         (options.structured_content, "113104", "Clean Structured Content Option"),
         (options.descriptors, "113105", "Clean Descriptors Option"),
         (options.dates == "full", "113106", "Retain Longitudinal Temporal Information Full Dates Option"),
@@ -240,6 +285,7 @@ def method_codes(plan: Plan) -> list[tuple[str, str]]:
         (options.patient_characteristics, "113108", "Retain Patient Characteristics Option"),
         (options.device_identity, "113109", "Retain Device Identity Option"),
         (options.uids, "113110", "Retain UIDs Option"),
+        (options.safe_private, "113111", "Retain Safe Private Option"),
         (options.institution_identity, "113112", "Retain Institution Identity Option"),
     ]
     return [(value, meaning) for applied, value, meaning in codes if applied]

@@ -11,7 +11,7 @@ from readfirst.domain.deid.codec import Bulk, Element, Encoding, Fragments, Unre
 from readfirst.domain.refusals import Reason
 
 JPEG = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 57, 70, 80, 81))
-JPEG_2000 = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in (90, 91, 92, 93, 201, 202, 203))
+JPEG_2000 = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in (90, 91))
 RLE = "1.2.840.10008.1.2.5"
 NATIVE = frozenset(("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"))
 SUPPORTED = NATIVE | JPEG | JPEG_2000 | {RLE}

@@ -1,0 +1,202 @@
+"""Frames of an image: as numbers, as grey pictures for the search, and with places blanked in their stored encoding."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from readfirst.domain.deid.codec import Bulk, Element, Encoding, Fragments, Unreadable, is_pixels
+from readfirst.domain.deid.pixeldata import Shape
+from readfirst.domain.deid.pixels.text import Box, Grey
+from readfirst.domain.refusals import Reason
+
+Frame = NDArray[np.generic]  # (rows, columns) or (rows, columns, samples)
+
+
+@dataclass(frozen=True)
+class Images:
+    """The frames of one instance, read one at a time."""
+
+    source: BinaryIO
+    pixels: Bulk | bytes | Fragments
+    shape: Shape
+    encoding: Encoding
+    planar: bool
+    signed: bool
+    palette: NDArray[np.uint8] | None = None  # (entries, 3)
+
+    @property
+    def native(self) -> bool:
+        """Whether the frames are stored as plain numbers."""
+        return not isinstance(self.pixels, Fragments)
+
+    @property
+    def dtype(self) -> np.dtype[np.generic]:
+        """The number type of native pixels."""
+        order = ">" if self.encoding.big and self.shape.allocated > 8 else "<"
+        return np.dtype(f"{order}{'i' if self.signed else 'u'}{max(1, self.shape.allocated // 8)}")
+
+    def frames(self) -> Iterator[Frame]:
+        """The frames in order. Raises Unreadable for what cannot be decoded."""
+        if self.native:
+            yield from (self._shaped(raw) for raw in self._raw())
+        else:
+            yield from self._decoded()
+
+    def _raw(self) -> Iterator[bytes]:
+        """The bytes of each native frame."""
+        size = self.shape.length // self.shape.frames
+        value = self.pixels
+        for index in range(self.shape.frames):
+            if isinstance(value, bytes):
+                yield value[index * size : (index + 1) * size]
+            elif isinstance(value, Bulk):
+                yield Bulk(value.source, value.offset + index * size, size).read()
+
+    def _shaped(self, raw: bytes) -> Frame:
+        shape = self.shape
+        numbers = np.frombuffer(raw, dtype=self.dtype)
+        if shape.photometric == "YBR_FULL_422" and shape.samples == 3:
+            pairs = numbers.reshape(shape.rows, shape.columns // 2, 4)  # Y Y Cb Cr
+            chroma = np.repeat(pairs[:, :, 2:], 2, axis=1)
+            return np.concatenate([pairs[:, :, :2].reshape(shape.rows, shape.columns, 1), chroma], axis=2)
+        if shape.samples == 1:
+            return numbers.reshape(shape.rows, shape.columns)
+        if self.planar:
+            return numbers.reshape(shape.samples, shape.rows, shape.columns).transpose(1, 2, 0)
+        return numbers.reshape(shape.rows, shape.columns, shape.samples)
+
+    def _decoded(self) -> Iterator[Frame]:
+        from pydicom.pixels import iter_pixels
+
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                self.source.seek(0)
+                yield from iter_pixels(self.source)
+        except Exception as error:  # whatever a decoder raises, the picture cannot be verified
+            raise Unreadable(Reason.PIXELS_UNVERIFIED, "the compressed picture cannot be decoded") from error
+
+    def grey(self, frame: Frame) -> Grey:
+        """A frame as a picture of 256 greys in which text of any colour shows."""
+        numbers = frame.astype(np.float32)
+        if self.palette is not None and frame.ndim == 2:
+            numbers = self.palette[np.clip(frame.astype(np.int64), 0, len(self.palette) - 1)].astype(np.float32)
+        if numbers.ndim == 3:
+            if self.native and self.shape.photometric.startswith("YBR"):
+                numbers = numbers[:, :, 0]
+            else:
+                luma = numbers @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
+                numbers = np.maximum(luma, 0.8 * numbers.max(axis=2)) if _dark(luma) else luma
+        low, high = np.percentile(numbers, (0.2, 99.9))
+        if high - low < 1:
+            low, high = float(numbers.min()), float(numbers.max())
+        grey: Grey = np.clip((numbers - low) * (255 / max(high - low, 1e-6)), 0, 255).astype(np.uint8)
+        return grey
+
+    def blanked(self, boxes: list[list[Box]]) -> Bulk:
+        """The pixel data with the boxes of each frame filled with what lies around them, as native numbers."""
+        if self.native:
+            return Blanked(self.source, 0, self.shape.length, self, boxes)
+        return Blanked(self.source, 0, self._decoded_length(), self, boxes)
+
+    def _decoded_length(self) -> int:
+        first = next(self._decoded())
+        return first.nbytes * self.shape.frames
+
+
+@dataclass(frozen=True, slots=True)
+class Blanked(Bulk):
+    """Pixel data made frame by frame while the file is written."""
+
+    images: Images
+    boxes: list[list[Box]]
+
+    def chunks(self) -> Iterator[bytes]:
+        """The frames' bytes with the boxes filled."""
+        images = self.images
+        if not images.native:
+            for frame, boxes in zip(images.frames(), self.boxes, strict=True):
+                yield filled(frame, boxes).tobytes()
+            return
+        for raw, boxes in zip(images._raw(), self.boxes, strict=True):
+            yield _filled_raw(raw, images, boxes) if boxes else raw
+
+
+def _filled_raw(raw: bytes, images: Images, boxes: list[Box]) -> bytes:
+    """Native bytes with boxes filled: the layout stays, whatever it is."""
+    shape = images.shape
+    numbers = np.frombuffer(raw, dtype=images.dtype).copy()
+    if shape.photometric == "YBR_FULL_422" and shape.samples == 3:
+        pairs = numbers.reshape(shape.rows, shape.columns // 2, 4)
+        pairs[:] = filled(pairs, [(left // 2, top, -(-right // 2), bottom) for left, top, right, bottom in boxes])
+    elif shape.samples > 1 and images.planar:
+        planes = numbers.reshape(shape.samples, shape.rows, shape.columns)
+        for plane in planes:
+            plane[:] = filled(plane, boxes)
+    elif shape.samples > 1:
+        pixels = numbers.reshape(shape.rows, shape.columns, shape.samples)
+        pixels[:] = filled(pixels, boxes)
+    else:
+        plane = numbers.reshape(shape.rows, shape.columns)
+        plane[:] = filled(plane, boxes)
+    return numbers.tobytes()
+
+
+def filled(frame: Frame, boxes: list[Box]) -> Frame:
+    """The frame with each box in the value that is most common around it: nothing of the letters is left."""
+    result = frame.copy()
+    for left, top, right, bottom in boxes:
+        ring = _ring(result, left, top, right, bottom).reshape(-1, *result.shape[2:])
+        values, counts = np.unique(ring, axis=0, return_counts=True)
+        result[top:bottom, left:right] = values[counts.argmax()]
+    return result
+
+
+def _ring(frame: Frame, left: int, top: int, right: int, bottom: int) -> Frame:
+    rows, columns = frame.shape[:2]
+    sides = [
+        frame[max(0, top - 1) : top, left:right],
+        frame[bottom : min(rows, bottom + 1), left:right],
+        frame[top:bottom, max(0, left - 1) : left],
+        frame[top:bottom, right : min(columns, right + 1)],
+    ]
+    flat = [side.reshape(-1, *frame.shape[2:]) for side in sides if side.size]
+    return np.concatenate(flat) if flat else frame[:1, :1]
+
+
+def _dark(luma: NDArray[np.float32]) -> bool:
+    return float(np.median(luma)) < 128
+
+
+def images_of(source: BinaryIO, elements: list[Element], shape: Shape, encoding: Encoding) -> Images | None:
+    """The frames of a data set; None if it has none that can be looked at (bits, floats, no size)."""
+    values = {e.tag: e.value for e in elements if e.tag >> 16 == 0x0028 and isinstance(e.value, bytes)}
+    element = next((e for e in elements if is_pixels(e.tag)), None)
+    if element is None or element.tag != 0x7FE00010 or shape.length == 0 or shape.allocated not in (8, 16, 32):
+        return None
+    if isinstance(element.value, list):
+        return None
+
+    def flag(tag: int) -> bool:
+        return any(values.get(tag, b"\0\0")[:2])
+
+    palette = _palette(elements, encoding) if shape.photometric == "PALETTE COLOR" else None
+    return Images(source, element.value, shape, encoding, flag(0x00280006), flag(0x00280103), palette)
+
+
+def _palette(elements: list[Element], encoding: Encoding) -> NDArray[np.uint8] | None:
+    tables = []
+    for tag in (0x00281201, 0x00281202, 0x00281203):
+        value = next((e.value for e in elements if e.tag == tag), b"")
+        value = value.read() if isinstance(value, Bulk) else value
+        if not isinstance(value, bytes) or len(value) < 512:
+            return None
+        tables.append(np.frombuffer(value[: len(value) & ~1], dtype=f"{encoding.order}u2") >> 8)
+    entries = min(len(t) for t in tables)
+    return np.stack([t[:entries] for t in tables], axis=1).astype(np.uint8)

@@ -1,0 +1,161 @@
+"""Finds and reads text in a grey picture with PP-OCR's two networks, which rapidocr's wheel holds as ONNX files.
+
+The detector (DBNet) marks where text may be, at two sizes of the picture and once more with large structures taken
+away; a candidate is text when the recogniser reads it, or when the detector is sure of it twice. Organs that look like
+letters to the one are nothing to the other, which keeps false alarms out without letting dim text in.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import util
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Grey = NDArray[np.uint8]
+Box = tuple[int, int, int, int]  # left, top, right, bottom; the last two exclusive
+
+_THRESHOLD = 0.3  # of the detector's map
+_THRESHOLD_THIN = 0.6  # where large structures are taken away, edges of organs come near to it
+_SURE = 0.8  # mean of a candidate's map that needs no reading, seen at both sizes
+_READ = 0.55  # the recogniser's mean confidence in its characters
+_READ_ONE = 0.9  # for a single character
+_TALLEST = 96  # pixels of the searched picture: what is larger on its short side is no line of text
+_DETECTOR, _RECOGNISER = "PP-OCRv6_det_small.onnx", "PP-OCRv6_rec_small.onnx"
+
+# Side, projection and position markers: the reader needs them, and they name nobody.
+MARKER = re.compile(
+    r"L|R|LT|RT|LEFT|RIGHT|AP|PA|LAT|LATERAL|ERECT|UPRIGHT|SUPINE|PRONE|SITTING|STANDING|PORTABLE|MOBILE|DECUB|DECUBITUS|"
+    r"OBL|OBLIQUE|LAO|RAO|LPO|RPO|LLD|RLD|INSP|EXP|CC|MLO|[RL]CC|[RL]MLO|WB|NWB|FLEX|EXT|AXIAL|SKYLINE|\d{1,3}(?:CM|MM)"
+)
+
+
+class NoDetector(Exception):
+    """The text detector is not installed; pictures cannot be verified without it."""
+
+
+@dataclass(frozen=True)
+class Text:
+    """A place with text: its box in the picture, what it reads, how sure the reading is."""
+
+    box: Box
+    reading: str
+    confidence: float
+
+    @property
+    def marker(self) -> str:
+        """The side or projection marker that it reads as; "" for any other text."""
+        bare = re.sub(r"[^A-Z0-9]", "", self.reading.upper())
+        return bare if MARKER.fullmatch(bare) else ""
+
+
+@lru_cache(maxsize=1)
+def _networks() -> tuple[Any, Any, Any, list[str]]:
+    """cv2, detector, recogniser and the recogniser's characters. Raises NoDetector."""
+    found = util.find_spec("rapidocr")
+    if found is None or found.origin is None or util.find_spec("onnxruntime") is None:
+        raise NoDetector("rapidocr and onnxruntime are not installed")
+    import cv2
+    import onnxruntime
+
+    models = Path(found.origin).parent / "models"
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 2
+    sessions = [
+        onnxruntime.InferenceSession(str(models / name), options, providers=["CPUExecutionProvider"])
+        for name in (_DETECTOR, _RECOGNISER)
+    ]
+    characters = sessions[1].get_modelmeta().custom_metadata_map["character"].splitlines()
+    return cv2, sessions[0], sessions[1], ["", *characters, " "]
+
+
+def find_text(picture: Grey) -> list[Text]:
+    """All text in a grey picture. Raises NoDetector."""
+    cv2 = _networks()[0]
+    small, large = _scales(max(picture.shape))
+    maps = [_map(picture, small), _map(picture, large), _map(_without_large(picture, large), large)]
+    height, width = picture.shape
+    candidates = np.zeros(picture.shape, dtype=np.uint8)
+    tallest = _TALLEST / large if large < 1 else _TALLEST
+    maps[2][maps[2] < _THRESHOLD_THIN] = 0
+    for probability in maps:
+        count, labels, stats, _ = cv2.connectedComponentsWithStats((probability > _THRESHOLD).astype(np.uint8))
+        for index in range(1, count):
+            _, _, w, h, area = stats[index]
+            if area >= 24 and 3 <= min(w, h) <= tallest:
+                candidates[labels == index] = 1
+            else:
+                probability[labels == index] = 0
+    count, _, stats, _ = cv2.connectedComponentsWithStats(cv2.dilate(candidates, np.ones((3, 3), np.uint8)))
+    found = []
+    for x, y, w, h, _ in stats[1:count]:
+        pad = 2 + min(w, h) // 5  # the detector's map is smaller than the letters
+        box = (max(0, x - pad), max(0, y - pad), min(width, x + w + pad), min(height, y + h + pad))
+        text = _judged(picture, box, [m[y : y + h, x : x + w] for m in maps])
+        if text is not None:
+            found.append(text)
+    return found
+
+
+def _scales(side: int) -> tuple[float, float]:
+    """Two sizes at which the letters of modalities are as large as the detector likes them."""
+    return min(1.0, 1024 / side), min(2.0, 2048 / side)
+
+
+def _map(picture: Grey, scale: float) -> NDArray[np.float32]:
+    """The detector's map of text, in the size of the picture."""
+    cv2, detector, _, _ = _networks()
+    height, width = (max(32, -int(-side * scale // 32) * 32) for side in picture.shape)
+    method = cv2.INTER_CUBIC if scale >= 1 else cv2.INTER_AREA
+    scaled = cv2.resize(picture, (width, height), interpolation=method).astype(np.float32) / 127.5 - 1
+    (answer,) = detector.run(None, {detector.get_inputs()[0].name: np.repeat(scaled[None, None], 3, axis=1)})
+    back = cv2.resize(answer[0, 0], picture.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return np.asarray(back, dtype=np.float32)
+
+
+def _without_large(picture: Grey, scale: float) -> Grey:
+    """What is thinner than a stroke of a letter, in black or white, made bright: dim text over anatomy shows."""
+    cv2 = _networks()[0]
+    kernel = np.ones((9, 9), np.uint8) if scale >= 1 else np.ones((15, 15), np.uint8)
+    smooth = cv2.GaussianBlur(picture, (3, 3), 0)
+    thin = cv2.max(
+        cv2.morphologyEx(smooth, cv2.MORPH_TOPHAT, kernel), cv2.morphologyEx(smooth, cv2.MORPH_BLACKHAT, kernel)
+    )
+    return np.asarray(cv2.normalize(np.minimum(thin, 60), None, 0, 255, cv2.NORM_MINMAX), dtype=np.uint8)
+
+
+def _judged(picture: Grey, box: Box, maps: list[NDArray[np.float32]]) -> Text | None:
+    """The candidate as text, or None."""
+    left, top, right, bottom = box
+    reading, confidence = _read(picture[top:bottom, left:right])
+    letters = sum(c.isalnum() for c in reading)
+    sure = all((m > _THRESHOLD).any() and float(m[m > _THRESHOLD].mean()) > _SURE for m in maps[:2])
+    flat = min(right - left, bottom - top) * 1.6 < max(right - left, bottom - top)
+    if (letters > 1 and confidence >= _READ) or (sure and (flat or (letters == 1 and confidence >= _READ_ONE))):
+        return Text((int(left), int(top), int(right), int(bottom)), reading, confidence)
+    return None
+
+
+def _read(crop: Grey) -> tuple[str, float]:
+    """What a line says; standing lines are turned both ways."""
+    height, width = crop.shape
+    if height > 1.5 * width:
+        turned = [_read_line(np.ascontiguousarray(np.rot90(crop, quarter))) for quarter in (1, 3)]
+        return max(turned, key=lambda r: (len(r[0]) > 0, r[1]))
+    return _read_line(crop)
+
+
+def _read_line(crop: Grey) -> tuple[str, float]:
+    cv2, _, recogniser, characters = _networks()
+    width = min(960, max(48, -int(-48 * crop.shape[1] / crop.shape[0] // 8) * 8))
+    line = cv2.resize(crop, (width, 48), interpolation=cv2.INTER_CUBIC).astype(np.float32) / 127.5 - 1
+    (answer,) = recogniser.run(None, {recogniser.get_inputs()[0].name: np.repeat(line[None, None], 3, axis=1)})
+    best, sure = answer[0].argmax(axis=1), answer[0].max(axis=1)
+    kept = [i for i in range(len(best)) if best[i] and (i == 0 or best[i] != best[i - 1])]
+    reading = "".join(characters[best[i]] if best[i] < len(characters) else "?" for i in kept)
+    return reading, float(np.mean(sure[kept])) if kept else 0.0

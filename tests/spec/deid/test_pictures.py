@@ -1,0 +1,111 @@
+"""Chapter: names in the picture."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from pydicom.dataset import Dataset
+from pydicom.uid import ExplicitVRLittleEndian, RLELossless, UltrasoundImageStorage
+
+from readfirst.cli import bench_pictures
+from readfirst.domain.pseudonyms import Pseudonyms
+from readfirst.domain.refusals import Reason, Refused
+from tests.spec.deid.conftest import Clean, Cleaner, attempt, file_of
+
+pytest.importorskip("rapidocr", reason="the text detector is not installed")
+
+
+def ultrasound(ct: Dataset, pixels: np.ndarray, frames: int = 1) -> Dataset:
+    """The picture as an ultrasound image."""
+    ct.SOPClassUID = UltrasoundImageStorage
+    ct.Modality = "US"
+    ct.Rows, ct.Columns = pixels.shape[-2:]
+    ct.BitsAllocated = ct.BitsStored = 8
+    ct.HighBit = 7
+    if frames > 1:
+        ct.NumberOfFrames = frames
+    ct.PixelData = pixels.tobytes()
+    ct["PixelData"].VR = "OB"
+    return ct
+
+
+def pictures() -> list[bench_pictures.Picture]:
+    return list(bench_pictures.burned_in(each=1))
+
+
+@pytest.mark.parametrize("picture", pictures(), ids=lambda p: p.kind)
+def test_burned_in_lines_are_blanked_and_the_rest_of_the_picture_stays(
+    picture: bench_pictures.Picture, ct: Dataset, clean: Cleaner
+) -> None:
+    done = clean(ultrasound(ct, picture.pixels))
+    changed = done.ds.pixel_array != picture.pixels
+    for line in picture.lines:
+        assert changed[line.ink].mean() >= 0.9, picture.kind
+    assert changed.mean() < 0.2
+    assert done.receipt.pixels.verified
+    assert done.ds.BurnedInAnnotation == "NO"
+
+
+def test_a_picture_without_text_stays_as_it_is(ct: Dataset, clean: Cleaner) -> None:
+    picture = next(bench_pictures.clean(count=1))
+    done = clean(ultrasound(ct, picture.pixels))
+    assert np.array_equal(done.ds.pixel_array, picture.pixels)
+    assert done.receipt.pixels.regions_blanked == 0
+
+
+def test_side_markers_stay(ct: Dataset, clean: Cleaner) -> None:
+    picture = next(bench_pictures.marked(count=1))
+    done = clean(ultrasound(ct, picture.pixels))
+    assert np.array_equal(done.ds.pixel_array, picture.pixels)
+
+
+def test_text_in_a_cine_is_blanked_on_every_frame(ct: Dataset, clean: Cleaner) -> None:
+    picture = pictures()[0]
+    noise = np.random.default_rng(1)
+    frames = np.stack([picture.pixels] * 5)
+    moving = noise.integers(0, 40, frames.shape, dtype=np.uint8)
+    frames = np.clip(frames.astype(int) + moving, 0, 255).astype(np.uint8)
+    done = clean(ultrasound(ct, frames, frames=5))
+    for before, after in zip(frames, done.ds.pixel_array, strict=True):
+        for line in picture.lines:
+            assert (before != after)[line.ink].mean() >= 0.9
+
+
+def test_a_compressed_picture_is_stored_uncompressed_when_it_is_blanked(ct: Dataset, clean: Cleaner) -> None:
+    picture = pictures()[0]
+    ds = ultrasound(ct, picture.pixels)
+    ds.compress(RLELossless, generate_instance_uid=False)
+    done = clean(ds)
+    assert done.ds.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
+    changed = done.ds.pixel_array != picture.pixels
+    assert all(changed[line.ink].mean() >= 0.9 for line in picture.lines)
+
+
+def test_a_picture_that_cannot_be_decoded_is_refused(ct: Dataset, names: Pseudonyms) -> None:
+    ds = ultrasound(ct, pictures()[0].pixels)
+    ds.compress(RLELossless, generate_instance_uid=False)
+    content = bytearray(file_of(ds))
+    start = content.rindex(b"\xfe\xff\x00\xe0") + 8
+    content[start : start + 64] = bytes(range(64))
+    refused = attempt(bytes(content), names)
+    assert isinstance(refused, Refused)
+    assert refused.reason == Reason.PIXELS_UNVERIFIED
+
+
+def test_without_the_detector_nothing_risky_passes(
+    ct: Dataset, names: Pseudonyms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from readfirst.domain.deid.pixels import text
+
+    text._networks.cache_clear()
+    monkeypatch.setattr(text.util, "find_spec", lambda name: None)
+    refused = attempt(file_of(ultrasound(ct, pictures()[0].pixels)), names)
+    text._networks.cache_clear()
+    assert isinstance(refused, Refused)
+    assert refused.reason == Reason.PIXELS_UNVERIFIED
+
+
+def test_slices_straight_from_a_scanner_are_not_searched(ct: Dataset, clean: Cleaner) -> None:
+    done: Clean = clean(ct)
+    assert done.receipt.pixels.outcome == "low risk"
+    assert "BurnedInAnnotation" not in done.ds
