@@ -87,7 +87,7 @@ def secrets() -> Any:
     """Key Vault's secrets."""
     from azure.keyvault.secrets import SecretClient
 
-    return SecretClient(settings().key_vault_uri, credential(), **_vault_options())
+    return SecretClient(settings().key_vault_uri, credential())
 
 
 @cache
@@ -95,20 +95,14 @@ def keys() -> Any:
     """Key Vault's keys."""
     from azure.keyvault.keys import KeyClient
 
-    return KeyClient(settings().key_vault_uri, credential(), **_vault_options())
+    return KeyClient(settings().key_vault_uri, credential())
 
 
 def cryptography(key_id: str) -> Any:
     """Wraps and unwraps with one version of a key."""
     from azure.keyvault.keys.crypto import CryptographyClient
 
-    return CryptographyClient(key_id, credential(), **_vault_options())
-
-
-def _vault_options() -> dict[str, Any]:
-    # The SDK compares the challenge's resource with vault.azure.net's domain; another host (a sovereign cloud's
-    # private name, the local endpoint on 127.0.0.1) is checked by its TLS certificate alone.
-    return {"verify_challenge_resource": ".vault." in settings().key_vault_uri}
+    return CryptographyClient(key_id, credential())
 
 
 @cache

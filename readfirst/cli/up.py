@@ -66,7 +66,9 @@ def _show(stack: Stack, console: Console, without_host: bool) -> None:
         file = stack.folders.state / "local.settings.json"
         file.write_text(json.dumps({"IsEncrypted": False, "Values": stack.environment}, indent=2))
         file.chmod(0o600)
-        console.print(f"Settings for `func start` (copy them to ./local.settings.json): {file}")
+        portal = stack.environment["PORTAL_URL"]
+        console.print(f"Settings for the Functions host: {file}", soft_wrap=True)
+        console.print(f"    cp {file} local.settings.json && func start --cors {portal}", soft_wrap=True)
     console.print("Ctrl-C stops everything; the state stays.")
 
 

@@ -63,7 +63,7 @@ class Stack:
         self.children: dict[str, Child] = {}
         self._choice, self._clinics, self._settings = port_choice, tuple(clinics), dict(settings or {})
         self._with_host, self._job_command = with_host, list(job_command)
-        self._portal = with_host and PORTAL.exists()  # there is nothing to show before `npm run build`
+        self._portal = PORTAL.exists()  # there is nothing to show before `npm run build`
         self._lock: IO[bytes] | None = None
         self._spawner: Spawner | None = None
         self._lifeline: tuple[int, int] | None = None
@@ -79,14 +79,12 @@ class Stack:
         try:
             self._prepare()
             fresh = not self.folders.azurite.exists()
-            self._start("azurite", "cosmos", "endpoints", "sign-in")
+            self._start(*(name for name in self.children if name != "host"))
             report("storage, index, endpoints and sign-in answer")
             self._provision()
             if self._with_host:
                 self._start("host")
                 report("the embedded host answers")
-            if self._portal:
-                self._start("portal")
             if not fresh:
                 self.reindex()
                 report("the index is rebuilt")

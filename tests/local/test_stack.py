@@ -166,15 +166,16 @@ def start_hanging_job(state: Path, patch: pytest.MonkeyPatch) -> None:
     client.jobs.begin_start(parts[4], parts[8]).result()
 
 
-@pytest.mark.parametrize("seconds", [0.4, 1.2, 2.5])
+@pytest.mark.parametrize("seconds", [0.0, 0.2, 0.8, 2.0])
 def test_ctrl_c_at_any_moment_of_the_start_leaves_no_process_behind(tmp_path: Path, seconds: float) -> None:
     process = up(tmp_path, "--ports", "auto")
+    eventually(lambda: (tmp_path / "lock").exists())
     time.sleep(seconds)
     process.send_signal(signal.SIGINT)
-    said, _ = process.communicate(timeout=30)
+    said, _ = process.communicate(timeout=60)
     assert processes_of(tmp_path) == []
-    assert "Traceback" not in said
-    assert process.returncode in (0, 130, -signal.SIGINT)
+    assert "Stopping" in said and "Traceback" not in said
+    assert process.returncode == 0
 
 
 def test_a_server_that_ends_by_itself_is_started_again(tmp_path: Path) -> None:
