@@ -16,7 +16,7 @@ _MODULES = {
         "orchestrations",
     ],
     "api": ["function_app.api", "function_app.dicomweb"],
-    "identity": [],
+    "identity": ["function_app.returns"],
 }
 
 

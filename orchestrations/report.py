@@ -33,6 +33,8 @@ def report(told: dict[str, Any]) -> list[dict[str, Any]]:
     )
     record = index.keep(record)
     answers.say_study(run.clinic, record.handle, _answer(record))
+    if study.instances:
+        clients.queue(names.RETURNS).send_message(run.token)
     if this.verdict.outcome != "failed":
         _release_originals(ledger, run.n)
     if not (record.high_risk and record.purpose == "current" and record.run == run.n):

@@ -14,6 +14,7 @@ from typing import Any
 from readfirst.adapters import blobs, clients
 from readfirst.adapters.ledger import now
 from readfirst.domain import names
+from readfirst.domain.records import StudyRecord
 from readfirst.domain.refusals import Refused, Skipped
 
 
@@ -39,6 +40,26 @@ def say_archive(
 def say_study(clinic: str, handle: str, answer: dict[str, Any]) -> None:
     """Tells how a study stands; the last answer counts."""
     _say(clinic, f"studies/{handle}/status.json", {"handle": handle, "at": _at(), **answer})
+
+
+def say_result(clinic: str, handle: str, study_uid: str, accession: str, record: StudyRecord) -> None:
+    """Tells the clinic's systems the result, by the clinic's own UIDs: for a PACS or a worklist."""
+    result = {
+        "studyInstanceUid": study_uid,
+        "accessionNumber": accession,
+        "handle": handle,
+        "label": record.label,
+        "highRisk": record.high_risk,
+        "risk": record.risk,
+        "reason": record.reason,
+        "findings": [
+            {"meaning": f.concept.meaning, "diameterMm": f.diameter_mm, "site": f.site, "probability": f.probability}
+            for f in record.findings
+        ],
+        "model": record.provenance.model.model_dump() if record.provenance and record.provenance.model else None,
+        "at": _at(),
+    }
+    _say(clinic, f"studies/{handle}/result.json", result)
 
 
 def told(verdict: Refused | Skipped) -> dict[str, str]:

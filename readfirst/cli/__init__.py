@@ -16,6 +16,7 @@ COMMANDS = (
     "status",
     "sas",
     "reindex",
+    "vault",
     "bench",
     "doctor",
     "analyse",

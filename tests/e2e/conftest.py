@@ -55,7 +55,7 @@ def study(tmp_path: Path) -> Study:
 
 
 def invent(folder: Path, **options: Any) -> Study:
-    options = {"seed": next(_seeds), "slices": 24, "size": 256, **options}
+    options = {"seed": next(_seeds), "slices": 24, "size": 320, **options}
     return Study(folder, write_phantom_study(folder, **options))
 
 

@@ -11,11 +11,12 @@ import pytest
 from orchestrations.deidentify import deidentify_batches, workers_for
 from orchestrations.messages import Batches, Look, Run
 from orchestrations.settle import look_and_seal
-from readfirst.adapters import clients, papers
+from readfirst.adapters import clients, identities, papers, returns
 from readfirst.adapters.ledger import ledger_of
 from readfirst.adapters.vault import Sealed, open_sealed
 from readfirst.domain import clean, names
 from readfirst.domain.deid import IdentityRecord
+from readfirst.domain.returning import NotOurs, relink
 from readfirst.local.phantom import write_phantom_study
 from tests.orchestrations.conftest import do
 from tests.orchestrations.test_receive import CLINIC, ct, folder, upload
@@ -144,3 +145,28 @@ def test_looking_again_at_a_sealed_run_changes_nothing(tmp_path: Path) -> None:
     run, _ = sealed_study(tmp_path, seed=19, slices=1)
     assert run.clinic == CLINIC
     assert Look.model_validate(do(look_and_seal, run.dump())) == Look(files=1)
+
+
+def test_every_clean_instance_can_be_brought_back_to_its_patient(tmp_path: Path) -> None:
+    run, planted = sealed_study(tmp_path, seed=20)
+    deidentified(run)
+    assert returns.verify(run.token) == []
+    identity = identities.of_study(run.token)
+    assert identity is not None
+    name, data = next((n, d) for n, d in clean_blobs(run).items() if n.endswith(".dcm"))
+    home = relink(pydicom.dcmread(io.BytesIO(data)), identity)
+    original = pydicom.dcmread(next(iter(sorted((tmp_path / "study").iterdir()))))
+    for keyword in ("PatientID", "PatientName", "PatientBirthDate", "StudyInstanceUID", "SeriesInstanceUID",
+                    "AccessionNumber", "StudyDate", "SeriesDate", "FrameOfReferenceUID"):  # fmt: skip
+        assert getattr(home, keyword) == getattr(original, keyword), keyword
+    assert planted["accession"] == home.AccessionNumber
+    assert name.startswith(run.token)
+
+
+def test_an_object_of_another_study_is_not_given_this_ones_identity(tmp_path: Path) -> None:
+    run, _ = sealed_study(tmp_path, seed=21, slices=1)
+    deidentified(run)
+    identity = identities.of_study(run.token)
+    assert identity is not None
+    with pytest.raises(NotOurs):
+        relink(pydicom.dcmread(io.BytesIO(ct())), identity)
