@@ -37,6 +37,7 @@ NOT_IN_AZURE = {
     "RECONCILE_SCHEDULE": "tuning",
     "RECONCILE_AGE_SECONDS": "tuning",
     "HISTORY_DAYS": "tuning",
+    "ESCALATE_MINUTES": "tuning",
 }
 APPS = ("intake", "api", "identity")
 
