@@ -108,7 +108,10 @@ def test_keys_of_host_json_that_are_ignored_are_named(tmp_path: Path) -> None:
             "",
             {
                 "version": "2.0",
-                "logging": {"logLevel": {"default": "Warning"}, "applicationInsights": {"samplingSettings": {"a": 1}}},
+                "logging": {
+                    "logLevel": {"default": "Warning", "Function": "Error"},
+                    "applicationInsights": {"samplingSettings": {"a": 1}},
+                },
                 "extensionBundle": {"id": "x", "version": "[4.*, 5.0.0)"},
                 "extensions": {
                     "http": {"routePrefix": "/v1/"},
@@ -123,6 +126,7 @@ def test_keys_of_host_json_that_are_ignored_are_named(tmp_path: Path) -> None:
         "logging.applicationInsights.samplingSettings.a",
         "extensions.durableTask.tracing.traceInputsAndOutputs",
     )
+    assert (options.log_level, options.function_log_level) == ("Warning", "Error")
     assert options.route_prefix == "v1"
     assert options.durable.activities == 3
     assert (options.queues.batch_size, options.queues.new_batch_threshold) == (4, 2)

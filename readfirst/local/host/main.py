@@ -162,9 +162,12 @@ def _say_what_runs(
 
 
 def _set_up_logging(options: HostOptions | None) -> None:
-    level = _LEVELS.get(options.log_level.lower(), logging.INFO) if options else logging.INFO
+    host = _LEVELS.get(options.log_level.lower(), logging.INFO) if options else logging.INFO
+    functions = _LEVELS.get(options.function_log_level.lower(), logging.INFO) if options else logging.INFO
     logging.basicConfig(
-        level=level, format="[%(asctime)s] %(levelname)s %(message)s", stream=sys.stdout, force=options is not None
+        level=functions, format="[%(asctime)s] %(levelname)s %(message)s", stream=sys.stdout, force=options is not None
     )
+    logging.getLogger("readfirst.host").setLevel(host)
+    logging.getLogger("readfirst.host.invocations").setLevel(functions)
     for name in ("azure", "urllib3", "aiohttp", "asyncio"):
-        logging.getLogger(name).setLevel(max(level, logging.WARNING))  # their lines hold addresses, thus blob names
+        logging.getLogger(name).setLevel(max(functions, logging.WARNING))  # their lines hold addresses: blob names

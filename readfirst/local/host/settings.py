@@ -53,7 +53,8 @@ class HostOptions:
     queues: QueueOptions = field(default_factory=QueueOptions)
     blobs: BlobOptions = field(default_factory=BlobOptions)
     durable: DurableOptions = field(default_factory=DurableOptions)
-    log_level: str = "Information"
+    log_level: str = "Information"  # of the host itself
+    function_log_level: str = "Information"  # of invocations, and of what the app logs
     ignored: tuple[str, ...] = ()
 
 
@@ -74,6 +75,7 @@ def _options(raw: _Keys) -> HostOptions:
         raise ValueError('"version" must be "2.0"')
     raw.take("extensionBundle", None)  # names the real host's extensions: nothing to load here
     cores = os.cpu_count() or 1
+    log_level = raw.take("logging.logLevel.default", "Information")
     return HostOptions(
         route_prefix=raw.take("extensions.http.routePrefix", "api").strip("/"),
         function_timeout=_function_timeout(raw.take("functionTimeout", "00:30:00")),
@@ -90,7 +92,8 @@ def _options(raw: _Keys) -> HostOptions:
             replace_running=raw.take("extensions.durableTask.overridableExistingInstanceStates", "NonRunningStates")
             == "AnyState",
         ),
-        log_level=raw.take("logging.logLevel.default", "Information"),
+        log_level=log_level,
+        function_log_level=raw.take("logging.logLevel.Function", log_level),
         ignored=tuple(raw.untaken()),
     )
 
