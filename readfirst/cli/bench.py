@@ -40,4 +40,10 @@ def _pipeline() -> None:
     Console().print(table)
 
 
-_TABLES: dict[str, Callable[[], None]] = {"pipeline": _pipeline}
+def _privacy() -> None:
+    from readfirst.cli.bench_privacy import run
+
+    run()
+
+
+_TABLES: dict[str, Callable[[], None]] = {"pipeline": _pipeline, "privacy": _privacy}

@@ -1,0 +1,31 @@
+"""Chapter: hiding places. An invented person's identifiers, planted wherever a file can hold them, are gone."""
+
+from __future__ import annotations
+
+import warnings
+
+import pytest
+
+from readfirst.cli.bench_planted import Planted, planted, residuals, useful_kept
+from readfirst.cli.bench_privacy import ours
+
+PLANTED = [p for seed in (7, 8) for p in planted(seed)]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("file", PLANTED, ids=lambda p: p.kind)
+def test_nothing_is_left_in(file: Planted) -> None:
+    assert residuals(file.content, file.needles), "the file itself holds what is searched for"
+    clean = ours(file.content)
+    assert clean is not None
+    assert residuals(clean, file.needles) == []
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_the_reader_and_the_model_need_stays() -> None:
+    with warnings.catch_warnings():
+        for file in PLANTED:
+            clean = ours(file.content)
+            assert clean is not None
+            kept, had = useful_kept(file.content, clean)
+            assert kept == had, file.kind
