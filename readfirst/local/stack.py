@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import fcntl
-import importlib.util
 import json
 import os
-import shutil
 import signal
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
@@ -30,13 +28,12 @@ from readfirst.local.environment import (
     load_secrets,
 )
 from readfirst.local.folders import Folders
-from readfirst.local.job_runner import LIFELINE
 from readfirst.local.ports import HOST, Ports
 from readfirst.local.processes import PROJECT, Child, Spawner, StackError, tail
+from readfirst.local.servers import PORTAL, Servers
 
-PORTAL = PROJECT / "portal_static" / "dist"
-NODE = Path(__file__).with_name("node")
 _LONG_LOG = 5 << 20
+_LOCK_PATIENCE = 0.5  # somebody may be looking whether a stack runs, which takes the lock for a moment
 _HOST_PATIENCE = 15.0  # it ends the function that runs
 JOB_COMMAND = (sys.executable, "-m", "model_container")
 
@@ -96,6 +93,8 @@ class Stack:
 
     def stop(self) -> None:
         """Stop everything, the host first; what does not end in time is killed. Safe to call twice."""
+        if not self._lock:
+            return  # this state belongs to another stack, or to none any more
         self.folders.description.unlink(missing_ok=True)
         if host := self.children.pop("host", None):
             host.stop(_HOST_PATIENCE)
@@ -140,9 +139,9 @@ class Stack:
                 "Key Vault, jobs, e-mail": self.environment["KEY_VAULT_URI"],
                 "Outbox (e-mails sent)": f"http://{HOST}:{p.desk}/",
             },
+            "portal": {"Portal": f"{self.environment['PORTAL_URL']}/"},
+            "sign-in": {"Password of every local user": self.password},
         }
-        known["portal"] = {"Portal": f"{self.environment['PORTAL_URL']}/"}
-        known["sign-in"] = {"Password of every local user": self.password}
         serving = {what: where for name in self.children for what, where in known.get(name, {}).items()}
         return serving | {"State and logs": str(self.folders.state)}
 
@@ -162,13 +161,13 @@ class Stack:
 
     def reindex(self) -> None:
         """Rebuild the index, which the local server keeps in memory only, from the blobs."""
-        if importlib.util.find_spec("readfirst.cli.reindex"):
-            self._run_to_end("reindex", [sys.executable, "-m", "readfirst.cli", "reindex"])
+        self._run_to_end("reindex", [sys.executable, "-m", "readfirst.cli", "reindex"])
 
     def _prepare(self) -> None:
         self.folders.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.folders.state.chmod(0o700)  # keys, and originals with identifiers inside
         self._take_lock()
+        self.folders.description.unlink(missing_ok=True)  # of a stack that was killed
         for log in self.folders.logs.glob("*.log"):
             if log.stat().st_size > _LONG_LOG:
                 log.replace(log.with_suffix(".log.old"))
@@ -189,77 +188,15 @@ class Stack:
         self.password = keys.password
         self._lifeline = os.pipe()
         self._spawner = Spawner(keep_open=(self._lifeline[0],))
-        self.children = {child.name: child for child in self._servers(azurite_accounts(keys))}
+        servers = Servers(self.folders, self.ports, self._tls, self.environment, self._lifeline[0])
+        made = servers.every(azurite_accounts(keys), with_host=self._with_host, with_portal=self._portal)
+        self.children = {child.name: child for child in made}
 
     def _configure_sign_in(self, password: str) -> None:
         file = self.folders.sign_in
         previous = json.loads(file.read_text()) if file.exists() else {}
         made = people.provider_configuration(self.environment, self._clinics, password, previous)
         certificates.write_private(file, json.dumps(made).encode())
-
-    def _servers(self, accounts: str) -> Iterator[Child]:
-        yield self._child(
-            "azurite",
-            [_node(), str(NODE / "azurite.cjs"), *self._azurite_options()],
-            {**os.environ, "AZURITE_ACCOUNTS": accounts},
-            *(f"http://{HOST}:{port}/" for port in (self.ports.blob, self.ports.queue, self.ports.table)),
-        )
-        certificate = [str(self._tls.server), str(self._tls.server_key)]
-        yield self._child(
-            "cosmos",
-            [_node(), str(NODE / "cosmos.cjs"), str(self.ports.cosmos), *certificate],
-            os.environ,
-            f"https://{HOST}:{self.ports.cosmos}/",
-        )
-        state, azure, desk = str(self.folders.state), str(self.ports.azure), str(self.ports.desk)
-        yield self._child(
-            "endpoints",
-            [sys.executable, "-m", "readfirst.local.endpoints", state, azure, desk],
-            {**os.environ, LIFELINE: str(self._lifeline[0]) if self._lifeline else ""},
-            f"https://{HOST}:{azure}/",
-            f"http://{HOST}:{desk}/",
-        )
-        yield self._child(
-            "sign-in",
-            [_node(), str(NODE / "oidc.mjs"), str(self.folders.sign_in)],
-            os.environ,
-            f"{self.environment['OIDC_ISSUER']}/.well-known/openid-configuration",
-        )
-        if self._with_host:
-            host = [sys.executable, "-m", "readfirst.local.host"]
-            memory = ["--state", str(self.folders.host)]
-            options = ["--port", str(self.ports.host), "--cors", self.environment["PORTAL_URL"]]
-            yield self._child(
-                "host",
-                [*host, *memory, *options],
-                {**os.environ, **self.environment},
-                f"http://{HOST}:{self.ports.host}/admin/host/status",
-            )
-        if self._portal:
-            yield self._child(
-                "portal",
-                [sys.executable, "-m", "readfirst.local.portal", str(PORTAL), str(self.ports.portal), self._page()],
-                os.environ,
-                f"http://{HOST}:{self.ports.portal}/",
-            )
-
-    def _page(self) -> str:
-        """What the portal's page has to know, and whom it may call."""
-        functions, issuer = f"http://{HOST}:{self.ports.host}", self.environment["OIDC_ISSUER"]
-        scope = f"openid profile offline_access {self.environment['OIDC_AUDIENCE']}/access_as_user"
-        page = {"issuer": issuer, "clientId": people.CLIENT, "scope": scope, "api": functions, "identity": functions}
-        return json.dumps({"page": page, "connect": [functions, issuer, f"http://{HOST}:{self.ports.blob}"]})
-
-    def _azurite_options(self) -> list[str]:
-        services = (("blob", self.ports.blob), ("queue", self.ports.queue), ("table", self.ports.table))
-        addresses = [part for name, port in services for part in (f"--{name}Host", HOST, f"--{name}Port", str(port))]
-        # The SDKs are newer than Azurite; its telemetry has no business with us; path-style addresses only.
-        quiet = ["--disableTelemetry", "--skipApiVersionCheck", "--disableProductStyleUrl", "--silent"]
-        return ["--location", str(self.folders.azurite), *addresses, *quiet]
-
-    def _child(self, name: str, command: list[str], environment: Mapping[str, str], *urls: str) -> Child:
-        log = self.folders.logs / f"{name}.log"
-        return Child(name, command, environment, log, urls, self._tls.authority)
 
     def _start(self, *names: str) -> None:
         assert self._spawner, "the stack is prepared before it starts servers"  # noqa: S101
@@ -284,16 +221,17 @@ class Stack:
 
     def _take_lock(self) -> None:
         lock = self.folders.lock.open("a+b")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.seek(0)
-            holder = lock.read().decode() or "starting"
-            lock.close()
-            raise StackError(
-                f"a stack already runs on {self.folders.state} ({holder}). Stop it with Ctrl-C there, "
-                "or give this one a state of its own: --state."
-            ) from None
+        deadline = time.monotonic() + _LOCK_PATIENCE
+        while not _locked(lock):
+            if time.monotonic() > deadline:
+                lock.seek(0)
+                holder = lock.read().decode() or "starting"
+                lock.close()
+                raise StackError(
+                    f"a stack already runs on {self.folders.state} ({holder}). Stop it with Ctrl-C there, "
+                    "or give this one a state of its own: --state."
+                )
+            time.sleep(0.02)
         lock.truncate(0)
         lock.write(f"process {os.getpid()}, since {datetime.now().astimezone():%H:%M:%S}".encode())
         lock.flush()
@@ -338,6 +276,14 @@ class Stack:
         self._spawner = self._lifeline = self._lock = None
 
 
+def _locked(lock: IO[bytes]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 def running_stack(state: Path) -> dict[str, Any] | None:
     """stack.json of the stack that runs on `state`: pid, ports, environment. None where none runs."""
     folders = Folders(state.resolve())
@@ -349,12 +295,3 @@ def running_stack(state: Path) -> dict[str, Any] | None:
                 description: dict[str, Any] = json.loads(folders.description.read_text())
                 return description
     return None
-
-
-def _node() -> str:
-    node = shutil.which("node")
-    if not node:
-        raise StackError("the local stack needs Node 20 or newer on the PATH: `readfirst doctor` says how to get it")
-    if not (NODE / "node_modules/azurite").exists():
-        raise StackError("the local servers are not installed: run `make env`")
-    return node

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from readfirst.local.stack import PORTAL, Stack
+from readfirst.local.servers import PORTAL
+from readfirst.local.stack import Stack
 
 pytestmark = [
     pytest.mark.stack,

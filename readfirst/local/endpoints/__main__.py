@@ -21,6 +21,7 @@ from readfirst.local.environment import load_secrets
 from readfirst.local.folders import Folders
 from readfirst.local.ports import HOST
 
+_LARGEST_MAIL = 14 << 20  # 10 MB with its attachments in base64, as in Azure
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -37,7 +38,7 @@ def applications(folders: Folders, address: str) -> tuple[web.Application, web.A
     keys = load_secrets(folders.secrets)
     tokens, faults = Tokens(keys.identity_header, keys.token_key), Faults()
     email = Email(folders.outbox, tokens, faults, address)
-    azure = web.Application(middlewares=[only_from_here])
+    azure = web.Application(middlewares=[only_from_here], client_max_size=_LARGEST_MAIL)
     azure.add_routes(KeyVault(Store(folders.key_vault), tokens, faults, address).routes())
     azure.add_routes(Jobs(folders.jobs, folders.job_definition, tokens, faults, address).routes())
     azure.add_routes(email.routes())

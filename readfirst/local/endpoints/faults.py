@@ -22,6 +22,8 @@ class Faults:
 
     async def handle(self, request: web.Request) -> web.Response:
         """POST /faults {"service": "jobs", "kind": "quota", "times": 1}."""
+        if request.content_type != "application/json":  # a form of any web page could send other types
+            return web.json_response({"error": "send application/json"}, status=415)
         wish = await request.json()
         service, kind = wish.get("service"), wish.get("kind")
         if kind not in KINDS.get(service, ()):

@@ -138,7 +138,7 @@ class KeyVault:
                 return _error(404, "NotFound", str(error))
             except Forbidden as error:
                 return _error(403, "Forbidden", str(error))
-            except (BadRequest, ValueError) as error:
+            except (BadRequest, ValueError, KeyError) as error:
                 return _error(400, "BadParameter", str(error))
 
         return handle

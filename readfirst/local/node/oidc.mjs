@@ -20,8 +20,9 @@ width:100%;font:inherit;margin:.3rem 0;padding:.4rem;box-sizing:border-box}</sty
 
 // Any page of this machine may be a client (the portal, its development server); nobody else's may.
 function onThisMachine(address) {
-  const url = URL.parse(address);
-  return url !== null && url.protocol === "http:" && ["127.0.0.1", "localhost"].includes(url.hostname);
+  if (!URL.canParse(address)) return false;
+  const url = new URL(address);
+  return url.protocol === "http:" && ["127.0.0.1", "localhost"].includes(url.hostname);
 }
 
 // The claims as Entra ID issues them, in access tokens and ID tokens alike.
