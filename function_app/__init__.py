@@ -16,7 +16,7 @@ _MODULES = {
         "orchestrations",
     ],
     "api": ["function_app.api", "function_app.dicomweb"],
-    "identity": ["function_app.returns"],
+    "identity": ["function_app.returns", "function_app.identity"],
 }
 
 

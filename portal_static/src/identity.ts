@@ -18,7 +18,8 @@ interface Identity {
 @customElement("rf-identity")
 export class IdentityDoors extends Page {
   @property() token = "";
-  @property() clinic = "";
+  /** An approved request of one's own: then the only door is to open it. */
+  @property() request = "";
   @state() private shown: Identity | undefined;
   @state() private asking: "" | "break-glass" | "requests" = "";
   @state() private note = "";
@@ -51,6 +52,7 @@ export class IdentityDoors extends Page {
 
   protected override render(): TemplateResult {
     if (this.shown) return this.card(this.shown);
+    if (this.request) return html`<button class="primary" @click=${() => void this.show(`/identity/requests/${this.request}/open`, {})}>Show the identity</button>${this.failed()}`;
     return html`<span class="doors">
       ${this.may("treatment") ? html`<button @click=${() => void this.show(`/identity/treatment/${this.token}`, {})}>Show patient</button>` : nothing}
       ${this.may("break_glass") ? html`<button class="danger" @click=${() => this.ask("break-glass")}>Break glass</button>` : nothing}

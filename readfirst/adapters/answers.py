@@ -62,6 +62,11 @@ def say_result(clinic: str, handle: str, study_uid: str, accession: str, record:
     _say(clinic, f"studies/{handle}/result.json", result)
 
 
+def say_access(clinic: str, access_id: str, answer: dict[str, Any]) -> None:
+    """Tells that somebody saw whose study it is: by which door, in which role, for which reason."""
+    _say(clinic, f"access/{access_id}.json", {"at": _at(), **answer})
+
+
 def told(verdict: Refused | Skipped) -> dict[str, str]:
     """A verdict in the sender's words."""
     if isinstance(verdict, Skipped):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from readfirst.adapters import clients
@@ -37,16 +37,30 @@ def doors(clinic: str, lifetime: timedelta) -> Doors:
         raise ValueError("a signature lives at most seven days")
     start = now() - _CLOCKS_APART
     end = start + lifetime
-    service = clients.blob_service(names.UPLOADS)
-    if settings().uploads:
-        signer: dict[str, Any] = {"account_key": service.credential.account_key}
-    else:
-        signer = {"user_delegation_key": service.get_user_delegation_key(start, end)}
+    signer = _signer(start, end)
     return Doors(
         inbox=_url(names.inbox(clinic), ContainerSasPermissions(create=True, list=True), signer, start, end),
         results=_url(names.results(clinic), ContainerSasPermissions(read=True, list=True), signer, start, end),
         until=end.isoformat(timespec="minutes"),
     )
+
+
+def upload_only(clinic: str, lifetime: timedelta) -> tuple[str, str]:
+    """The address of a clinic's inbox for the portal's page, and when it lapses: it creates, and lists nothing."""
+    from azure.storage.blob import ContainerSasPermissions
+
+    start = now() - _CLOCKS_APART
+    end = start + lifetime
+    signer = _signer(start, end)
+    address = _url(names.inbox(clinic), ContainerSasPermissions(create=True), signer, start, end)
+    return address, end.isoformat(timespec="minutes")
+
+
+def _signer(start: datetime, end: datetime) -> dict[str, Any]:
+    service = clients.blob_service(names.UPLOADS)
+    if settings().uploads:
+        return {"account_key": service.credential.account_key}
+    return {"user_delegation_key": service.get_user_delegation_key(start, end)}
 
 
 def _url(container: str, permission: Any, signer: dict[str, Any], start: Any, end: Any) -> str:

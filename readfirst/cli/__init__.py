@@ -18,6 +18,7 @@ COMMANDS = (
     "reindex",
     "vault",
     "bench",
+    "audit",
     "doctor",
     "analyse",
 )

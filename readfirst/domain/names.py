@@ -29,6 +29,7 @@ REVIEWS = "reviews"
 
 # Vault account.
 IDENTITIES = "identities"
+DOORS = "doors"  # who asked to see an identity, why, and the other person's word
 
 # Queues in the studies account.
 INFERENCE_REQUESTS = "inference-requests"

@@ -50,7 +50,7 @@ def _containers(clinics: list[str]) -> Iterator[tuple[str, list[str]]]:
     per_clinic = [make(clinic) for clinic in clinics for make in (names.inbox, names.results)]
     yield names.UPLOADS, [names.ORIGINALS, names.ARRIVALS, names.QUARANTINE, *per_clinic]
     yield names.STUDIES, [names.CLEAN, names.ANALYSIS, names.REVIEWS]
-    yield names.VAULT, [names.IDENTITIES]
+    yield names.VAULT, [names.IDENTITIES, names.DOORS]
     yield names.AUDIT, [names.audit(app) for app in ("intake", "api", "identity")]
 
 

@@ -164,7 +164,8 @@ def _provision(connection: str) -> None:
     per_clinic = [make(c) for c in CLINIC_NAMES for make in (names.inbox, names.results)]
     for container in (
         names.CLEAN, names.ANALYSIS, names.REVIEWS, names.audit("api"), names.audit("intake"),
-        names.audit("identity"), names.QUARANTINE, names.IDENTITIES, names.ARRIVALS, names.ORIGINALS, *per_clinic,
+        names.audit("identity"), names.QUARANTINE, names.IDENTITIES, names.DOORS, names.ARRIVALS, names.ORIGINALS,
+        *per_clinic,
     ):  # fmt: skip
         account.create_container(container)
     QueueServiceClient.from_connection_string(connection).create_queue(names.COMMANDS)
@@ -176,9 +177,9 @@ def _provision(connection: str) -> None:
 @pytest.fixture(scope="session")
 def address(storage: None) -> Iterator[str]:
     """Where the portal's functions answer."""
-    from function_app import api, dicomweb
+    from function_app import api, dicomweb, identity
 
-    with served(api.blueprint, dicomweb.blueprint) as url:
+    with served(api.blueprint, dicomweb.blueprint, identity.blueprint) as url:
         yield f"{url}/api"
 
 

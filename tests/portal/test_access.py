@@ -9,12 +9,12 @@ import time
 import jwt
 import pytest
 
-from function_app import api, dicomweb, web
+from function_app import api, dicomweb, identity, web
 from readfirst.domain.access import RULES, Grant, Person, Role, Rule, person_from
 from readfirst.domain.rates import Buckets
 from tests.portal.conftest import AUDIENCE, Client, Issuer
 
-CLOSED = [rule for rule in RULES if not rule.anonymous and rule.name in {**api.HANDLERS, **dicomweb.HANDLERS}]
+CLOSED = [rule for rule in RULES if not rule.anonymous]
 UNKNOWN = "0" * 32
 
 
@@ -105,6 +105,11 @@ def test_roles_and_clinics_come_from_the_token_and_the_grants_and_unknown_ones_g
     assert person == Person("s", "unnamed", frozenset({Role.RADIOLOGIST}), frozenset({"north"}))
     everywhere = person_from({**claims, "groups": ["g2"]}, grants, ["north", "south"])
     assert everywhere.clinics == {"north", "south"} and Role.OPERATOR in everywhere.roles
+
+
+def test_every_rule_of_the_table_is_answered_and_nothing_else_is() -> None:
+    answered = [*api.HANDLERS, *dicomweb.HANDLERS, *identity.HANDLERS]
+    assert sorted(answered) == sorted(rule.name for rule in RULES)
 
 
 def test_names_and_routes_of_the_table_are_unique_and_every_rule_says_why() -> None:

@@ -229,7 +229,7 @@ export class StudyPage extends Page {
       ${labelOf(study)}
       ${waiting(study, Date.now())}
       <span class="state ${review.state.replace(" ", "-")}">${review.state}</span>
-      <rf-identity .api=${this.api} .me=${this.me} .token=${study.id} .clinic=${study.clinic}></rf-identity>
+      <rf-identity .api=${this.api} .me=${this.me} .token=${study.id}></rf-identity>
     </div>`;
   }
 

@@ -1,0 +1,248 @@
+"""App `identity`: the doors to a patient's identity, quarantine, and a clinic's own uploads. Everything is audited."""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from datetime import timedelta
+from typing import Any
+
+import azure.functions as func
+from pydantic import BaseModel, ConfigDict, Field
+
+from function_app import web
+from function_app.web import Call, Problem, answer, binary
+from readfirst.adapters import answers, blobs, clients, doors, identities, quarantine, sas
+from readfirst.adapters.worklist import iso
+from readfirst.domain import names
+from readfirst.domain.doors import SHOWN_FOR, Act, Answer, Asked, Case, Decision, Verdict, may_decide, may_open
+from readfirst.domain.messages import Command
+
+_UPLOAD_ADDRESS_LIFE = timedelta(hours=2)
+_ITEM = re.compile(r"([0-9a-f]{32}|[a-z0-9-]{1,40})~([0-9a-f]{32})")
+_PICTURE_SIDE = 1024
+_LATEST = 200
+
+
+def treatment(call: Call) -> func.HttpResponse:
+    """POST identity/treatment/{token}: door (a)."""
+    return _shown(call, str(call.study["id"]), "treatment", "treatment at the uploading clinic")
+
+
+def break_glass(call: Call) -> func.HttpResponse:
+    """POST identity/break-glass/{token}: door (b). The use is kept before anything is shown."""
+    reason = call.body(Asked).reason
+    doors.keep("uses", _act(call, reason))
+    return _shown(call, str(call.study["id"]), "break-glass", reason)
+
+
+def _act(call: Call, reason: str) -> Act:
+    return Act(
+        id=uuid.uuid4().hex,
+        token=str(call.study["id"]),
+        clinic=str(call.study["clinic"]),
+        handle=str(call.study["handle"]),
+        by=call.person.id,
+        by_name=call.person.name,
+        at=call.now.isoformat(),
+        reason=reason,
+    )
+
+
+def _shown(call: Call, token: str, door: str, reason: str) -> func.HttpResponse:
+    """The identity: audited and told to the clinic first, so that nothing is ever seen in silence."""
+    study = call.study
+    call.audit("allowed", reason)
+    role = ",".join(sorted(call.person.roles & set(call.rule.roles)))
+    told = {"handle": study["handle"], "door": door, "role": role, "reason": reason}
+    answers.say_access(str(study["clinic"]), uuid.uuid4().hex, told)
+    record = identities.of_study(token)
+    if record is None:
+        raise Problem(404, "no-identity", "The vault holds no identity of this study.")
+    patient = record.patients.get(str(study["patient"])) or next(iter(record.patients.values()))
+    return answer(
+        {
+            "name": patient.name.split("=")[0].replace("^", " ").strip(),
+            "patient_id": patient.patient_id,
+            "birth_date": patient.birth_date,
+            "accession": record.study.accession_number,
+            "until": iso(call.now + SHOWN_FOR),
+            "watermark": f"{call.person.name} {iso(call.now)}",
+        }
+    )
+
+
+def break_glass_list(call: Call) -> func.HttpResponse:
+    """GET identity/break-glass: uses, those without a review first, the oldest of them on top."""
+    found = sorted(doors.cases("uses"), key=lambda c: (c.answer is not None, c.act.at))
+    return answer({"uses": [{**_told(c), "overdue": c.overdue(call.now)} for c in found[:_LATEST]]})
+
+
+def _told(case: Case) -> dict[str, Any]:
+    return {**case.model_dump(mode="json"), "state": case.state()}
+
+
+def break_glass_review(call: Call) -> func.HttpResponse:
+    """POST identity/break-glass/{use}/review."""
+    verdict = call.body(Verdict)
+    return _decide(call, "uses", call.path["use"], yes=verdict.justified, note=verdict.note)
+
+
+def request_identity(call: Call) -> func.HttpResponse:
+    """POST identity/requests/{token}: door (c), the question."""
+    act = _act(call, call.body(Asked).reason)
+    doors.keep("requests", act)
+    call.audit("asked", act.reason)
+    return answer({"id": act.id}, status=201)
+
+
+def requests(call: Call) -> func.HttpResponse:
+    """GET identity/requests: mine; everybody's for who decides."""
+    decides = call.person.may(web.RULE["request_decision"])
+    found = [c for c in doors.cases("requests") if decides or c.act.by == call.person.id]
+    listed = [{**_told(c), "mine": c.act.by == call.person.id} for c in found[:_LATEST]]
+    return answer({"requests": listed, "decides": decides})
+
+
+def request_decision(call: Call) -> func.HttpResponse:
+    """POST identity/requests/{request}/decision."""
+    decision = call.body(Decision)
+    return _decide(call, "requests", call.path["request"], yes=decision.approve, note=decision.note)
+
+
+def _decide(call: Call, kind: doors.Kind, act_id: str, *, yes: bool, note: str) -> func.HttpResponse:
+    case = _case(kind, act_id)
+    word = Answer(by=call.person.id, by_name=call.person.name, at=call.now.isoformat(), yes=yes, note=note)
+    if (why := may_decide(case, call.person.id)) or not doors.answer(kind, case, word):
+        raise Problem(409, "not-now", why or "It is decided already.")
+    call.audit("yes" if yes else "no", f"{act_id} {note}".strip())
+    return answer(_told(Case(act=case.act, answer=word)))
+
+
+def _case(kind: doors.Kind, act_id: str) -> Case:
+    case = doors.case(kind, act_id) if re.fullmatch(r"[0-9a-f]{32}", act_id) else None
+    if case is None:
+        raise Problem(404, "no-such-case", "There is no such request or use.")
+    return case
+
+
+def request_open(call: Call) -> func.HttpResponse:
+    """POST identity/requests/{request}/open: what was approved, for who asked."""
+    case = _case("requests", call.path["request"])
+    if why := may_open(case, call.person.id, call.now):
+        call.audit("refused", case.act.id)
+        raise Problem(403, "not-approved", why)
+    found = web.worklist().one(web.all_clinics(), id=case.act.token)
+    if found is None:
+        raise Problem(404, "no-such-study", "There is no such study.")
+    approved = Call(call.rule, call.request, call.person, call.now, found)
+    return _shown(approved, case.act.token, "dual control", case.act.reason)
+
+
+def quarantine_list(call: Call) -> func.HttpResponse:
+    """GET quarantine: the files kept back of the person's clinics."""
+    kept = [k for k in quarantine.every() if _clinic_of(k.owner, call) in call.person.clinics]
+    kept.sort(key=lambda k: k.at, reverse=True)
+    items = [
+        {
+            "item": f"{k.owner}~{k.arrival}",
+            "clinic": _clinic_of(k.owner, call),
+            "study": k.owner if len(k.owner) == 32 else "",
+            "reason": k.reason,
+            "advice": k.advice,
+            "size": k.size,
+            "at": k.at,
+        }
+        for k in kept[:_LATEST]
+    ]
+    return answer({"items": items, "more": len(kept) > _LATEST})
+
+
+def _clinic_of(owner: str, call: Call) -> str:
+    """The clinic of a quarantined file: named by itself, or by its study. Unknown studies belong to nobody here."""
+    if owner in call.person.clinics:
+        return owner
+    found = web.worklist().one(call.person.clinics, id=owner)
+    return str(found["clinic"]) if found else ""
+
+
+def _item(call: Call) -> tuple[str, str]:
+    match = _ITEM.fullmatch(call.path["item"])
+    if not match or _clinic_of(match[1], call) not in call.person.clinics:
+        raise Problem(404, "no-such-item", "There is no such file in quarantine.")
+    return match[1], match[2]
+
+
+def quarantine_picture(call: Call) -> func.HttpResponse:
+    """GET quarantine/{item}/picture."""
+    owner, arrival = _item(call)
+    call.audit("allowed", arrival)
+    picture = quarantine.picture(owner, arrival, _PICTURE_SIDE)
+    if picture is None:
+        raise Problem(404, "no-picture", "The file shows no picture.")
+    return binary(picture, "image/png")
+
+
+class _Ruling(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    release: bool
+    reason: str = Field(min_length=3, max_length=500)
+
+
+def quarantine_decision(call: Call) -> func.HttpResponse:
+    """POST quarantine/{item}/decision: the intake app carries it out."""
+    owner, arrival = _item(call)
+    ruling = call.body(_Ruling)
+    call.audit("release" if ruling.release else "reject", f"{arrival} {ruling.reason}")
+    message = Command(
+        kind="release" if ruling.release else "reject",
+        token=owner,
+        by=call.person.id,
+        at=iso(call.now),
+        detail={"arrival": arrival},
+    )
+    clients.queue(names.COMMANDS).send_message(message.model_dump_json())
+    return answer({"accepted": True}, status=202)
+
+
+def uploads(call: Call) -> func.HttpResponse:
+    """GET uploads: what the person's clinics were told, newest first."""
+    told = [item for clinic in sorted(call.person.clinics) for item in _told_to(clinic)]
+    told.sort(key=lambda item: str(item.get("at", "")), reverse=True)
+    return answer({"items": told[:_LATEST], "more": len(told) > _LATEST})
+
+
+def _told_to(clinic: str) -> list[dict[str, Any]]:
+    container = clients.container(names.UPLOADS, names.results(clinic))
+    found = []
+    for name in blobs.names(container, ""):
+        kind = name.split("/")[0]
+        if (
+            kind in ("uploads", "studies", "access")
+            and name.endswith(".json")
+            and (data := blobs.read(container, name))
+        ):
+            found.append({"clinic": clinic, "kind": kind, **json.loads(data)})
+    return found
+
+
+def upload_address(call: Call) -> func.HttpResponse:
+    """POST uploads/address {clinic}: a create-only address of the clinic's inbox."""
+    clinic = str((web.parsed_body(call.request) or {}).get("clinic", ""))
+    if clinic not in call.person.clinics:
+        raise Problem(404, "no-such-clinic", "There is no such clinic.")
+    call.audit("allowed", clinic)
+    address, until = sas.upload_only(clinic, _UPLOAD_ADDRESS_LIFE)
+    return answer({"address": address, "until": until}, status=201)
+
+
+HANDLERS = {
+    handler.__name__: handler
+    for handler in (
+        treatment, break_glass, break_glass_list, break_glass_review, request_identity, requests, request_decision,
+        request_open, quarantine_picture, quarantine_decision, uploads, upload_address,
+    )
+} | {"quarantine": quarantine_list}  # fmt: skip
+
+blueprint = web.blueprint("identity", HANDLERS)

@@ -1,0 +1,88 @@
+import { html, nothing, svg, type TemplateResult } from "lit";
+import { customElement, state } from "lit/decorators.js";
+
+import { percent, seconds } from "../format.js";
+import { Page } from "../page.js";
+
+interface Figures {
+  studies: number;
+  per_day: { day: string; high_risk: number; other: number }[];
+  states: Record<string, number>;
+  labels: Record<string, number>;
+  stages: { stage: string; median: number; p95: number; count: number }[];
+  not_analysed: Record<string, number>;
+  refused: Record<string, number>;
+  past_due: number;
+  models: { model: string; month: string; signed: number; confirmed: number; rejected: number; positive_predictive_value: number | null; missed: number; minutes_to_review: number }[];
+}
+
+@customElement("rf-operations")
+export class Operations extends Page {
+  @state() private figures: Figures | undefined;
+  @state() private days = 30;
+
+  protected override begin(): void {
+    void this.attempt(async () => {
+      this.figures = await this.api.get<Figures>(`/ops?days=${this.days}`);
+    });
+  }
+
+  protected override render(): TemplateResult {
+    const f = this.figures;
+    return html`<section class="sheet">
+      <div class="head"><h1>Operations</h1>
+        <label class="field"><span>Period</span><select @change=${(e: Event) => { this.days = Number((e.target as HTMLSelectElement).value); this.begin(); }}>
+          ${[7, 30, 90, 365].map((d) => html`<option value=${d} ?selected=${d === this.days}>${d} days</option>`)}</select></label></div>
+      ${this.failed()}
+      ${f ? html`
+        <div class="cards">
+          <p class="card"><b>${f.studies}</b>studies</p>
+          <p class="card"><b>${f.labels["flagged"] ?? 0}</b>flagged</p>
+          <p class="card"><b>${f.labels["NOT ANALYSED: read as usual"] ?? 0}</b>not analysed</p>
+          <p class="card"><b>${f.states["failed"] ?? 0}</b>failed</p>
+          <p class="card"><b>${f.past_due}</b>past due, unsigned</p>
+        </div>
+        <div class="plots">
+          <section class="card"><h2>Studies per day</h2>${perDay(f.per_day)}</section>
+          <section class="card"><h2>Time per stage, median and 95th percentile</h2>${stages(f.stages)}</section>
+          <section class="card"><h2>Why not analysed</h2>${counts(f.not_analysed)}</section>
+          <section class="card"><h2>Files refused</h2>${counts(f.refused)}</section>
+        </div>
+        <section><h2>The model's record, from signed reviews</h2>${models(f.models)}</section>` : this.loading ? this.skeleton() : nothing}
+    </section>`;
+  }
+}
+
+function perDay(days: Figures["per_day"]): TemplateResult {
+  if (!days.length) return html`<p class="dim">No studies in this period.</p>`;
+  const most = Math.max(...days.map((d) => d.high_risk + d.other));
+  const [width, height] = [600, 130];
+  const step = width / days.length;
+  const y = (count: number): number => (count / most) * height;
+  const total = days.reduce((sum, d) => sum + d.high_risk + d.other, 0);
+  return html`<svg class="plot" viewBox="-34 -8 ${width + 40} ${height + 34}" role="img" aria-label="${total} studies in ${days.length} days, at most ${most} a day">
+    <line x1="0" x2=${width} y1=${height} y2=${height}></line><line x1="0" x2=${width} y1="0" y2="0"></line>
+    <text x="-6" y="4" text-anchor="end">${most}</text><text x="-6" y=${height + 4} text-anchor="end">0</text>
+    ${days.map((d, i) => svg`<rect class="other" x=${i * step + 1} width=${Math.min(step - 2, 40)} y=${height - y(d.other)} height=${y(d.other)}></rect>
+      <rect class="high" x=${i * step + 1} width=${Math.min(step - 2, 40)} y=${height - y(d.other + d.high_risk)} height=${y(d.high_risk)}></rect>`)}
+    <text x="0" y=${height + 20}>${days[0]!.day}</text><text x=${width} y=${height + 20} text-anchor="end">${days.length > 1 ? days.at(-1)!.day : ""}</text>
+  </svg><p class="dim small">Orange: high risk</p>`;
+}
+
+function stages(list: Figures["stages"]): TemplateResult {
+  const own = list.filter((s) => !s.stage.startsWith("job."));
+  const longest = Math.max(1, ...own.map((s) => s.p95));
+  return html`<div class="bars">${own.map((s) => html`<div><span>${s.stage}</span><meter min="0" max=${longest} .value=${s.median} aria-label="Median of ${s.stage}"></meter><span>${seconds(s.median)} · ${seconds(s.p95)}</span></div>`)}</div>`;
+}
+
+function counts(found: Record<string, number>): TemplateResult {
+  const list = Object.entries(found).sort((a, b) => b[1] - a[1]);
+  if (!list.length) return html`<p class="dim">None.</p>`;
+  return html`<div class="bars">${list.map(([name, count]) => html`<div><span>${name}</span><meter min="0" max=${list[0]![1]} .value=${count} aria-label=${name}></meter><span>${count}</span></div>`)}</div>`;
+}
+
+function models(list: Figures["models"]): TemplateResult {
+  if (!list.length) return html`<p class="dim">No signed review of a model's result in this period.</p>`;
+  return html`<div class="scroll"><table><thead><tr><th scope="col">Model</th><th scope="col">Month</th><th scope="col">Signed</th><th scope="col">Confirmed</th><th scope="col">Rejected</th><th scope="col">Positive predictive value</th><th scope="col">Missed</th><th scope="col">Minutes to review</th></tr></thead>
+    <tbody>${list.map((m) => html`<tr><th scope="row">${m.model}</th><td>${m.month}</td><td>${m.signed}</td><td>${m.confirmed}</td><td>${m.rejected}</td><td>${m.positive_predictive_value === null ? "–" : percent(m.positive_predictive_value)}</td><td>${m.missed}</td><td>${m.minutes_to_review}</td></tr>`)}</tbody></table></div>`;
+}

@@ -1,0 +1,79 @@
+import { html, nothing, type TemplateResult } from "lit";
+import { customElement, state } from "lit/decorators.js";
+
+import { clock } from "../format.js";
+import { Page } from "../page.js";
+
+interface Use {
+  act: { id: string; handle: string; clinic: string; by_name: string; at: string; reason: string };
+  answer: { by_name: string; at: string; yes: boolean; note: string } | null;
+  overdue: boolean;
+}
+
+interface Log {
+  day: string;
+  days: { day: string; entries: number; broken_at: number | null }[];
+  entries: { number: number; at: string; actor: string; role: string; act: string; clinic: string; outcome: string; reason: string; token: string }[];
+}
+
+@customElement("rf-privacy")
+export class Privacy extends Page {
+  @state() private uses: Use[] = [];
+  @state() private log: Log | undefined;
+  @state() private app = "identity";
+  @state() private day = "";
+
+  protected override begin(): void {
+    void this.attempt(async () => {
+      const [uses, log] = await Promise.all([this.api.get<{ uses: Use[] }>("/identity/break-glass"), this.readLog()]);
+      this.uses = uses.uses;
+      this.log = log;
+    });
+  }
+
+  private readLog(): Promise<Log> {
+    return this.api.get<Log>(`/audit?app=${this.app}${this.day ? `&day=${this.day}` : ""}`);
+  }
+
+  private look(app: string, day: string): void {
+    [this.app, this.day] = [app, day];
+    void this.attempt(async () => {
+      this.log = await this.readLog();
+    });
+  }
+
+  private async review(use: Use, justified: boolean): Promise<void> {
+    await this.attempt(async () => {
+      await this.api.post(`/identity/break-glass/${use.act.id}/review`, { justified });
+      this.uses = (await this.api.get<{ uses: Use[] }>("/identity/break-glass")).uses;
+    });
+  }
+
+  protected override render(): TemplateResult {
+    return html`<section class="sheet">
+      <h1>Privacy</h1>
+      ${this.failed()}
+      ${this.loading ? this.skeleton() : html`<section><h2>Uses of break-glass</h2>${this.usesTable()}</section><section><h2>Audit log</h2>${this.logView()}</section>`}
+    </section>`;
+  }
+
+  private usesTable(): TemplateResult {
+    if (!this.uses.length) return html`<p class="dim">Nobody broke the glass.</p>`;
+    return html`<div class="scroll"><table><thead><tr><th scope="col">When</th><th scope="col">Study</th><th scope="col">Who</th><th scope="col">Reason</th><th scope="col">Review</th></tr></thead>
+      <tbody>${this.uses.map((u) => html`<tr><td>${clock(u.act.at)}</td><th scope="row" class="handle">${u.act.handle}</th><td>${u.act.by_name}</td><td>${u.act.reason}</td>
+        <td>${u.answer ? html`${u.answer.yes ? "Justified" : "Not justified"} <span class="dim">${u.answer.by_name}, ${clock(u.answer.at)}</span>` : html`<div class="row">${u.overdue ? html`<span class="overdue">Overdue</span>` : nothing}
+          <button @click=${() => void this.review(u, true)}>Justified</button><button class="danger" @click=${() => void this.review(u, false)}>Not justified</button></div>`}</td></tr>`)}</tbody></table></div>`;
+  }
+
+  private logView(): TemplateResult {
+    const log = this.log;
+    const broken = log?.days.filter((d) => d.broken_at !== null) ?? [];
+    return html`<div class="row">
+        <label class="field"><span>App</span><select @change=${(e: Event) => this.look((e.target as HTMLSelectElement).value, "")}>${["identity", "api", "intake"].map((app) => html`<option ?selected=${app === this.app}>${app}</option>`)}</select></label>
+        <label class="field"><span>Day</span><select @change=${(e: Event) => this.look(this.app, (e.target as HTMLSelectElement).value)}>${[...(log?.days ?? [])].reverse().map((d) => html`<option ?selected=${d.day === log?.day}>${d.day}</option>`)}</select></label>
+      </div>
+      ${broken.length ? html`<p class="notice bad" role="alert">The chain is broken on ${broken.map((d) => `${d.day} at entry ${d.broken_at}`).join(", ")}.</p>` : html`<p class="notice good">Every chain of this app is whole.</p>`}
+      ${log?.entries.length ? html`<div class="scroll"><table><thead><tr><th scope="col">When</th><th scope="col">Act</th><th scope="col">Outcome</th><th scope="col">Role</th><th scope="col">Actor</th><th scope="col">Clinic</th><th scope="col">Reason</th></tr></thead>
+        <tbody>${log.entries.map((e) => html`<tr><td>${clock(e.at)}</td><td>${e.act}</td><td>${e.outcome}</td><td>${e.role}</td><td><code class="small">${e.actor.slice(0, 18)}</code></td><td>${e.clinic}</td><td>${e.reason}</td></tr>`)}</tbody></table></div>` : html`<p class="dim">No entries.</p>`}`;
+  }
+}

@@ -1,0 +1,138 @@
+import { html, nothing, type TemplateResult } from "lit";
+import { customElement, state } from "lit/decorators.js";
+
+import { clock } from "../format.js";
+import { Page } from "../page.js";
+import { filesOf, put } from "../upload.js";
+
+interface Told {
+  clinic: string;
+  kind: "uploads" | "studies" | "access";
+  at: string;
+  upload?: string;
+  handle?: string;
+  outcome?: string;
+  state?: string;
+  label?: string;
+  images?: number;
+  reason?: string;
+  advice?: string;
+  door?: string;
+  role?: string;
+  others?: { member: string; outcome: string; advice?: string }[];
+}
+
+interface Sending {
+  file: File;
+  name: string;
+  share: number;
+  state: "waiting" | "sending" | "sent" | "failed";
+}
+
+const AT_ONCE = 4;
+
+@customElement("rf-uploads")
+export class Uploads extends Page {
+  @state() private told: Told[] = [];
+  @state() private sending: Sending[] = [];
+  @state() private over = false;
+  private timer = 0;
+
+  protected override begin(): void {
+    void this.attempt(() => this.read());
+    this.timer = setInterval(() => void this.attempt(() => this.read()), 10_000);
+  }
+
+  override disconnectedCallback(): void {
+    super.disconnectedCallback();
+    clearInterval(this.timer);
+  }
+
+  private async read(): Promise<void> {
+    this.told = (await this.api.get<{ items: Told[] }>("/uploads")).items;
+  }
+
+  private async dropped(event: DragEvent): Promise<void> {
+    event.preventDefault();
+    this.over = false;
+    if (event.dataTransfer) this.send(await filesOf(event.dataTransfer));
+  }
+
+  private send(files: { file: File; name: string }[]): void {
+    const added = files.map((f): Sending => ({ ...f, share: 0, state: "waiting" }));
+    this.sending = [...added, ...this.sending];
+    void this.attempt(() => this.sendAll(added));
+  }
+
+  private async sendAll(list: Sending[]): Promise<void> {
+    const clinic = this.querySelector<HTMLSelectElement>("#clinic")?.value ?? this.me.clinics[0]?.id;
+    const { body } = await this.api.post<{ address: string }>("/uploads/address", { clinic });
+    const folder = `portal-${crypto.randomUUID()}`;
+    const queue = [...list];
+    const next = async (): Promise<void> => {
+      for (let one = queue.shift(); one; one = queue.shift()) await this.sendOne(body.address, folder, one);
+    };
+    await Promise.all(Array.from({ length: AT_ONCE }, next));
+    await this.read();
+  }
+
+  private async sendOne(address: string, folder: string, one: Sending): Promise<void> {
+    this.mark(one, { state: "sending" });
+    try {
+      await put(address, `${folder}/${one.name}`, one.file, (share) => this.mark(one, { share }));
+      this.mark(one, { state: "sent", share: 1 });
+    } catch {
+      this.mark(one, { state: "failed" });
+    }
+  }
+
+  private mark(one: Sending, change: Partial<Sending>): void {
+    Object.assign(one, change);
+    this.requestUpdate();
+  }
+
+  protected override render(): TemplateResult {
+    return html`<section class="sheet"><h1>Uploads</h1>
+      ${this.failed()}
+      <div class="drop ${this.over ? "over" : ""}" @dragover=${(e: DragEvent) => { e.preventDefault(); this.over = true; }} @dragleave=${() => (this.over = false)} @drop=${(e: DragEvent) => void this.dropped(e)}>
+        <p class="big">Drop a folder or a zip of DICOM files here</p>
+        ${this.me.clinics.length > 1 ? html`<label class="field"><span>Clinic</span><select id="clinic">${this.me.clinics.map((c) => html`<option value=${c.id}>${c.name}</option>`)}</select></label>` : nothing}
+        <div class="row"><label class="field"><span>Files</span><input type="file" multiple @change=${(e: Event) => this.picked(e)} /></label>
+        <label class="field"><span>Folder</span><input type="file" webkitdirectory @change=${(e: Event) => this.picked(e)} /></label></div>
+        <p class="dim">The names of patients are removed after arrival, before anything is analysed.</p>
+      </div>
+      ${this.sending.length ? html`<section><h2>Sending</h2>${this.progress()}</section>` : nothing}
+      <section><h2>What became of it</h2>${this.loading ? this.skeleton() : this.told.length ? this.table() : html`<p class="dim">Nothing was uploaded yet.</p>`}</section>
+    </section>`;
+  }
+
+  private picked(event: Event): void {
+    const input = event.target as HTMLInputElement;
+    this.send([...(input.files ?? [])].map((file) => ({ file, name: file.webkitRelativePath || file.name })));
+    input.value = "";
+  }
+
+  private progress(): TemplateResult {
+    const sent = this.sending.filter((s) => s.state === "sent").length;
+    const open = this.sending.filter((s) => s.state !== "sent").slice(0, 20);
+    return html`<p role="status"><b>${sent}</b> of ${this.sending.length} sent</p>
+      ${open.map((s) => html`<div class="file"><span>${s.name}</span><progress max="1" .value=${s.share} aria-label=${s.name}></progress><span>${s.state === "failed" ? html`<button @click=${() => void this.attempt(() => this.sendAll([s]))}>Try again</button>` : s.state}</span></div>`)}`;
+  }
+
+  private table(): TemplateResult {
+    return html`<div class="scroll"><table><thead><tr><th scope="col">When</th><th scope="col">What</th><th scope="col">Outcome</th><th scope="col">What to do</th></tr></thead><tbody>
+      ${this.told.map((t) => html`<tr><td>${clock(t.at)}</td><th scope="row">${t.upload ?? html`Study <span class="handle">${t.handle}</span>`}</th><td>${outcome(t)}</td><td>${advice(t)}</td></tr>`)}</tbody></table></div>`;
+  }
+}
+
+function outcome(t: Told): string {
+  if (t.kind === "access") return `An identity was shown (${t.door}) to a ${t.role}`;
+  if (t.kind === "studies") return `${t.state}: ${t.label}, ${t.images} images`;
+  return t.outcome === "taken" ? `taken, ${t.images} images` : (t.outcome ?? "");
+}
+
+function advice(t: Told): TemplateResult | string {
+  const others = (t.others ?? []).filter((o) => o.outcome === "refused");
+  if (others.length) return html`<ul class="plain">${others.map((o) => html`<li>${o.member}: ${o.advice}</li>`)}</ul>`;
+  return t.advice ?? t.reason ?? "";
+}

@@ -1,0 +1,144 @@
+"""The doors to an identity, quarantine and uploads; the vault is empty here: a browser test opens a real record."""
+
+from __future__ import annotations
+
+import io
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import requests
+
+from readfirst.adapters import clients, doors
+from readfirst.domain import names
+from readfirst.domain.doors import Act, Answer, Case, may_decide, may_open
+from tests.portal.stage import chest
+from tests.portal.studies import index, record
+
+REASON = {"reason": "Unconscious patient in the emergency room"}
+
+
+def test_a_door_wants_a_reason(as_) -> None:
+    study = record(80)
+    index(study)
+    for path in ("break-glass", "requests"):
+        assert as_("radiologist").post(f"/identity/{path}/{study.id}", json={"reason": "short"}).status_code == 422
+
+
+def test_treatment_is_for_the_uploading_clinic_alone(as_) -> None:
+    study = record(81, clinic="south")
+    index(study)
+    assert as_("clinician").post(f"/identity/treatment/{study.id}", json={}).status_code == 404
+
+
+def test_a_use_of_break_glass_is_kept_audited_and_told_to_the_clinic_before_anything_is_shown(as_) -> None:
+    study = record(82, clinic="south")
+    index(study)
+    answer = as_("radiologist", name="Dr Far").post(f"/identity/break-glass/{study.id}", json=REASON)
+    assert (answer.status_code, answer.json()["code"]) == (404, "no-identity")  # the vault of this test is empty
+    pia = as_("privacy-officer", name="Pia")
+    use = next(u for u in pia.get("/identity/break-glass").json()["uses"] if u["act"]["token"] == study.id)
+    assert use["act"]["reason"] == REASON["reason"] and use["state"] == "open" and not use["overdue"]
+    entry = pia.get("/audit", params={"app": "identity"}).json()["entries"][0]
+    assert (entry["act"], entry["token"], entry["reason"]) == ("break_glass", study.id, REASON["reason"])
+    told = clients.container(names.UPLOADS, names.results("south"))
+    answers = [json.loads(told.download_blob(b).readall()) for b in told.list_blob_names(name_starts_with="access/")]
+    assert any(a["handle"] == study.handle and a["door"] == "break-glass" for a in answers)
+    path = f"/identity/break-glass/{use['act']['id']}/review"
+    assert pia.post(path, json={"justified": True}).status_code == 200
+    assert pia.post(path, json={"justified": False}).status_code == 409
+
+
+def test_a_use_that_nobody_looked_at_in_time_is_overdue() -> None:
+    act = Act(
+        id="1", token="t", clinic="c", handle="H", by="a", by_name="A", at="2026-01-01T00:00:00+00:00", reason="r"
+    )
+    case = Case(act=act)
+    assert not case.overdue(datetime(2026, 1, 3, tzinfo=UTC)) and case.overdue(datetime(2026, 1, 5, tzinfo=UTC))
+
+
+def test_nobody_decides_on_their_own_request_and_an_approval_lapses() -> None:
+    now = datetime(2026, 1, 5, tzinfo=UTC)
+    act = Act(id="1", token="t", clinic="c", handle="H", by="a", by_name="A", at=now.isoformat(), reason="r")
+    yes = Answer(by="b", by_name="B", at=now.isoformat(), yes=True)
+    assert may_decide(Case(act=act), "a") and not may_decide(Case(act=act), "b")
+    assert may_decide(Case(act=act, answer=yes), "b")
+    assert not may_open(Case(act=act, answer=yes), "a", now)
+    assert may_open(Case(act=act, answer=yes), "b", now) and may_open(Case(act=act), "a", now)
+    assert may_open(Case(act=act, answer=yes), "a", now + timedelta(days=2))
+
+
+def test_a_request_is_seen_by_who_asked_and_who_decides_and_opens_only_after_approval(as_) -> None:
+    study = record(83)
+    index(study)
+    oda, other, pia = as_("operator", name="Oda"), as_("operator", name="Olaf"), as_("privacy-officer", name="Pia")
+    request = oda.post(f"/identity/requests/{study.id}", json=REASON).json()["id"]
+    assert request not in {r["act"]["id"] for r in other.get("/identity/requests").json()["requests"]}
+    path = f"/identity/requests/{request}"
+    assert oda.post(f"{path}/open", json={}).status_code == 403
+    assert oda.post(f"{path}/decision", json={"approve": True}).status_code == 403
+    assert pia.post(f"{path}/decision", json={"approve": True}).status_code == 200
+    assert other.post(f"{path}/open", json={}).status_code == 403
+    assert oda.post(f"{path}/open", json={}).json()["code"] == "no-identity"
+    own = pia.post(f"/identity/requests/{study.id}", json=REASON).json()["id"]
+    refused = pia.post(f"/identity/requests/{own}/decision", json={"approve": True})
+    assert refused.status_code == 409 and "second person" in refused.json()["detail"]
+
+
+@pytest.fixture
+def kept() -> str:
+    """A file in quarantine of the north clinic."""
+    study = record(84)
+    index(study)
+    data = chest(study.study_uid, f"{study.study_uid}.3")[0]
+    clients.container(names.UPLOADS, names.QUARANTINE).upload_blob(
+        f"{study.id}/{'a' * 32}", data, metadata={"reason": "burned-in-text-likely"}, overwrite=True
+    )
+    return f"{study.id}~{'a' * 32}"
+
+
+def test_a_file_kept_back_is_shown_to_the_privacy_officer_and_released_by_a_command(as_, kept: str) -> None:
+    from PIL import Image
+
+    pia = as_("privacy-officer", name="Pia")
+    item = next(i for i in pia.get("/quarantine").json()["items"] if i["item"] == kept)
+    assert item["reason"] == "burned-in-text-likely" and item["advice"]
+    assert Image.open(io.BytesIO(pia.get(f"/quarantine/{kept}/picture").content)).size == (256, 256)
+    ruling = {"release": True, "reason": "A scale, no name"}
+    assert pia.post(f"/quarantine/{kept}/decision", json=ruling).status_code == 202
+    queued = [json.loads(m.content) for m in clients.queue(names.COMMANDS).receive_messages()]
+    assert any(m["kind"] == "release" and m["detail"] == {"arrival": "a" * 32} for m in queued)
+
+
+def test_quarantine_of_another_clinic_does_not_exist(as_, kept: str) -> None:
+    far = as_("privacy-officer", clinics=("south",), name="Paul")
+    assert kept not in {i["item"] for i in far.get("/quarantine").json()["items"]}
+    assert far.get(f"/quarantine/{kept}/picture").status_code == 404
+    assert far.post(f"/quarantine/{kept}/decision", json={"release": True, "reason": "abc"}).status_code == 404
+
+
+def test_an_upload_address_creates_in_the_own_inbox_and_does_nothing_else(as_) -> None:
+    cem = as_("clinic-user", name="Cem")
+    assert cem.post("/uploads/address", json={"clinic": "south"}).status_code == 404
+    base, signature = cem.post("/uploads/address", json={"clinic": "north"}).json()["address"].split("?")
+    headers = {"x-ms-blob-type": "BlockBlob"}
+    name = f"{base}/test/{datetime.now(UTC):%H%M%S%f}.dcm?{signature}"
+    assert requests.put(name, data=b"x", headers=headers, timeout=10).status_code == 201
+    assert requests.put(name, data=b"y", headers=headers, timeout=10).status_code in (403, 409)
+    assert requests.get(name, timeout=10).status_code == 403
+    assert requests.get(f"{base}?restype=container&comp=list&{signature}", timeout=10).status_code == 403
+
+
+def test_a_clinic_sees_what_it_was_told_and_no_other_clinics_answers(as_) -> None:
+    for clinic in ("north", "south"):
+        told = json.dumps({"upload": f"{clinic}.dcm", "outcome": "refused", "reason": "empty-file", "at": "2026"})
+        container = clients.container(names.UPLOADS, names.results(clinic))
+        container.upload_blob("uploads/x.json", told, overwrite=True)
+    items = as_("clinic-user", name="Cem").get("/uploads").json()["items"]
+    assert {i.get("upload") for i in items if i["kind"] == "uploads"} == {"north.dcm"}
+
+
+def test_a_case_that_nobody_knows_is_not_found(as_) -> None:
+    assert doors.case("uses", "0" * 32) is None
+    path = f"/identity/break-glass/{'0' * 32}/review"
+    assert as_("privacy-officer", name="Pia").post(path, json={"justified": True}).status_code == 404
