@@ -103,7 +103,11 @@ def _data_plane(resources: Sequence[Resource], environment: str) -> list[Grant]:
         r["name"].split("/")[-1]: r["properties"]["roleName"] for r in resources if "sqlRoleDefinitions" in r["type"]
     }
     built_in = {"00000000-0000-0000-0000-000000000002": "Cosmos DB Built-in Data Contributor"}
-    why = {"intake": "Writes the index.", "api": "Reads the worklist and notes a review's state."}
+    why = {
+        "intake": "Writes the index.",
+        "api": "Reads the worklist and notes a review's state.",
+        "identity": "Finds the clinic of the study that a door is opened for.",
+    }
     return [
         Grant(
             (who := _who(r["properties"]["principalId"], environment)),
@@ -204,6 +208,7 @@ def shared_names() -> str:
         "analysis": names.ANALYSIS,
         "reviews": names.REVIEWS,
         "identities": names.IDENTITIES,
+        "doors": names.DOORS,
     }
     queues = {
         "uploadEvents": names.UPLOAD_EVENTS,

@@ -288,7 +288,7 @@ module vault 'modules/storage.bicep' = {
     name: names.accounts.vault
     location: location
     tags: tags
-    containers: [names.containers.identities]
+    containers: [names.containers.identities, names.containers.doors]
     zoneRedundant: profile.zoneRedundant
     softDeleteDays: profile.softDeleteDays
     network: network
@@ -364,7 +364,7 @@ module cosmos 'modules/cosmos.bicep' = {
     network: network
     customerKey: customerKey
     writers: [names.identities.intake]
-    updaters: [names.identities.api]
+    updaters: [names.identities.api, names.identities.identity]
   }
   dependsOn: [privateNetwork, identities, encryptionAccess]
 }

@@ -28,6 +28,7 @@ var accountGrants = concat(
     }
     { who: 'intake', on: 'uploads', role: 'tagger', why: 'Tags an original that succeeded, so that it may lapse.' }
     { who: 'api', on: 'studies', role: 'blobDelegator', why: 'Signs addresses of pixels for the viewer.' }
+    { who: 'identity', on: 'uploads', role: 'blobDelegator', why: 'Signs a clinic user\'s address to upload to.' }
     { who: 'intake', on: 'hostIntake', role: 'queueContributor', why: 'Durable Functions keeps its task hub here.' }
     { who: 'intake', on: 'hostIntake', role: 'tableContributor', why: 'Durable Functions keeps its task hub here.' }
   ],
@@ -93,6 +94,20 @@ var containerGrants = concat(
       role: 'blobContributor'
       why: 'Opens, re-wraps and erases identities.'
     }
+    {
+      who: 'identity'
+      on: 'vault'
+      name: names.containers.doors
+      role: 'appender'
+      why: 'Keeps who asked to see an identity; cannot change it.'
+    }
+    {
+      who: 'identity'
+      on: 'uploads'
+      name: names.containers.quarantine
+      role: 'blobReader'
+      why: 'Shows the privacy officer what was kept back.'
+    }
     { who: 'job', on: 'studies', name: names.containers.clean, role: 'blobReader', why: 'Reads clean images.' }
     { who: 'job', on: 'studies', name: names.containers.analysis, role: 'blobContributor', why: 'Writes results.' }
   ],
@@ -109,6 +124,13 @@ var containerGrants = concat(
     name: '${names.prefixes.audit}${app}'
     role: 'blobReader'
     why: 'Shows the privacy officer the audit log.'
+  }),
+  map(active, clinic => {
+    who: 'identity'
+    on: 'uploads'
+    name: '${names.prefixes.inbox}${clinic.id}'
+    role: 'sealer'
+    why: 'Signs a clinic user\'s right to create; can neither read nor list.'
   }),
   map(results, name => {
     who: 'identity'

@@ -28,10 +28,17 @@ async function walk(entry: FileSystemEntry): Promise<{ file: File; name: string 
 export async function put(container: string, name: string, file: File, progress: (share: number) => void): Promise<void> {
   const [base, signature] = container.split("?");
   const address = `${base}/${name.split("/").map(encodeURIComponent).join("/")}?${signature}`;
-  if (file.size <= BLOCK) {
-    await send(address, file, { "x-ms-blob-type": "BlockBlob" });
-    return progress(1);
+  try {
+    if (file.size > BLOCK) return await putBlocks(address, file, progress);
+  } catch (error) {
+    // A service older than 2026-04-06 (Azurite) lets a create-only address put no blocks: then in one piece.
+    if (!(error instanceof Refused)) throw error;
   }
+  await send(address, file, { "x-ms-blob-type": "BlockBlob" });
+  progress(1);
+}
+
+async function putBlocks(address: string, file: File, progress: (share: number) => void): Promise<void> {
   const ids: string[] = [];
   for (let at = 0; at < file.size; at += BLOCK) {
     const id = btoa(String(ids.length).padStart(8, "0"));

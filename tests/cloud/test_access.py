@@ -67,13 +67,19 @@ def test_the_job_reads_clean_writes_analysis_and_answers_and_nothing_else(grante
     }
 
 
-def test_identity_reads_vault_and_analysis_and_writes_only_results(granted: list[Grant]) -> None:
+def test_identity_reads_vault_analysis_and_quarantine_and_writes_only_results(granted: list[Grant]) -> None:
     found = rights(granted, "identity")
     results = {on for on in found if on.startswith("uploads account, container results-")}
     assert results
     assert all(found.pop(on) == {"write"} for on in results)
+    inboxes = {on for on in found if on.startswith("uploads account, container clinic-")}
+    assert all(found.pop(on) == {"add"} for on in inboxes)
     assert found == {
         "vault account, container identities": {"write"},
+        "vault account, container doors": {"append"},
+        "uploads account, container quarantine": {"read"},
+        "uploads account": {"sign"},
+        "Cosmos DB database readfirst": {"read and replace"},
         "studies account, container analysis": {"read"},
         "studies account, queue commands": {"send"},
         "studies account, queue rotate-identity": {"write"},
@@ -148,6 +154,7 @@ def test_a_suspended_clinic_loses_its_signer(evaluated) -> None:  # type: ignore
     after = generate.grants(evaluated("hospital", text + "\nparam suspendedClinics = ['emergency']\n"))
     lost = {(g.who, g.on) for g in set(before) - set(after)}
     assert lost == {
+        ("identity", "uploads account, container clinic-emergency"),
         ("operators (group)", "uploads account, container clinic-emergency"),
         ("operators (group)", "uploads account, container results-emergency"),
     }

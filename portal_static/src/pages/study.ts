@@ -217,6 +217,7 @@ export class StudyPage extends Page {
         <div role="status" aria-live="polite">${this.saved ? html`<p class="notice good">${this.saved}</p>` : nothing}</div>
         ${this.result()} ${this.findings()} ${this.missedList()} ${this.entry()} ${this.actions()} ${this.priors()} ${this.communication()} ${this.timeline()} ${this.provenance()}
       </aside>
+      <dialog id="picture" aria-label="Key image"><img alt="The finding, outlined and enlarged" /><form method="dialog"><button>Close</button></form></dialog>
     </div>`;
   }
 
@@ -258,7 +259,7 @@ export class StudyPage extends Page {
           <div class="viewport" tabindex="0" role="img" aria-label="Slice ${this.slice + 1} of ${images.length}"></div>
           ${this.drawn || !this.keyImage ? nothing : html`<img class="first" src=${this.keyImage} alt="The slice that matters most" />`}
           <p class="corner top">SYNTHETIC: NOT FOR DIAGNOSIS</p>
-          <p class="corner bottom">${images.length ? html`<span class="slice">${this.slice + 1} / ${images.length}</span>` : "No image"}</p>
+          <p class="corner bottom">${images.length ? html`<span class="slice">${this.slice + 1} / ${images.length}</span>` : this.loading || this.shown ? "" : "No image"}</p>
         </div>
         ${this.priorToken ? html`<div class="frame prior"><img src=${this.priorImage} alt="Key image of the prior study" /><p class="corner top">Prior, ${this.priorDays()}</p>
           <button class="close" @click=${() => (this.priorToken = "")}>Close prior</button></div>` : nothing}
@@ -266,7 +267,7 @@ export class StudyPage extends Page {
       <div class="progress">
         <input type="range" min="0" max=${Math.max(0, images.length - 1)} .value=${String(this.slice)} aria-label="Slice" @input=${(e: Event) => this.viewer?.goTo(Number((e.target as HTMLInputElement).value))} />
         <progress max=${Math.max(1, images.length)} .value=${this.loaded} aria-label="Images loaded"></progress>
-        <span class="dim">${this.loaded < images.length ? `${this.loaded} of ${images.length} images` : "All images here"}</span>
+        <span class="dim">${!images.length ? "" : this.loaded < images.length ? `${this.loaded} of ${images.length} images` : "All images here"}</span>
       </div>
     </section>`;
   }
@@ -311,9 +312,22 @@ export class StudyPage extends Page {
       <div class="row">
         ${this.reviewable() ? html`<button @click=${() => void this.judge("accept", f.key)}>Accept</button><button @click=${() => void this.judge("reject", f.key)}>Reject</button>
         <button @click=${() => { this.finding = f.key; this.openForm("correct"); }}>Correct</button>` : nothing}
+        ${f.overlay ? html`<button @click=${() => void this.keyPicture(f)}>Key image</button>` : nothing}
         <label class="check"><input type="checkbox" .checked=${!hidden} @change=${() => this.hide(f.key, !hidden)} />Overlay</label>
       </div>
     </li>`;
+  }
+
+  /** The picture that the job drew of the finding, in a dialog. */
+  private async keyPicture(f: Finding): Promise<void> {
+    await this.attempt(async () => {
+      const picture = await this.api.picture(`/studies/${this.token}/overlays/${encodeURIComponent(f.key)}`);
+      const dialog = this.querySelector<HTMLDialogElement>("#picture")!;
+      const image = dialog.querySelector("img")!;
+      image.src = picture;
+      dialog.addEventListener("close", () => URL.revokeObjectURL(picture), { once: true });
+      dialog.showModal();
+    });
   }
 
   private sliceOf(f: Finding): number {

@@ -1,6 +1,6 @@
 /** The stack viewer: Cornerstone3D behind the few verbs that the study page needs. Loaded with the study page only. */
 
-import { Enums, RenderingEngine, cache, imageLoader, init as initCore, utilities, type Types } from "@cornerstonejs/core";
+import { Enums, RenderingEngine, cache, imageLoader, init as initCore, metaData, utilities, type Types } from "@cornerstonejs/core";
 import { init as initLoader } from "@cornerstonejs/dicom-image-loader";
 import {
   EllipticalROITool,
@@ -118,7 +118,7 @@ export class Viewer {
   }
 
   resize(): void {
-    this.engine.resize(true, true);
+    this.engine.resize(true, false);
   }
 
   use(tool: Tool): void {
@@ -184,7 +184,7 @@ export class Viewer {
   private paintOverlay(): void {
     const id = this.viewport.getCurrentImageId();
     const image = this.images[this.ids.indexOf(id ?? "")];
-    if (!id || !image) return;
+    if (!id || !image || !metaData.get("imagePlaneModule", id)) return;
     const { clientWidth, clientHeight } = this.element;
     const place = (column: number, row: number): [number, number] | undefined => {
       const world = utilities.imageToWorldCoords(id, [column, row]);

@@ -1,0 +1,308 @@
+"""Whole jobs in Debian's Chromium, against the whole stack: sign-in, host, storage and index are the real ones."""
+
+from __future__ import annotations
+
+import io
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect
+
+from readfirst.domain.deid import IdentityRecord
+from readfirst.domain.records import StudyRecord
+from tests.portal.browser import CHROMIUM, chromium, signed_in
+from tests.portal.stage import LESION, SIDE, Stage, furnish, staged
+from tests.portal.studies import record
+
+pytestmark = [pytest.mark.browser, pytest.mark.stack, pytest.mark.skipif(not CHROMIUM, reason="chromium is needed")]
+AXE = Path(__file__).parents[2] / "portal_static/node_modules/axe-core/axe.min.js"
+EVIL = "<img src=x onerror=\"document.title='owned'\">'\"><script>document.title='owned'</script>{{7*7}}"
+NAME = "Quellmalz^Ottokar"
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with staged(tmp_path_factory.mktemp("stack")) as made:
+        made.study = furnish(made)
+        yield made
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as made:
+        yield made
+
+
+@pytest.fixture
+def as_user(stage: Stage, browser: Browser) -> Iterator[Callable[..., Page]]:
+    """Opens the portal as one of the stack's people. A page that threw, or met its own policy, fails the test."""
+    pages: list[Page] = []
+    problems: list[str] = []
+
+    def open_page(user: str, path: str = "/", **context: object) -> Page:
+        page = signed_in(browser, stage.url, user, stage.stack.password, path=path, **context)
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("console", lambda m: problems.append(m.text) if "Content Security Policy" in m.text else None)
+        pages.append(page)
+        return page
+
+    yield open_page
+    for page in pages:
+        page.context.close()
+    assert problems == []
+
+
+def _study(stage: Stage, number: int, **changes: object) -> StudyRecord:
+    return stage.put(record(number, "lakeside", high_risk=True, **changes), images=True, slices=30)
+
+
+def _ready(page: Page) -> None:
+    expect(page.locator(".progress")).to_contain_text("All images here", timeout=30_000)
+
+
+def _viewport(page: Page) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(page.locator(".viewport").screenshot())).convert("RGB")).astype(int)
+
+
+def test_a_high_risk_study_arrives_is_read_by_keyboard_corrected_completed_and_signed(
+    stage: Stage, as_user: Callable[..., Page]
+) -> None:
+    page = as_user("radiologist.lakeside")
+    page.locator("table.studies").wait_for()
+    study = _study(stage, 201)
+    expect(page.locator(".news")).to_contain_text(study.handle, timeout=15_000)
+    rows = page.locator("tr:not(.band) a.handle").all_inner_texts()
+    for _ in range(rows.index(study.handle)):
+        page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    expect(page.locator("h1 .handle")).to_have_text(study.handle)
+    _ready(page)
+    expect(page.locator(".slice")).to_have_text(f"{LESION[0] + 1} / 30")
+    page.keyboard.press("c")
+    page.get_by_label("Diameter, mm").fill("11.5")
+    page.get_by_label("Comment").fill("Smaller than the AI says")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.locator(".verdict")).to_contain_text("Corrected")
+    page.keyboard.press("j")
+    page.keyboard.press("m")
+    page.get_by_label("What it is").fill("Pleural effusion")
+    page.keyboard.press("Enter")
+    expect(page.locator(".panel")).to_contain_text("Added by the reader")
+    page.keyboard.press("s")
+    expect(page.locator(".panel")).to_contain_text("Signed by")
+    page.keyboard.press("u")
+    page.locator("table.studies").wait_for()
+    expect(page.locator("table.studies")).not_to_contain_text(study.handle)
+
+
+def test_the_overlay_lies_on_the_right_pixels_of_the_right_slice(stage: Stage, as_user: Callable[..., Page]) -> None:
+    study = stage.study
+    page = as_user("radiologist", f"/studies/{study.id}")
+    _ready(page)
+    page.wait_for_timeout(500)
+    shown = _viewport(page)
+    page.keyboard.press("h")
+    page.wait_for_timeout(300)
+    plain = _viewport(page)
+    changed = np.argwhere(np.abs(shown - plain).sum(axis=2) > 60)
+    height, width = plain.shape[:2]
+    scale = min(height, width) / SIDE
+    _, row, column, radius = LESION
+    centre = (height / 2 + (row - SIDE / 2) * scale, width / 2 + (column - SIDE / 2) * scale)
+    assert len(changed), "the overlay shows nothing"
+    assert np.abs(changed.mean(axis=0) - centre).max() < 3 * scale
+    assert np.abs(changed - centre).max() < (radius + 5) * scale
+    page.keyboard.press("h")
+    page.keyboard.press("j")
+    page.wait_for_timeout(500)
+    assert np.abs(_viewport(page) - plain).sum() > 0
+    expect(page.locator(".slice")).to_have_text(f"{LESION[0] + 2} / 40")
+
+
+def test_the_second_of_two_radiologists_is_told_and_sees_the_firsts_word(
+    stage: Stage, as_user: Callable[..., Page]
+) -> None:
+    study = _study(stage, 202)
+    first = as_user("radiologist.lakeside", f"/studies/{study.id}")
+    second = as_user("radiologist", f"/studies/{study.id}")
+    for page in (first, second):
+        page.locator(".findings li").wait_for()
+    first.get_by_role("button", name="Accept").click()
+    expect(first.locator(".verdict")).to_have_text("Accepted")
+    second.get_by_role("button", name="Reject").click()
+    expect(second.locator(".notice.bad")).to_contain_text("changed this review after you had opened it")
+    expect(second.locator(".verdict")).to_have_text("Accepted")
+
+
+def test_a_length_is_measured_by_hand_and_kept_in_millimetres(stage: Stage, as_user: Callable[..., Page]) -> None:
+    study = _study(stage, 203)
+    page = as_user("radiologist", f"/studies/{study.id}")
+    _ready(page)
+    page.keyboard.press("l")
+    box = page.locator(".viewport").bounding_box()
+    scale = min(box["height"], box["width"]) / SIDE
+    middle = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.move(*middle)
+    page.mouse.down()
+    page.mouse.move(middle[0] + 50 * scale, middle[1], steps=50)  # the tool begins at the first step
+    page.mouse.up()
+    page.get_by_role("button", name="Save measurements").click()
+    expect(page.locator(".notice.good")).to_contain_text("Measurements saved")
+    api = page.evaluate("JSON.parse(sessionStorage['readfirst.session']).access")
+    import requests
+
+    detail = requests.get(f"{stage.api}/studies/{study.id}", headers={"Authorization": f"Bearer {api}"}, timeout=10)
+    measured = detail.json()["review"]["measurements"][0]
+    assert measured["unit"] == "mm" and measured["value"] == pytest.approx(50 * 1.4, rel=0.05)
+
+
+def test_text_that_tries_to_be_code_stays_text(stage: Stage, as_user: Callable[..., Page]) -> None:
+    study = _study(stage, 204, why=EVIL, body_part=EVIL, reason=EVIL)
+    page = as_user("radiologist", f"/studies/{study.id}")
+    _ready(page)
+    expect(page.locator(".thumbs")).to_contain_text("<b>1.25</b>")
+    page.get_by_role("button", name="Comment").click()
+    page.locator("textarea[name=text]").fill(EVIL)
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.locator(".panel q")).to_have_text(EVIL)
+    page.goto(stage.url)
+    expect(page.locator("table.studies")).to_contain_text("onerror")
+    assert "owned" not in page.title()
+    assert page.locator("table.studies img, table.studies script").count() == 0
+
+
+def _seal(stage: Stage, study: StudyRecord) -> None:
+    """Puts an identity into the vault as intake does."""
+    identity = IdentityRecord.model_validate(
+        {
+            "clinic": study.clinic, "token": study.id, "handle": study.handle, "clean_study_uid": study.study_uid,
+            "study": {"accession_number": "ACC-77"},
+            "patients": {study.patient: {"patient_id": "KH-1", "name": NAME, "birth_date": "19600102"}},
+        }
+    )  # fmt: skip
+    code = "import sys; from readfirst.adapters import vault; vault.add(sys.argv[1], sys.argv[2].encode())"
+    name = f"{study.id}/000001-000000.json"
+    command = [sys.executable, "-W", "ignore", "-c", code, name, identity.model_dump_json()]
+    subprocess.run(command, env={"PATH": "/usr/bin:/bin", **stage.stack.environment}, check=True, timeout=60)
+
+
+def test_the_three_doors_show_an_identity_to_whom_they_should(stage: Stage, as_user: Callable[..., Page]) -> None:
+    study = _study(stage, 205)
+    _seal(stage, study)
+    path = f"/studies/{study.id}"
+
+    treating = as_user("clinician.lakeside", path)
+    expect(treating.locator("rf-identity")).not_to_contain_text("Quellmalz")
+    treating.get_by_role("button", name="Show patient").click()
+    expect(treating.locator(".identity")).to_contain_text("Quellmalz Ottokar")
+    expect(treating.locator(".identity")).to_contain_text("ACC-77")
+    treating.get_by_role("button", name="Hide").click()
+    expect(treating.locator("body")).not_to_contain_text("Quellmalz")
+
+    reader = as_user("radiologist", path)
+    expect(reader.get_by_role("button", name="Show patient")).to_have_count(0)
+    reader.get_by_role("button", name="Break glass").click()
+    reader.get_by_label(re.compile("Reason")).fill("The ward does not answer and it is urgent")
+    reader.get_by_role("button", name="Show the identity").click()
+    expect(reader.locator(".identity")).to_contain_text("Quellmalz Ottokar")
+
+    reader.reload()
+    reader.get_by_role("button", name="Other use").click()
+    reader.get_by_label(re.compile("Reason")).fill("A case conference for teaching")
+    reader.get_by_role("button", name="Ask", exact=True).click()
+    expect(reader.locator("rf-identity")).to_contain_text("A second person decides")
+
+    officer = as_user("privacy-officer", "/requests")
+    officer.get_by_role("row", name=study.handle).get_by_role("button", name="Approve").click()
+    expect(officer.get_by_role("row", name=study.handle)).to_contain_text("approved")
+    officer.goto(f"{stage.url}/privacy")
+    expect(officer.get_by_role("row", name=study.handle).first).to_contain_text("does not answer")
+    officer.get_by_role("button", name="Justified", exact=True).first.click()
+    expect(officer.locator("main")).to_contain_text("Every chain of this app is whole")
+
+    reader.goto(f"{stage.url}/requests")
+    reader.get_by_role("button", name="Show the identity").click()
+    expect(reader.locator(".identity")).to_contain_text("Quellmalz Ottokar")
+
+
+def test_a_clinic_user_uploads_files_and_sees_what_became_of_them(
+    stage: Stage, as_user: Callable[..., Page], tmp_path: Path
+) -> None:
+    (tmp_path / "note.dcm").write_bytes(bytes(range(256)) * 20)
+    (tmp_path / "large.bin").write_bytes(b"x" * (9 << 20))
+    page = as_user("clinic-user.lakeside", "/uploads")
+    page.get_by_label("Files").set_input_files([tmp_path / "note.dcm", tmp_path / "large.bin"])
+    expect(page.locator("main")).to_contain_text("2 of 2 sent", timeout=20_000)
+    expect(page.locator("table")).to_contain_text("note.dcm", timeout=60_000)
+    expect(page.get_by_role("row", name=re.compile("note.dcm"))).to_contain_text("The file is not DICOM")
+
+
+def test_a_file_in_quarantine_is_looked_at_and_released(stage: Stage, as_user: Callable[..., Page]) -> None:
+    from azure.storage.blob import BlobServiceClient
+
+    study = _study(stage, 206)
+    image = f"{study.id}/instances/{study.study_uid}.3/{study.study_uid}.3.1.dcm"
+    data = stage.blobs.get_blob_client("clean", image).download_blob().readall()
+    uploads = BlobServiceClient.from_connection_string(stage.stack.environment["UPLOADS"])
+    kept = uploads.get_blob_client("quarantine", f"{study.id}/{'b' * 32}")
+    kept.upload_blob(data, metadata={"reason": "burned-in-text-likely"})
+    page = as_user("privacy-officer.lakeside", "/quarantine")
+    page.get_by_role("button", name="burned-in-text-likely").click()
+    expect(page.get_by_alt_text("The picture that was kept back")).to_be_visible()
+    page.get_by_label("Reason for the decision").fill("A scale, no name")
+    page.get_by_role("button", name="Release").click()
+    expect(page.locator("main")).to_contain_text("Release asked for")
+
+
+PAGES = {
+    "radiologist": ["/", "/?label=flagged&modality=MR", "/operations", "/requests", "/about", "STUDY"],
+    "privacy-officer": ["/quarantine", "/privacy"],
+    "clinic-user": ["/uploads"],
+}
+
+
+@pytest.mark.parametrize("user", list(PAGES))
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_axe_finds_nothing(stage: Stage, as_user: Callable[..., Page], user: str, theme: str) -> None:
+    page = as_user(user, "/about", bypass_csp=True)
+    page.evaluate("theme => localStorage.setItem('readfirst.theme', theme)", theme)
+    for path in PAGES[user]:
+        path = f"/studies/{stage.study.id}" if path == "STUDY" else path
+        page.goto(stage.url + path)
+        page.locator("h1").wait_for()
+        page.wait_for_timeout(1200 if "studies" in path else 700)
+        page.add_script_tag(path=AXE)
+        found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
+        told = [(v["id"], [n["html"][:160] for n in v["nodes"][:3]]) for v in found]
+        assert told == [], f"{path} {theme}"
+
+
+def test_every_answer_of_the_portal_has_the_headers_and_no_inline_code_is_allowed(stage: Stage) -> None:
+    import requests
+
+    for path, status in (("/", 200), ("/studies/unknown", 200), ("/assets/none.js", 404)):
+        answer = requests.get(stage.url + path, timeout=10)
+        assert answer.status_code == status, path
+        policy = answer.headers["Content-Security-Policy"]
+        assert "unsafe-inline" not in policy and "'unsafe-eval'" not in policy and "frame-ancestors 'none'" in policy
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_the_worklist_is_small_and_quick(stage: Stage, as_user: Callable[..., Page]) -> None:
+    import gzip
+
+    page = as_user("radiologist")
+    loaded: list[str] = []
+    page.on("response", lambda r: loaded.append(r.url) if r.url.endswith(".js") else None)
+    page.goto(stage.url)
+    page.locator("table.studies a.handle").first.wait_for()
+    assets = Path(__file__).parents[2] / "portal_static/dist/assets"
+    size = sum(len(gzip.compress((assets / url.rsplit("/", 1)[1]).read_bytes())) for url in loaded)
+    assert 0 < size <= 60_000, f"{size} bytes of gzipped JavaScript"
