@@ -132,17 +132,19 @@ class Stack:
         p = self.ports
         storage = ", ".join(f"{HOST}:{port}" for port in (p.blob, p.queue, p.table))
         known = {
+            "portal": {"Portal": f"{self.environment['PORTAL_URL']}/"},
+            "sign-in": {"Password of every local user": self.password},
+            "endpoints": {
+                "Outbox (e-mails sent)": f"http://{HOST}:{p.desk}/",
+                "Key Vault, jobs, e-mail": self.environment["KEY_VAULT_URI"],
+            },
             "host": {"Functions (embedded host)": f"http://{HOST}:{p.host}/api/"},
             "azurite": {"Blobs, queues, tables (Azurite)": storage},
             "cosmos": {"Index (Cosmos-compatible, in memory)": self.environment["COSMOS_ENDPOINT"]},
-            "endpoints": {
-                "Key Vault, jobs, e-mail": self.environment["KEY_VAULT_URI"],
-                "Outbox (e-mails sent)": f"http://{HOST}:{p.desk}/",
-            },
-            "portal": {"Portal": f"{self.environment['PORTAL_URL']}/"},
-            "sign-in": {"Password of every local user": self.password},
         }
-        serving = {what: where for name in self.children for what, where in known.get(name, {}).items()}
+        serving = {
+            what: where for name, shown in known.items() if name in self.children for what, where in shown.items()
+        }
         return serving | {"State and logs": str(self.folders.state)}
 
     def inject(self, service: str, kind: str, times: int = 1) -> None:

@@ -52,11 +52,12 @@ def blobs(stack: Stack, container: str = names.CLEAN) -> ContainerClient:
 
 
 def test_what_was_stored_survives_a_restart_at_the_same_addresses(tmp_path: Path) -> None:
-    with Stack(tmp_path, with_host=False) as first:
+    with Stack(tmp_path, with_host=False) as first, pytest.MonkeyPatch.context() as patch:
+        start_hanging_job(tmp_path, patch)
         blobs(first).upload_blob("study/one", b"pixels")
         root = secret(first)
         environment = first.environment
-    assert processes_of(tmp_path) == []
+    assert processes_of(tmp_path) == [], "the job was stopped too"
     with Stack(tmp_path, with_host=False) as second:
         assert second.environment == environment
         assert blobs(second).download_blob("study/one").readall() == b"pixels"
