@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections import Counter
 from dataclasses import dataclass, field
 
-from pydicom import charset
 from pydicom._dicom_dict import DicomDictionary
 from pydicom._uid_dict import UID_dictionary
 
 from readfirst.domain.deid import dates
+from readfirst.domain.deid.charsets import decoded, encoded
 from readfirst.domain.deid.codec import PIXEL_DATA, TEXT_VRS, Element, text_of
 from readfirst.domain.deid.plan import DATE_VRS, Plan, Rule, resolve, rule_of
 from readfirst.domain.deid.private import safe_private
@@ -394,28 +393,3 @@ def dummy_value(vr: str) -> bytes:
     if vr in _FREE_TEXT or vr in ("AE", "CS", "PN", "UR"):
         return DUMMY_TEXT
     return bytes({"FD": 8, "OD": 8, "OV": 8, "SV": 8, "UV": 8, "US": 2, "SS": 2, "OB": 2, "OW": 2}.get(vr, 4))
-
-
-def decoded(value: bytes, charsets: tuple[str, ...]) -> str:
-    """A text value as Unicode, by the data set's character sets (PS3.3 C.12.1.1.2)."""
-    if value.isascii() and b"\x1b" not in value:
-        return value.decode("ascii")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            encodings = charset.convert_encodings(list(charsets))
-            return str(charset.decode_bytes(value, encodings, {"\\", "\r", "\n", "\f", "\t"}))
-        except (LookupError, ValueError):
-            return value.decode("latin-1")
-
-
-def encoded(text: str, charsets: tuple[str, ...]) -> bytes:
-    """A text value back in the data set's character sets; what they lack becomes a question mark."""
-    if text.isascii():
-        return text.encode("ascii")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            return charset.encode_string(text, charset.convert_encodings(list(charsets)))  # type: ignore[no-any-return]
-        except (LookupError, ValueError):
-            return text.encode("ascii", "replace")

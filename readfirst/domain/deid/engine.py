@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from readfirst.domain.deid import dates
-from readfirst.domain.deid.clean import Cleaner, Traces, decoded
+from readfirst.domain.deid.charsets import decoded
+from readfirst.domain.deid.clean import DUMMY_TEXT, Cleaner, Traces
 from readfirst.domain.deid.codec import (
     DEFLATED,
     EXPLICIT_BIG,
@@ -120,9 +121,9 @@ def _deidentify(
         plan, names, scrubber, types_of(subject[0x00080016]), names.shift_days(patient), file.encoding.big
     )
     clean = cleaner.data_set(file.elements)
-    clean = _marked(clean, plan, subject, patient, handle, face, verified=pixels.verified)
     if holds_identifier(clean, scrubber):
         return Refused(Reason.RESIDUAL)
+    clean = _marked(clean, plan, subject, patient, handle, face, verified=pixels.verified)
     output = _write(file, clean, target)
     cleaned = File([], clean, file.encoding, file.transfer_syntax, 0)
     identity = _identity(file, subject, cleaner, names, patient, handle)
@@ -310,7 +311,9 @@ def holds_identifier(elements: list[Element], scrubber: Scrubber, charsets: tupl
         if isinstance(value, list):
             if any(holds_identifier(item, scrubber, charsets) for item in value):
                 return True
-        elif isinstance(value, bytes) and element.vr in _SEARCHED and scrubber.holds_known(decoded(value, charsets)):
+        elif not isinstance(value, bytes) or value == DUMMY_TEXT or element.vr not in _SEARCHED:
+            continue
+        elif scrubber.holds_known(decoded(value, charsets)):
             return True
     return False
 

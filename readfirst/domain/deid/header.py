@@ -6,12 +6,12 @@ import re
 from typing import BinaryIO
 
 from pydicom._uid_dict import UID_dictionary
-from pydicom.charset import convert_encodings
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.tag import Tag
 
+from readfirst.domain.deid.charsets import encodings_of
 from readfirst.domain.deid.codec import (
     DIRECTORY_CLASS,
     Bulk,
@@ -146,6 +146,7 @@ def _converted(elements: list[Element], file: File) -> Dataset:
         elif not isinstance(element.value, (Bulk, Fragments)):
             raise TypeError("a value is bytes, items, or left in the source")
     # pydicom decodes raw values by Python's names of the encodings, not by DICOM's terms.
-    encodings = convert_encodings(ds.get("SpecificCharacterSet", "ISO_IR 6"))
+    terms = next((text_of(e) for e in elements if e.tag == 0x00080005), "")
+    encodings = encodings_of(terms.split("\\"))
     ds.set_original_encoding(not file.encoding.explicit, not file.encoding.big, encodings)
     return ds

@@ -17,7 +17,16 @@ from functools import lru_cache
 from importlib import resources
 
 from readfirst.domain.deid.known import KnownIdentifiers
-from readfirst.domain.deid.words import ABBREVIATIONS, CLINICAL, COMMON, EPONYMS, PARTICLES, TITLES, lexicon
+from readfirst.domain.deid.words import (
+    ABBREVIATIONS,
+    CLINICAL,
+    COMMON,
+    EPONYMS,
+    PARTICLES,
+    PLACEHOLDERS,
+    TITLES,
+    lexicon,
+)
 
 BLANK = "***"
 
@@ -121,6 +130,8 @@ class Vocabulary:
         return vocabulary
 
     def _name(self, group: str) -> None:
+        if all(w in PLACEHOLDERS for w in _SPLIT.split(fold(group)) if w):
+            return
         name = Name.of(group)
         whole = fold(re.sub(r"[\^\s,]", "", group))
         if whole and not _spaced(whole):
@@ -131,7 +142,7 @@ class Vocabulary:
             self.words.update(_transliterated(group))
         for word in name.words:
             bare = re.sub(r"\W", "", word)
-            if len(bare) > 1 and bare not in PARTICLES and bare not in TITLES:
+            if len(bare) > 1 and bare not in PARTICLES | TITLES | PLACEHOLDERS:
                 self.words.add(bare)
             self.words.update(p for p in re.split(r"\W+", word) if len(p) > 3 and p not in PARTICLES)
         if len(name.initials) > 1:
@@ -195,7 +206,10 @@ class Scrubber:
         spans = self._known(folded)
         if patterns and _TRIGGER.search(folded.text):
             spans += _pattern_spans(folded.text)
-        return _blanked(folded.text, spans) if spans else text
+        if not spans:
+            return text
+        clean = _blanked(folded.text, spans)
+        return clean if clean == text else self.scrub(clean, patterns)  # what is left may stand together now
 
     def holds_known(self, text: str) -> bool:
         """Whether a text shows a known identifier."""

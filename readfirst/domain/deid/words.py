@@ -16,6 +16,7 @@ ABBREVIATIONS = _LISTS["abbreviations"]
 PARTICLES = _LISTS["particles"]
 TITLES = _LISTS["titles"]
 CLINICAL = _LISTS["clinical"]
+PLACEHOLDERS = _LISTS["placeholders"]
 
 
 @lru_cache(maxsize=1)

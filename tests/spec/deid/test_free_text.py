@@ -95,3 +95,9 @@ def test_every_pattern_finds_its_examples(entry: dict[str, str], text: str) -> N
 @pytest.mark.parametrize("text", [t for e in PATTERNS for t in e["leaves"]])
 def test_every_pattern_leaves_what_only_looks_like_it(text: str) -> None:
     assert Scrubber(KnownIdentifiers()).scrub(text) == text
+
+
+def test_a_placeholder_for_a_name_is_no_name() -> None:
+    known = KnownIdentifiers(names=frozenset(("Removed by CTP", "ANONYMOUS", "Test^Patient")))
+    text = "Removed by suction, patient supine, test injection"
+    assert Scrubber(known).scrub(text) == text

@@ -91,3 +91,15 @@ def test_the_facts_describe_the_clean_copy(ct: Dataset, clean: Cleaner) -> None:
     assert done.facts.sop_uid == done.ds.SOPInstanceUID
     assert done.facts.rows == 8
     assert done.facts.digest == done.receipt.output_digest == hashlib.sha256(done.content).hexdigest()
+
+
+def test_a_file_that_another_tool_has_de_identified_passes(ct: Dataset, clean: Cleaner) -> None:
+    ct.VerifyingObserverName = ct.PersonName = ct.PatientName = "Removed by CTP"
+    assert clean(ct).ds.PatientIdentityRemoved == "YES"
+
+
+def test_cleaning_a_clean_copy_again_finds_nothing_to_clean(ct: Dataset, clean: Cleaner) -> None:
+    once = clean(ct)
+    twice = clean(once.content)
+    assert twice.ds.StudyDescription == once.ds.StudyDescription
+    assert {r.path for r in twice.receipt.rules if r.action == "cleaned"} == set()
