@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from tests.host.harness import HostProcess, eventually
+from tests.host.harness import DURABLE, HostProcess, eventually
 
 
 def test_a_function_over_its_time_fails_and_the_host_goes_on(own_host: HostProcess) -> None:
@@ -47,6 +47,13 @@ def test_browsers_of_an_allowed_origin_may_call_and_no_others(own_host: HostProc
     stranger = own_host.ask("GET", "/api/hello", headers={"Origin": "http://elsewhere"})
     assert "Access-Control-Allow-Origin" not in stranger.headers
     assert own_host.ask("OPTIONS", "/api/hello", headers={"Origin": "http://elsewhere", **preflight}).status == 404
+
+
+def test_a_strangers_page_cannot_reach_the_management_api(host: HostProcess) -> None:
+    headers = {"Origin": "http://elsewhere", "Content-Type": "text/plain"}
+    assert host.ask("POST", f"{DURABLE}/orchestrators/chain/from-a-page", "1", headers).status == 403
+    assert host.ask("POST", "/admin/functions/nightly", "{}", headers).status == 403
+    assert host.status("from-a-page") is None
 
 
 def test_ignored_keys_of_host_json_are_warned_about_at_the_start(own_host: HostProcess) -> None:

@@ -25,6 +25,7 @@ from readfirst.local.host.routes import Route, parse_route
 from readfirst.local.host.settings import CannotRun
 
 VERSION = "4.embedded"
+_NOT_FOR_BROWSERS = ("/admin/", f"{WEBHOOK}/", f"{RPC}/")
 _MAX_BODY = 100 * 1024 * 1024  # the real host's limit
 _log = logging.getLogger("readfirst.host.http")
 
@@ -98,6 +99,8 @@ class HttpServer:
         allowed = origin if origin in self._origins or "*" in self._origins else None
         if allowed and request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
             return _preflight(request, allowed)
+        if origin and not allowed and request.rel_url.raw_path.lower().startswith(_NOT_FOR_BROWSERS):
+            return web.Response(status=403)  # a page that somebody has open shall not start orchestrations
         response = await self._dispatch(request)
         if allowed:
             response.headers["Access-Control-Allow-Origin"] = allowed

@@ -136,9 +136,9 @@ class DurableApi:
             message = f"An Orchestration instance with the status {existing.status} already exists."
             return _json({"Message": message}, 409)
         started = self._engine.start_orchestration(name, instance_id, input_text, request.query.get("version"))
-        timeout = request.query.get("timeout")
-        if timeout is not None:
-            finished = await self._wait(started, float(timeout))
+        timeout = request.query.get("timeout", "")
+        if timeout.isdigit():
+            finished = await self._wait(started, int(timeout))
             if finished is not None:
                 return _json(status_body(finished))
         return self._started(started)
@@ -191,12 +191,12 @@ class DurableApi:
     def _list(self, request: web.Request) -> web.Response:
         token = request.headers.get("x-ms-continuation-token")
         start = base64.b64decode(token).decode() if token else ""
-        top = int(request.query.get("top") or 0) or 1_000_000
+        top = int(request.query["top"]) if request.query.get("top", "").isdigit() else 0
         show_input = _flag(request.query, "showInput", True)
         page: list[dict[str, Any]] = []
         headers = {}
         for instance in self._matching(request.query, start):
-            if len(page) == top:
+            if top and len(page) == top:
                 headers["x-ms-continuation-token"] = base64.b64encode(instance.id.encode()).decode()
                 break
             page.append(status_body(instance, show_input=show_input))

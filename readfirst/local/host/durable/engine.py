@@ -28,6 +28,7 @@ from readfirst.local.host.settings import DurableOptions
 
 _log = logging.getLogger("readfirst.host.durable")
 _CACHED_HISTORIES = 256
+_CACHED_CHARACTERS = 200_000  # a history with large results is read again each time: memory is dearer
 
 
 def now() -> str:
@@ -125,9 +126,6 @@ class Engine:
         self._watchers.setdefault(instance_id, []).append(future)
         return future
 
-    def counts(self) -> dict[str, int]:
-        return {"activities": self._running_activities + len(self._work), "orchestrations": len(self._busy)}
-
     def _forget_in_memory(self, instance_id: str) -> None:
         self._inbox.pop(instance_id, None)
         self._histories.pop(instance_id, None)
@@ -189,6 +187,13 @@ class Engine:
 
     async def _turn(self, instance_id: str) -> None:
         messages = self._inbox.pop(instance_id)
+        try:
+            await self._take_turn(instance_id, messages)
+        except BaseException:
+            self._put_back(instance_id, messages)
+            raise
+
+    async def _take_turn(self, instance_id: str, messages: Sequence[Message]) -> None:
         instance = self._store.instance(instance_id)
         mine = [m for m in messages if instance and not instance.finished and _for(m, instance)]
         if instance is None or not mine:
@@ -198,22 +203,26 @@ class Engine:
         if past is None:
             past = self._store.history(instance_id)
         opening = open_turn(instance, past, mine, now())
-        self._return_unread(instance_id, mine, opening.consumed)
-        answer = await self._ask_orchestrator(instance, context_json(opening))
+        self._put_back(instance_id, [m for m in mine if m.seq not in opening.consumed])
+        context = context_json(opening)
+        answer = await self._ask_orchestrator(instance, context)
         turn = close_turn(opening, answer, now(), self._options.default_version)
         unknown = {item.name for item in turn.activities} - self._activities.keys()
         if unknown:
-            self._park(turn, [m for m in mine if m.seq in opening.consumed], unknown)
+            self._put_back(instance_id, mine)
+            self._park(turn, unknown)
             return
         stale = [m.seq for m in messages if m not in mine]
         current = self._store.instance(instance_id)
         if current is not None and current.execution_id == instance.execution_id:  # not purged or replaced meanwhile
-            self._commit(self._refuse_taken_children(replace(turn, consumed=[*turn.consumed, *stale])), past)
+            turn = self._refuse_taken_children(replace(turn, consumed=[*turn.consumed, *stale]))
+            self._commit(turn, past, cache=len(context) < _CACHED_CHARACTERS)
 
-    def _return_unread(self, instance_id: str, messages: Sequence[Message], consumed: Sequence[int]) -> None:
-        unread = [m for m in messages if m.seq not in set(consumed)]
-        if unread:
-            self._inbox[instance_id] = unread + self._inbox.get(instance_id, [])
+    def _put_back(self, instance_id: str, messages: Sequence[Message]) -> None:
+        """In front of what has come meanwhile, each once."""
+        waiting = {m.seq: m for m in [*messages, *self._inbox.get(instance_id, [])]}
+        if waiting:
+            self._inbox[instance_id] = list(waiting.values())
 
     async def _ask_orchestrator(self, instance: Instance, context: str) -> Answer:
         function = self._orchestrators.get(instance.name)
@@ -233,12 +242,11 @@ class Engine:
             return answer
         return Answer.from_json(state)
 
-    def _park(self, turn: Turn, messages: Sequence[Message], unknown: set[str]) -> None:
+    def _park(self, turn: Turn, unknown: set[str]) -> None:
         """As in Azure, the instance stays Running; unlike there, somebody is told."""
         names = ", ".join(sorted(unknown))
         _log.error("Orchestrator '%s' calls %s, which the app does not have: it waits", turn.instance.name, names)
         self._stuck.add(turn.instance.id)
-        self._inbox[turn.instance.id] = [*messages, *self._inbox.get(turn.instance.id, [])]
         before = self._store.instance(turn.instance.id)
         if before is not None:
             self._store.update_instance(replace(before, status="Running", updated=turn.instance.updated))
@@ -260,7 +268,7 @@ class Engine:
             messages.append(Message(turn.instance.id, turn.instance.execution_id, failed))
         return replace(turn, children=children, messages=messages)
 
-    def _commit(self, turn: Turn, past: list[Event]) -> None:
+    def _commit(self, turn: Turn, past: list[Event], cache: bool) -> None:
         messages, activities = self._store.commit_turn(turn)
         instance_id = turn.instance.id
         if turn.instance.finished:
@@ -269,7 +277,9 @@ class Engine:
         else:
             if turn.history_from == 0:
                 self._cancel_timers(instance_id)  # those of the generation that has just ended
-            self._histories[instance_id] = [*past[: turn.history_from], *turn.history]
+            self._histories.pop(instance_id, None)
+            if cache:
+                self._histories[instance_id] = [*past[: turn.history_from], *turn.history]
             while len(self._histories) > _CACHED_HISTORIES:
                 self._histories.pop(next(iter(self._histories)))
         for message in messages:

@@ -7,7 +7,9 @@ missed, unlike with the real host's polling, which looks at times.
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
+import json
 import logging
 import re
 import time
@@ -19,7 +21,6 @@ from azure.functions.meta import Datum
 from azure.storage.blob import BlobProperties
 
 from readfirst.local.host.bindings import as_json, decode_sdk_blob, decode_trigger, text, wants_sdk_type
-from readfirst.local.host.durable.replay import compact
 from readfirst.local.host.durable.store import Receipt, Store
 from readfirst.local.host.invoke import Invoker
 from readfirst.local.host.loading import Function
@@ -116,6 +117,8 @@ class BlobTrigger:
         try:
             async with self._places:
                 await self._attempt_until_done(name, etag)
+        except AzureError as problem:
+            _log.warning("A blob comes again: storage failed (%s)", type(problem).__name__)
         finally:
             del self._at_work[name]
 
@@ -171,7 +174,8 @@ class BlobTrigger:
             "BlobName": name,
             "ETag": f'"{etag}"',
         }
-        await self._storage.put_message(self._connection, _POISON_QUEUE, compact(message))
+        body = base64.b64encode(json.dumps(message, indent=2).encode()).decode()
+        await self._storage.put_message(self._connection, _POISON_QUEUE, body)
 
     async def invoke_now(self, path: str | None) -> None:
         """`path`: container/blob."""

@@ -95,7 +95,10 @@ class QueueTrigger:
         return bool(messages)
 
     async def _process(self, queue: QueueClient, message: QueueMessage) -> None:
-        await self._settle(queue, message)
+        try:
+            await self._settle(queue, message)
+        except AzureError as problem:
+            _log.warning("A queue message comes again: storage failed (%s)", type(problem).__name__)
         self._store.drop_taken(self.function.name, message.id)
 
     async def _settle(self, queue: QueueClient, message: QueueMessage) -> None:
