@@ -13,10 +13,11 @@ _MODULES = {
         "function_app.inference",
         "function_app.commands",
         "function_app.housekeeping",
+        "function_app.rotate_intake",
         "orchestrations",
     ],
     "api": ["function_app.api", "function_app.dicomweb"],
-    "identity": ["function_app.returns", "function_app.identity"],
+    "identity": ["function_app.returns", "function_app.identity", "function_app.rotate_identity"],
 }
 
 

@@ -18,11 +18,12 @@ _CACHED = (
     clients.cosmos_container,
     clients.secrets,
     clients.keys,
+    clients.cryptography,
     clients.container_apps,
     clients.email,
     secrets.root_secret,
     secrets.receipt_key,
-    secrets.receipt_keys,
+    secrets.known_receipt_keys,
     vault.sealing_key,
 )
 

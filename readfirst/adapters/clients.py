@@ -98,6 +98,7 @@ def keys() -> Any:
     return KeyClient(settings().key_vault_uri, credential())
 
 
+@cache
 def cryptography(key_id: str) -> Any:
     """Wraps and unwraps with one version of a key."""
     from azure.keyvault.keys.crypto import CryptographyClient

@@ -40,7 +40,7 @@ def receipted(token: str) -> Receipted:
 
     def fetch(name: str) -> tuple[BatchFacts, set[str]]:
         batch = ReceiptBatch.model_validate_json(_present(blobs.read(container, name)))
-        if not verify(batch, secrets.receipt_keys()):
+        if not verify(batch, secrets.receipt_keys(batch.key_id)):
             raise UnsignedReceipts
         facts = BatchFacts.model_validate_json(
             _present(blobs.read(container, name.replace("/receipts/", "/facts/", 1)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from datetime import UTC, datetime
 from functools import cache
 
 from readfirst.adapters import clients
@@ -13,10 +14,18 @@ from readfirst.domain.pseudonyms import Pseudonyms
 
 @cache
 def root_secret() -> bytes:
-    """The root pseudonym secret, unwrapped by `pseudonym-kek`, which only intake may use."""
+    """The root pseudonym secret, unwrapped by `pseudonym-kek`, which only intake may use. A new deployment makes it."""
+    from azure.core.exceptions import ResourceNotFoundError
     from azure.keyvault.keys.crypto import KeyWrapAlgorithm
 
-    stored = json.loads(clients.secrets().get_secret(names.ROOT_SECRET).value)
+    from readfirst.adapters import rotation
+
+    try:
+        secret = clients.secrets().get_secret(names.ROOT_SECRET)
+    except ResourceNotFoundError:
+        rotation.make_root()
+        secret = clients.secrets().get_secret(names.ROOT_SECRET)
+    stored = json.loads(secret.value)
     crypto = clients.cryptography(stored["kid"])
     return bytes(crypto.unwrap_key(KeyWrapAlgorithm.rsa_oaep_256, base64.b64decode(stored["wrapped"])).key)
 
@@ -28,13 +37,28 @@ def pseudonyms(clinic: str) -> Pseudonyms:
 
 @cache
 def receipt_key() -> tuple[str, bytes]:
-    """The newest receipt-signing key: its id (the secret's version) and its bytes."""
-    secret = clients.secrets().get_secret(names.RECEIPT_KEY)
+    """The newest receipt-signing key: its id (the secret's version) and its bytes. A new deployment makes it."""
+    from azure.core.exceptions import ResourceNotFoundError
+
+    from readfirst.adapters import rotation
+
+    try:
+        secret = clients.secrets().get_secret(names.RECEIPT_KEY)
+    except ResourceNotFoundError:
+        rotation.renew_receipt_key(datetime.now(UTC))
+        secret = clients.secrets().get_secret(names.RECEIPT_KEY)
     return str(secret.properties.version), base64.b64decode(secret.value)
 
 
+def receipt_keys(key_id: str) -> dict[str, bytes]:
+    """Every enabled receipt-signing key by its id, read again where `key_id` is none that this process knows."""
+    if key_id not in known_receipt_keys():
+        known_receipt_keys.cache_clear()
+    return known_receipt_keys()
+
+
 @cache
-def receipt_keys() -> dict[str, bytes]:
+def known_receipt_keys() -> dict[str, bytes]:
     """Every enabled receipt-signing key by its id: old receipts verify after a rotation."""
     client = clients.secrets()
     versions = client.list_properties_of_secret_versions(names.RECEIPT_KEY)

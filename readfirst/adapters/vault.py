@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import base64
 import os
+import time
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -21,6 +23,21 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 _ALGORITHM = "RSA-OAEP-256"
+_KEY_LIFE_SECONDS = 3600
+WRAPPED_BY = "wrappedby"  # metadata of a record: the version of `identity-kek`, to find what a rotation left behind
+
+
+@dataclass(frozen=True)
+class SealingKey:
+    """One version of `identity-kek`: its id and its public half."""
+
+    id: str
+    public: RSAPublicKey
+
+    @property
+    def version(self) -> str:
+        """The last part of the id."""
+        return self.id.rsplit("/", 1)[1]
 
 
 class Sealed(BaseModel):
@@ -61,20 +78,35 @@ def open_sealed(sealed: Sealed, *, name: str) -> bytes:
 
 def add(name: str, plain: bytes) -> None:
     """Seals a record and adds it to the vault; a record of that name that is there already stays as it is."""
-    key_id, public_key = sealing_key()
-    sealed = seal(plain, name=name, key_id=key_id, public_key=public_key)
+    key = sealing_key(int(time.monotonic() // _KEY_LIFE_SECONDS))
+    sealed = seal(plain, name=name, key_id=key.id, public_key=key.public)
     vault = clients.container(names.VAULT, names.IDENTITIES)
-    blobs.put_once(vault, name, sealed.model_dump_json().encode())
+    blobs.put_once(vault, name, sealed.model_dump_json().encode(), {WRAPPED_BY: key.version})
+
+
+def rewrap(sealed: Sealed, key: SealingKey) -> Sealed:
+    """The same record, its key wrapped by another version of `identity-kek`. The content is not even decrypted."""
+    from azure.keyvault.keys.crypto import KeyWrapAlgorithm
+
+    crypto = clients.cryptography(sealed.key_id)
+    plain_key = crypto.unwrap_key(KeyWrapAlgorithm.rsa_oaep_256, _bytes(sealed.wrapped_key)).key
+    wrapped = _text(key.public.encrypt(plain_key, _oaep()))
+    return sealed.model_copy(update={"key_id": key.id, "wrapped_key": wrapped})
 
 
 @cache
-def sealing_key() -> tuple[str, RSAPublicKey]:
-    """The newest version of `identity-kek`: its id and its public half. Read once per process."""
+def sealing_key(hour: int) -> SealingKey:
+    """The sealing key of this hour of the process: read once an hour, so that a rotation is soon taken up."""
+    return newest_sealing_key()
+
+
+def newest_sealing_key() -> SealingKey:
+    """The newest version of `identity-kek`."""
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicNumbers
 
     jwk = clients.keys().get_key(names.IDENTITY_KEK)
     numbers = RSAPublicNumbers(e=int.from_bytes(jwk.key.e, "big"), n=int.from_bytes(jwk.key.n, "big"))
-    return str(jwk.id), numbers.public_key()
+    return SealingKey(str(jwk.id), numbers.public_key())
 
 
 def _oaep() -> OAEP:

@@ -1,0 +1,59 @@
+"""Rotation in app `identity`: after a new version of `identity-kek` every identity is wrapped anew.
+
+Event Grid's message starts a sweep; a timer starts one each day, in case the event was lost. A sweep that runs out
+of time puts a message with its place onto the same queue, and goes on from there.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from datetime import UTC, datetime
+
+import azure.functions as func
+
+from readfirst.adapters import clients, rotation
+from readfirst.adapters.audit import AuditLog
+from readfirst.domain import names
+from readfirst.domain.events import Rotation
+from readfirst.domain.events import rotation as asked_for
+
+blueprint = func.Blueprint()
+_BUDGET_SECONDS = 240  # the platform gives an instance that it updates ten minutes; stay well below
+
+
+@blueprint.queue_trigger(arg_name="message", queue_name=names.IDENTITY_ROTATION, connection=names.STUDIES)
+def rewrap_identities(message: func.QueueMessage) -> None:
+    """One stretch of a sweep."""
+    content = message.get_json()
+    if isinstance(content, dict) and "cursor" in content:
+        sweep(str(content["cursor"]))
+    elif asked_for(content) == Rotation("new-key", names.IDENTITY_KEK):
+        sweep("")
+
+
+@blueprint.timer_trigger(arg_name="timer", schedule="0 0 4 * * *")
+def rewrap_daily(timer: func.TimerRequest) -> None:
+    """Finds what an event that was lost left behind. With nothing to do it costs a listing."""
+    sweep("")
+
+
+def sweep(cursor: str) -> None:
+    """Sweeps until the time is up, then leaves a message for the rest. Counts are logged, names never."""
+    until = time.monotonic() + _BUDGET_SECONDS
+    swept = rotation.sweep(cursor, lambda: time.monotonic() > until)
+    if swept.rewrapped:
+        log = AuditLog(clients.container(names.AUDIT, names.audit("identity")), "identity")
+        log.add(
+            datetime.now(UTC),
+            actor="rotation",
+            role="system",
+            act="rewrap",
+            outcome="allowed",
+            reason=f"{swept.rewrapped} records",
+        )
+    level = logging.WARNING if swept.missed else logging.INFO
+    logging.log(level, "rewrap: looked %d, rewrapped %d, missed %d", swept.looked, swept.rewrapped, swept.missed)
+    if not swept.finished:
+        clients.queue(names.IDENTITY_ROTATION).send_message(json.dumps({"cursor": swept.cursor}))
