@@ -194,7 +194,7 @@ def test_the_event_of_a_new_key_version_starts_the_sweep_and_it_is_audited(setti
     assert versions() == {vault.newest_sealing_key().id}
     chain = clients.container(names.AUDIT, names.audit("identity"))
     today = datetime.now(UTC).date().isoformat()
-    last = json.loads(audit.lines(chain, "identity", today)[-1])
+    last = json.loads(audit.lines(chain, today)[-1])
     assert (last["act"], last["actor"], last["reason"]) == ("rewrap", "rotation", "2 records")
 
 
