@@ -215,6 +215,7 @@ def shared_names() -> str:
         "inferenceRequests": names.INFERENCE_REQUESTS,
         "inferenceResults": names.INFERENCE_RESULTS,
         "commands": names.COMMANDS,
+        "returns": names.RETURNS,
         "intakeRotation": names.INTAKE_ROTATION,
         "identityRotation": names.IDENTITY_ROTATION,
     }

@@ -107,6 +107,7 @@ var poison = map(
   [
     shared.queues.inferenceResults
     shared.queues.commands
+    shared.queues.returns
     shared.queues.intakeRotation
     shared.queues.identityRotation
   ],
@@ -266,6 +267,7 @@ module studies 'modules/storage.bicep' = {
         names.queues.inferenceRequests
         names.queues.inferenceResults
         names.queues.commands
+        names.queues.returns
         names.queues.intakeRotation
         names.queues.identityRotation
       ],

@@ -149,6 +149,7 @@ var queueGrants = concat(
       { who: 'intake', on: 'studies', name: names.queues.inferenceResults, why: 'Takes the job\'s answers.' }
       { who: 'intake', on: 'studies', name: names.queues.commands, why: 'Takes the readers\' commands.' }
       { who: 'intake', on: 'studies', name: names.queues.intakeRotation, why: 'Rotates its secrets.' }
+      { who: 'identity', on: 'studies', name: names.queues.returns, why: 'Takes studies whose results go home.' }
       { who: 'identity', on: 'studies', name: names.queues.identityRotation, why: 'Re-wraps identities.' }
     ],
     trigger => [
@@ -190,6 +191,13 @@ var queueGrants = concat(
       why: 'Passes on acknowledgements and releases.'
     }
     { who: 'identity', on: 'studies', name: names.queues.commands, role: 'queueSender', why: 'Passes on erasures.' }
+    {
+      who: 'intake'
+      on: 'studies'
+      name: names.queues.returns
+      role: 'queueSender'
+      why: 'Says whose results can go home.'
+    }
   ]
 )
 

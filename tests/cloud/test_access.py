@@ -82,6 +82,8 @@ def test_identity_reads_vault_analysis_and_quarantine_and_writes_only_results(gr
         "Cosmos DB database readfirst": {"read and replace"},
         "studies account, container analysis": {"read"},
         "studies account, queue commands": {"send"},
+        "studies account, queue returns": {"write"},
+        "studies account, queue returns-poison": {"send"},
         "studies account, queue rotate-identity": {"write"},
         "studies account, queue rotate-identity-poison": {"send"},
         "audit account, container audit-identity": {"append"},

@@ -273,7 +273,7 @@ def test_key_events_go_to_the_app_that_holds_the_key(resources: list[Resource]) 
 
 def test_every_queue_that_wakes_an_app_exists_with_its_poison_queue(resources: list[Resource]) -> None:
     made = {q["name"].split("/")[-1] for q in of_type(resources, f"{STORAGE}/queueServices/queues")}
-    for queue in ("upload-events", "inference-results", "commands", "rotate-intake", "rotate-identity"):
+    for queue in ("upload-events", "inference-results", "commands", "returns", "rotate-intake", "rotate-identity"):
         assert {queue, f"{queue}-poison"} <= made
     assert "inference-requests" in made
 

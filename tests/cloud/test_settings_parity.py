@@ -13,7 +13,6 @@ import pytest
 from bicep import generate
 from bicep.generate import Resource
 from readfirst.adapters.settings import Settings
-from readfirst.domain import names
 from tests.cloud.conftest import app_settings, of_type
 
 READ = {str(field.alias) for field in Settings.model_fields.values()}
@@ -34,7 +33,6 @@ NOT_IN_AZURE = {
     "SETTLE_SECONDS": "the default is by modality",
     "INFERENCE_DEADLINE_MINUTES": "tuning",
     "INFERENCE_LOOK_SECONDS": "tuning",
-    "ESCALATE_MINUTES": "tuning",
     "RECONCILE_SCHEDULE": "tuning",
     "RECONCILE_AGE_SECONDS": "tuning",
     "HISTORY_DAYS": "tuning",
@@ -89,12 +87,12 @@ import json, main
 found = {}
 for f in main.app.get_functions():
     f.get_dict_repr()
-    found[f.get_function_name()] = [b.type for b in f.get_bindings()]
+    found[f.get_function_name()] = [[b.type, getattr(b, "queue_name", "")] for b in f.get_bindings()]
 print(json.dumps(found))
 """
 
 
-def indexed(resources: list[Resource], app: str) -> dict[str, list[str]]:
+def indexed(resources: list[Resource], app: str) -> dict[str, list[list[str]]]:
     """Loads main.app with the evaluated settings, what Azure fills in at run time replaced by a plausible address."""
     values = {
         name: re.sub(r"^\[[a-z].*\]$", "https://example.invalid/", value, flags=re.DOTALL)
@@ -106,21 +104,25 @@ def indexed(resources: list[Resource], app: str) -> dict[str, list[str]]:
         [sys.executable, "-c", INDEX], cwd=generate.ROOT, env=values, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    found: dict[str, list[str]] = json.loads(done.stdout)
+    found: dict[str, list[list[str]]] = json.loads(done.stdout)
     return found
 
 
 @pytest.mark.parametrize("app", APPS)
-def test_each_app_loads_with_the_settings_that_bicep_writes(app: str, evaluated: Callable[..., list[Resource]]) -> None:
-    found = indexed(evaluated("clinic"), app)
-    assert found
-    kinds = {kind for bindings in found.values() for kind in bindings}
-    assert "blobTrigger" not in kinds, "Flex Consumption has no polling blob trigger"
-    if app == "intake":
-        assert "queueTrigger" in found["receive_announced"] and "queueTrigger" in found["rotate_secrets"]
-    if app == "identity":
-        assert "queueTrigger" in found["rewrap_identities"]
-
-
-def test_bicep_and_code_share_their_names() -> None:
-    assert json.loads((generate.HERE / "names.json").read_text())["queues"]["uploadEvents"] == names.UPLOAD_EVENTS
+def test_each_app_loads_with_the_settings_that_bicep_writes_and_may_read_the_queues_that_wake_it(
+    app: str, evaluated: Callable[..., list[Resource]]
+) -> None:
+    bindings = [b for function in indexed(evaluated("clinic"), app).values() for b in function]
+    assert bindings
+    assert "blobTrigger" not in {kind for kind, _ in bindings}, "Flex Consumption has no polling blob trigger"
+    wakes = {queue for kind, queue in bindings if kind == "queueTrigger"}
+    may = {
+        (g.on.rsplit(" ", 1)[1], g.role)
+        for g in generate.grants(evaluated("clinic"))
+        if g.who == app and "queue" in g.on
+    }
+    contributes = {queue for queue, role in may if role == "Storage Queue Data Contributor"}
+    parks = {queue for queue, role in may if queue.endswith("-poison")}
+    assert contributes == wakes
+    assert parks == {f"{queue}-poison" for queue in wakes}
+    assert bool(wakes) == (app != "api")
