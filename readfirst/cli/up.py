@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import time
 from collections import Counter
@@ -15,6 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from readfirst.local.certificates import write_private
 from readfirst.local.ports import PortsTaken
 from readfirst.local.processes import StackError, tail
 from readfirst.local.stack import Stack
@@ -50,11 +52,17 @@ def up(
     except KeyboardInterrupt:
         console.print("Stopping…")
     finally:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, _at_once)
         stack.stop()
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
+
+
+def _at_once(number: int, frame: FrameType | None) -> None:
+    os._exit(130)  # asked a second time: the servers die with this process
 
 
 def _show(stack: Stack, console: Console, without_host: bool) -> None:
@@ -64,8 +72,8 @@ def _show(stack: Stack, console: Console, without_host: bool) -> None:
     console.print(table)
     if without_host:
         file = stack.folders.state / "local.settings.json"
-        file.write_text(json.dumps({"IsEncrypted": False, "Values": stack.environment}, indent=2))
-        file.chmod(0o600)
+        content = json.dumps({"IsEncrypted": False, "Values": stack.environment}, indent=2)
+        write_private(file, content.encode())
         portal = stack.environment["PORTAL_URL"]
         console.print(f"Settings for the Functions host: {file}", soft_wrap=True)
         console.print(f"    cp {file} local.settings.json && func start --cors {portal}", soft_wrap=True)

@@ -183,6 +183,19 @@ def test_ctrl_c_at_any_moment_of_the_start_leaves_no_process_behind(tmp_path: Pa
     assert process.returncode == 0
 
 
+def test_a_second_ctrl_c_ends_everything_at_once(tmp_path: Path) -> None:
+    process = up(tmp_path, "--ports", "auto")
+    eventually(lambda: running_stack(tmp_path))
+    (azurite,) = [p for p in processes_of(tmp_path) if "azurite.cjs" in " ".join(p.cmdline())]
+    azurite.suspend()  # it will not react to SIGTERM: stopping takes its time
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=5)
+    assert process.returncode == 130
+    eventually(lambda: processes_of(tmp_path) == [])
+
+
 def test_a_server_that_ends_by_itself_is_started_again(tmp_path: Path) -> None:
     process = up(tmp_path, "--ports", "auto")
     try:
