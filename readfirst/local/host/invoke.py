@@ -74,10 +74,12 @@ class Invoker:
         # A user's coroutine that blocks shall not stall the host, so it gets a loop (and a thread) of its own.
         self._loop = asyncio.new_event_loop()
         self._loop_thread = threading.Thread(target=self._loop.run_forever, name="functions-loop", daemon=True)
-        self._loop_thread.start()
         self.durable_client = ""  # the JSON that a durableClient binding receives
         self.running = 0
         self.last_run = time.monotonic()
+
+    def start(self) -> None:
+        self._loop_thread.start()
 
     def _new_pool(self) -> ThreadPoolExecutor:
         return ThreadPoolExecutor(max_workers=self._threads, thread_name_prefix="function")

@@ -73,6 +73,7 @@ class Host:
 
     async def start(self) -> None:
         await self._server.start(self._port)
+        self._invoker.start()
         self._engine.start()
         self._listeners = [asyncio.create_task(self._listen(trigger)) for trigger in self._triggers]
 
