@@ -144,11 +144,11 @@ def study_overlay(call: Call) -> func.HttpResponse:
 
 
 def study_masks(call: Call) -> func.HttpResponse:
-    """GET studies/{token}/masks: finding → instance → runs of pixels [row, first column, length]."""
+    """GET studies/{token}/masks: findings → instance → runs of pixels [row, first column, length]."""
     record = StudyRecord.model_validate(call.study)
     segmentation = images.segmentation(record)
     found = masks.runs(segmentation, [f.key for f in record.findings]) if segmentation else {}
-    return answer_if_changed(call.request, found)
+    return answer_if_changed(call.request, {"findings": found})
 
 
 def study_privacy(call: Call) -> func.HttpResponse:

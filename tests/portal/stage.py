@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import requests
 from azure.cosmos import CosmosClient
 from azure.storage.blob import BlobServiceClient
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -23,7 +24,8 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
 from readfirst.domain import names
 from readfirst.domain.findings import Box
-from readfirst.domain.records import NOT_ANALYSED, Series, StudyRecord
+from readfirst.domain.records import NOT_ANALYSED, NOT_FLAGGED, Series, StudyRecord
+from readfirst.domain.refusals import ADVICE, Reason
 from readfirst.local.stack import Stack
 from tests.portal.studies import finding, record
 
@@ -141,6 +143,36 @@ def furnish(stage: Stage) -> StudyRecord:
         images=True,
     )
     return flagged
+
+
+def incidents(stage: Stage, study: StudyRecord) -> None:
+    """What the other pages show: signed reviews, a file kept back, answers to the clinic, a use of break-glass."""
+    for n in range(40, 75):
+        received = datetime.now(UTC) - timedelta(days=n % 28, hours=n % 9)
+        signed = received + timedelta(minutes=20 + n % 50)
+        stage.put(
+            record(
+                n, "lakeside", high_risk=n % 4 == 0, label=NOT_ANALYSED if n % 11 == 0 else NOT_FLAGGED,
+                reason="timed-out: no answer within 60 minutes" if n % 11 == 0 else "", review="signed",
+                received=received.isoformat(timespec="seconds"), signed=signed.isoformat(timespec="seconds"),
+                verdicts={"accept": 2, "reject": n % 2}, missed=int(n % 9 == 0), refused={"not-dicom": n % 3},
+            )
+        )  # fmt: skip
+    uploads = BlobServiceClient.from_connection_string(stage.stack.environment["UPLOADS"])
+    image = chest(study.study_uid, f"{study.study_uid}.3")[3]
+    kept = uploads.get_blob_client(names.QUARANTINE, f"{study.id}/{'c' * 32}")
+    kept.upload_blob(image, metadata={"reason": "burned-in-text-likely"})
+    at = datetime.now(UTC).isoformat(timespec="seconds")
+    refused = {"upload": "export/IM0001.dcm", "at": at, "outcome": "refused", "reason": "truncated",
+               "advice": ADVICE[Reason.TRUNCATED]}  # fmt: skip
+    status = {"handle": study.handle, "at": at, "state": "reported", "label": study.label, "images": study.instances}
+    told = uploads.get_container_client(names.results("lakeside"))
+    told.upload_blob("uploads/IM0001-1.json", json.dumps(refused))
+    told.upload_blob(f"studies/{study.handle}/status.json", json.dumps(status))
+    headers = {"Authorization": f"Bearer {stage.stack.access_token('radiologist')}"}
+    reason = {"reason": "The ward does not answer and the finding cannot wait"}
+    for door in ("break-glass", "requests"):
+        requests.post(f"{stage.api}/identity/{door}/{study.id}", json=reason, headers=headers, timeout=30)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from function_app import api, dicomweb, identity, web
 from readfirst.domain.access import RULES, Grant, Person, Role, Rule, person_from
 from readfirst.domain.rates import Buckets
 from tests.portal.conftest import AUDIENCE, Client, Issuer
+from tools import access_page
 
 CLOSED = [rule for rule in RULES if not rule.anonymous]
 UNKNOWN = "0" * 32
@@ -110,6 +111,10 @@ def test_roles_and_clinics_come_from_the_token_and_the_grants_and_unknown_ones_g
 def test_every_rule_of_the_table_is_answered_and_nothing_else_is() -> None:
     answered = [*api.HANDLERS, *dicomweb.HANDLERS, *identity.HANDLERS]
     assert sorted(answered) == sorted(rule.name for rule in RULES)
+
+
+def test_the_page_of_the_documentation_is_made_from_the_table() -> None:
+    assert access_page.PAGE.read_text() == access_page.page()
 
 
 def test_names_and_routes_of_the_table_are_unique_and_every_rule_says_why() -> None:

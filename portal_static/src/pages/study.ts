@@ -67,7 +67,7 @@ export class StudyPage extends Page {
   private async open(): Promise<void> {
     const code = import("../viewer/viewer.js");
     const images = this.api.get<{ series: ImageSeries[] }>(`/studies/${this.token}/images`);
-    const masks = this.api.get<Record<string, Mask>>(`/studies/${this.token}/masks`);
+    const masks = this.api.get<{ findings: Record<string, Mask> }>(`/studies/${this.token}/masks`);
     images.catch(() => undefined);
     masks.catch(() => undefined);
     void this.api.picture(`/studies/${this.token}/key-image`).then((url) => (this.keyImage = url), () => undefined);
@@ -76,7 +76,7 @@ export class StudyPage extends Page {
     document.title = `${this.detail?.study.handle}: Readfirst`;
     await this.attempt(async () => {
       this.series = (await images).series.filter((s) => s.instances.some((i) => i.image));
-      this.masks = await masks;
+      this.masks = (await masks).findings;
       this.overlay = this.detail?.study.provenance?.model?.intended_use !== "triage" || this.overlay;
       await this.updateComplete;
       const first = this.detail?.study.findings[0];
