@@ -293,7 +293,8 @@ class Cleaner:
         if vr in _FORMATS:
             form = _FORMATS[vr]
             well_formed = all(form.fullmatch(v.strip(b" \0")) for v in value.split(b"\\"))
-            clean = text if well_formed and not self.scrubber.holds_known(text) else ""
+            known = self.scrubber.in_code(text) if vr == "CS" else self.scrubber.in_number(text)
+            clean = text if well_formed and not known else ""
         else:
             clean = self.scrubber.scrub(text, patterns)
         if clean == text:

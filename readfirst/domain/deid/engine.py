@@ -300,7 +300,7 @@ def _code(value: str, meaning: str) -> list[Element]:
     ]
 
 
-_SEARCHED = frozenset(("LO", "SH", "ST", "LT", "UT", "UC", "PN", "CS", "UR", "AE"))
+_SEARCHED = frozenset(("LO", "SH", "ST", "LT", "UT", "UC", "PN", "UR", "AE"))
 
 
 def holds_identifier(elements: list[Element], scrubber: Scrubber, charsets: tuple[str, ...] = ()) -> bool:

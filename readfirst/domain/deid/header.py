@@ -6,7 +6,7 @@ import re
 from typing import BinaryIO
 
 from pydicom._uid_dict import UID_dictionary
-from pydicom.dataelem import RawDataElement
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.tag import Tag
@@ -132,7 +132,8 @@ def _converted(elements: list[Element], file: File) -> Dataset:
             continue
         tag = Tag(element.tag)
         if isinstance(element.value, list):
-            ds.add_new(tag, "SQ", Sequence([_converted(item, file) for item in element.value]))
+            # Past pydicom's own setter, which decodes character sets that may be none.
+            ds._dict[tag] = DataElement(tag, "SQ", Sequence([_converted(item, file) for item in element.value]))
         elif isinstance(element.value, bytes):
             ds._dict[tag] = RawDataElement(
                 tag,

@@ -25,6 +25,7 @@ from readfirst.domain.deid.words import (
     PARTICLES,
     PLACEHOLDERS,
     TITLES,
+    dicom_words,
     lexicon,
 )
 
@@ -215,6 +216,17 @@ class Scrubber:
         """Whether a text shows a known identifier."""
         return bool(self._known(Folded.of(text)))
 
+    def in_code(self, text: str) -> bool:
+        """Whether a code string shows a known name or number: as a whole word, and as none that DICOM itself uses."""
+        words = self.vocabulary.words
+        if any(w in words and w not in dicom_words() for w in re.split(r"[\W_]+", fold(text))):
+            return True
+        return self.in_number(text)
+
+    def in_number(self, text: str) -> bool:
+        """Whether a number, or one of several, is a known one of five characters or more."""
+        return any(len(v) > 4 and re.sub(r"[\W_]", "", fold(v)) in self.vocabulary.numbers for v in text.split("\\"))
+
     def in_bytes(self, value: bytes) -> bool:
         """Whether a binary value spells a known identifier, a byte or two per character."""
         plain = value.replace(b"\0", b"").lower()
@@ -301,6 +313,12 @@ class Scrubber:
 
 
 _INITIALS = re.compile(r"(?<![\w.])(?:[^\W\d_]\.[ ]?){2,4}|(?<![\w.-])[^\W\d_a-z]{3,4}(?![\w-])")
+
+
+def _stands_alone(text: str, target: str, match: re.Match[str]) -> bool:
+    """Whether a short number is written in one piece and is no part of a larger or decimal one."""
+    before, after = text[max(0, match.start() - 1) : match.start()], text[match.end() : match.end() + 1]
+    return match[0] == target and not (before.isdigit() or after.isdigit() or before == "." or after == ".")
 
 
 @lru_cache(maxsize=4096)

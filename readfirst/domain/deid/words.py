@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import re
 import tomllib
 from functools import lru_cache
 from importlib import resources
+
+from pydicom._dicom_dict import DicomDictionary
 
 _DATA = resources.files(__package__) / "data"
 _LISTS = {k: frozenset(v.split()) for k, v in tomllib.loads((_DATA / "words.toml").read_text("utf-8")).items()}
@@ -23,3 +26,11 @@ PLACEHOLDERS = _LISTS["placeholders"]
 def lexicon() -> frozenset[str]:
     """Lower-case English and medical words of four letters and more."""
     return frozenset(gzip.decompress((_DATA / "words.txt.gz").read_bytes()).decode().split())
+
+
+@lru_cache(maxsize=1)
+def dicom_words() -> frozenset[str]:
+    """The words of DICOM's defined terms and attribute names, which its code strings use."""
+    return _LISTS["terms"] | frozenset(
+        w for entry in DicomDictionary.values() for w in re.findall(r"[a-z]{3,}", entry[2].lower())
+    )

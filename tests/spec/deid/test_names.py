@@ -103,3 +103,15 @@ def test_cleaning_a_clean_copy_again_finds_nothing_to_clean(ct: Dataset, clean: 
     twice = clean(once.content)
     assert twice.ds.StudyDescription == once.ds.StudyDescription
     assert {r.path for r in twice.receipt.rules if r.action == "cleaned"} == set()
+
+
+def test_a_short_number_that_is_an_id_stays_part_of_other_numbers(ct: Dataset, clean: Cleaner) -> None:
+    ct.PatientID = ct.StudyID = "0010"
+    ct.ImageOrientationPatient = ["1.0000", "0.0000", "0.0000", "0.0000", "1.0000", "0.0000"]
+    ds = clean(ct).ds
+    assert ds.ImageOrientationPatient == [1, 0, 0, 0, 1, 0]
+
+
+def test_a_body_part_stays_a_body_part_beside_a_patient_of_that_name(ct: Dataset, clean: Cleaner) -> None:
+    ct.PatientName, ct.BodyPartExamined = "Chest^Volume", "CHEST"
+    assert clean(ct).ds.BodyPartExamined == "CHEST"
