@@ -54,7 +54,7 @@ def running(folder: Path) -> bool:
     """Whether a runner holds this execution: the kernel frees its lock however it ends."""
     with (folder / "lock").open("ab") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: two who look do not see each other
         except BlockingIOError:
             return True
     return False
@@ -139,6 +139,7 @@ def main() -> None:
     with (folder / "lock").open("ab") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         write_private(folder / "runner.pid", str(os.getpid()).encode())
+        write_private(folder / "started", datetime.now(UTC).isoformat().encode())  # from now on it can be seen
         if lifeline := os.environ.get(LIFELINE):
             threading.Thread(target=runner.watch_lifeline, args=[int(lifeline)], daemon=True).start()
         write_private(folder / "result.json", json.dumps(asdict(runner.run())).encode())

@@ -12,7 +12,6 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -83,13 +82,13 @@ class Jobs:
         )
         folder = self.folder / name
         folder.mkdir(mode=0o700, parents=True)
-        write_private(folder / "started", datetime.now(UTC).isoformat().encode())
         write_private(folder / "order.json", json.dumps(asdict(order)).encode())
-        await self._run(folder)
+        if not await self._run(folder):
+            return _error(500, "InternalServerError", "the job's runner did not start: see endpoints.log")
         identity = f"{definition['id']}/executions/{name}"
         return web.json_response({"name": name, "id": identity}, status=200)
 
-    async def _run(self, folder: Path) -> None:
+    async def _run(self, folder: Path) -> bool:
         lifeline = os.environ.get(job_runner.LIFELINE)
         process = await asyncio.create_subprocess_exec(
             *[sys.executable, "-m", "readfirst.local.job_runner", str(folder)],
@@ -100,8 +99,11 @@ class Jobs:
         watcher = asyncio.create_task(process.wait())
         self.watchers.add(watcher)
         watcher.add_done_callback(self.watchers.discard)
-        while process.returncode is None and not (folder / "runner.pid").exists():
-            await asyncio.sleep(0.01)  # an execution whose name is known can be looked at and stopped
+        while not (folder / "started").exists():  # whoever knows the execution's name can look at it and stop it
+            if process.returncode is not None:
+                return False
+            await asyncio.sleep(0.01)
+        return True
 
     async def list(self, request: web.Request, definition: Mapping[str, Any]) -> web.Response:
         """Every execution, newest first."""
@@ -130,11 +132,11 @@ class Jobs:
                 shutil.rmtree(file.parent)
 
 
-def end(folder: Path, number: signal.Signals = signal.SIGTERM) -> None:
+def end(folder: Path) -> None:
     """Tell an execution's runner to end its job, if it still runs."""
     if job_runner.running(folder):
         with suppress(ProcessLookupError, FileNotFoundError):
-            os.kill(int((folder / "runner.pid").read_text()), number)
+            os.kill(int((folder / "runner.pid").read_text()), signal.SIGTERM)
 
 
 def _document(folder: Path, job: str) -> dict[str, Any]:
