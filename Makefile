@@ -6,8 +6,9 @@ BIN := $(VENV)/bin
 NODE := readfirst/local/node
 PORTAL := portal_static
 STUDY ?=
+MODEL_VERSION ?= 0.0.0
 
-.PHONY: help demo up test check bench env portal clean
+.PHONY: help demo up test check bench env portal clean model
 help: ## This list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
@@ -53,6 +54,12 @@ test: env portal check ## All checks and all tests
 
 bench: env ## Print the performance tables
 	$(BIN)/readfirst bench
+
+model: env ## Train the default model again (torch; minutes on free cores) and measure it
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r model_container/training/requirements.txt
+	$(BIN)/python -m model_container.training.train --out build/model
+	$(BIN)/python -m model_container.training.package build/model model_container/models/readfirst-chest --version $(MODEL_VERSION)
+	$(BIN)/python -m model_container.training.report model_container/models/readfirst-chest docs/model-card
 
 clean: ## Remove what the commands made (not the stack's state in .readfirst)
 	rm -rf $(VENV) $(NODE)/node_modules $(PORTAL)/node_modules $(PORTAL)/dist .mypy_cache .ruff_cache .pytest_cache

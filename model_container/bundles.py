@@ -20,6 +20,16 @@ class NotApproved(Exception):
     """The model may not run; the message says why and what to do, without content."""
 
 
+def digests(folder: Path) -> dict[str, str]:
+    """The digest of every file of a bundle but its manifest."""
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+    return {
+        str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest()
+        for p in files
+        if p.name != "manifest.json"
+    }
+
+
 class Shelf:
     """The bundles in a directory, each with a manifest that names its files."""
 
@@ -44,20 +54,23 @@ class Shelf:
 
 def check_files(folder: Path, manifest: Manifest) -> None:
     """Raises NotApproved unless the folder holds exactly the files that were approved."""
-    present = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()} - {"manifest.json"}
-    extra, missing = sorted(present - set(manifest.files)), sorted(set(manifest.files) - present)
-    if missing:
-        raise NotApproved(f"model {manifest.name}: {missing[0]} is missing")
-    if extra and manifest.engine == "monai-bundle":
-        raise NotApproved(f"model {manifest.name}: {extra[0]} was never approved; a bundle's files are code")
+    present = digests(folder)
     for name, digest in manifest.files.items():
-        path = folder / name
-        if path.is_symlink() or hashlib.sha256(path.read_bytes()).hexdigest() != digest:
+        if name not in present:
+            raise NotApproved(f"model {manifest.name}: {name} is missing")
+        if present[name] != digest:
             raise NotApproved(f"model {manifest.name}: {name} differs from what was approved")
+    extra = sorted(set(present) - set(manifest.files))
+    if extra:
+        raise NotApproved(f"model {manifest.name}: {extra[0]} was never approved, and a bundle's files are code")
 
 
 def open_engine(folder: Path, manifest: Manifest) -> Engine:
     """Loads the network with the engine that the manifest names."""
+    if manifest.engine == "monai-bundle":
+        from model_container.monai_bundle import BundleEngine
+
+        return BundleEngine(folder, manifest)
     from model_container.chest import ChestEngine
 
     return ChestEngine(folder, manifest)

@@ -126,6 +126,8 @@ def open_session(model: Path) -> tuple[ort.InferenceSession, str]:
     options.log_severity_level = 3
     options.intra_op_num_threads = int(os.environ.get("READFIRST_THREADS", "0"))
     wanted = [p for p in ("CUDAExecutionProvider", "CPUExecutionProvider") if p in ort.get_available_providers()]
+    if wanted[0] == "CUDAExecutionProvider":
+        ort.preload_dlls()  # CUDA's libraries come as wheels beside onnxruntime
     session = ort.InferenceSession(model, options, providers=wanted)
     return session, "cuda" if session.get_providers()[0] == "CUDAExecutionProvider" else "cpu"
 

@@ -27,6 +27,7 @@ from model_container.chest import (
 from model_container.training.anatomy import LUNG, NODULE, Lesion
 from model_container.training.slabs import PIXEL, SPACING, Slab
 from model_container.volume import Volume
+from readfirst.domain.models import Manifest
 
 URGENT_MM = 15.0
 """A study is urgent when it holds a lesion of at least this diameter (Lung-RADS 2022, category 4B, solid)."""
@@ -124,6 +125,17 @@ def _lesion_of(piece: NDArray[np.intp], slab: Slab) -> int:
     )
     gaps = [float(np.linalg.norm(at - np.array(lesion.centre))) - lesion.diameter / 2 for lesion in slab.lesions]
     return int(np.argmin(gaps))
+
+
+_ENGINES: dict[Path, ChestEngine] = {}
+
+
+def engine_of(bundle: Path) -> ChestEngine:
+    """The bundle's engine, loaded once per process."""
+    if bundle not in _ENGINES:
+        manifest = Manifest.model_validate_json((bundle / "manifest.json").read_text())
+        _ENGINES[bundle] = ChestEngine(bundle, manifest)
+    return _ENGINES[bundle]
 
 
 # ---------------------------------------------------------------- calibration

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import multiprocessing
 import shutil
+from functools import partial
 from pathlib import Path
 
-from model_container.chest import ChestEngine
-from model_container.training.evaluate import NEUTRAL, by_network, calibrate, look, write_calibration
+from model_container.training.evaluate import NEUTRAL, Case, by_network, calibrate, engine_of, look, write_calibration
 from model_container.training.slabs import TUNING, make_slab
 from readfirst.domain.findings import Code
 from readfirst.domain.models import Channel, Gate, Manifest, RiskRule
@@ -45,15 +46,24 @@ def manifest_of(folder: Path, version: str) -> Manifest:
     )  # fmt: skip
 
 
-def package(weights: Path, target: Path, version: str, phantoms: int) -> Manifest:
+def package(weights: Path, target: Path, version: str, phantoms: int, workers: int = 2) -> Manifest:
     """Copies `model.onnx` and `model.safetensors` into `target`, calibrates, writes the manifest; returns it."""
     target.mkdir(parents=True, exist_ok=True)
     for name in FILES[:2]:
         shutil.copyfile(weights / name, target / name)
     write_calibration(NEUTRAL, target / "calibration.json")
-    engine = ChestEngine(target, manifest_of(target, version))
-    cases = [look(make_slab(TUNING, k, depth=16), by_network(engine)) for k in range(phantoms)]
+    _write_manifest(target, version)
+    with multiprocessing.Pool(workers) as pool:
+        cases = pool.map(partial(_look, target), range(phantoms), chunksize=2)
     write_calibration(calibrate(cases), target / "calibration.json")
+    return _write_manifest(target, version)
+
+
+def _look(bundle: Path, index: int) -> Case:
+    return look(make_slab(TUNING, index, depth=16), by_network(engine_of(bundle)))
+
+
+def _write_manifest(target: Path, version: str) -> Manifest:
     manifest = manifest_of(target, version)
     (target / "manifest.json").write_text(manifest.model_dump_json(indent=1) + "\n")
     return manifest
@@ -65,8 +75,9 @@ def main() -> None:
     parser.add_argument("target", type=Path)
     parser.add_argument("--version", required=True)
     parser.add_argument("--phantoms", type=int, default=TUNING_PHANTOMS)
+    parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
-    package(options.weights, options.target, options.version, options.phantoms)
+    package(options.weights, options.target, options.version, options.phantoms, options.workers)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ COMMANDS = (
     "doctor",
     "analyse",
     "deidentify",
+    "model",
 )
 
 

@@ -61,7 +61,7 @@ class Manifest(Part):
     version: str
     title: str
     engine: Literal["onnx-chest", "monai-bundle"]
-    task: Literal["segmentation", "detection", "classification"]
+    task: Literal["segmentation", "detection"]
     intended_use: Literal["triage", "detection"]
     disclaimer: str = SYNTHETIC
     files: dict[RelativePath, Sha256]

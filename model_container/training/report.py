@@ -1,0 +1,246 @@
+"""Measures the default model on held-out phantoms and writes its card's figures: metrics.json and plots.
+
+Usage: `python -m model_container.training.report BUNDLE OUT [--phantoms 200]`. The model is compared with a
+threshold-and-blob baseline and with the oracle: the phantom's truth through the same measuring.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model_container.chest import Calibration
+from model_container.training.evaluate import (
+    URGENT_MM,
+    Case,
+    by_network,
+    by_threshold,
+    by_truth,
+    engine_of,
+    look,
+    worst,
+)
+from model_container.training.slabs import HELD_OUT, make_slab
+from readfirst.domain.models import Manifest
+
+SIZES = ((4, 6), (6, 8), (8, 15), (15, 30), (30, 41))
+DEPTH = 20  # slices of a held-out phantom
+
+Score = Callable[[Case], NDArray[np.float64]]
+"""One number per candidate of a case: the more, the likelier a nodule."""
+
+
+def measure(bundle: Path, count: int, workers: int) -> dict[str, list[Case]]:
+    """Every held-out phantom, seen by the model, the baseline and the oracle."""
+    with multiprocessing.Pool(workers) as pool:
+        seen = pool.map(partial(_measure_one, bundle), range(count), chunksize=2)
+    return {name: [case[name] for case in seen] for name in ("model", "baseline", "oracle")}
+
+
+def _measure_one(bundle: Path, index: int) -> dict[str, Case]:
+    slab = make_slab(HELD_OUT, index, depth=DEPTH)
+    segments = {"model": by_network(engine_of(bundle)), "baseline": by_threshold, "oracle": by_truth}
+    return {name: look(slab, segment) for name, segment in segments.items()}
+
+
+# ---------------------------------------------------------------- numbers
+
+
+def wilson(hits: int, total: int) -> list[float]:
+    """A proportion with its 95 % confidence interval."""
+    if total == 0:
+        return [0.0, 0.0, 1.0]
+    p, z = hits / total, 1.96
+    middle, half = p + z * z / (2 * total), z * float(np.sqrt(p * (1 - p) / total + z * z / (4 * total * total)))
+    return [round(v, 3) for v in (p, (middle - half) / (1 + z * z / total), (middle + half) / (1 + z * z / total))]
+
+
+def bootstrap(values: Sequence[Any], statistic: Callable[[list[Any]], float], rounds: int = 1000) -> list[float]:
+    """A statistic with its 95 % interval over resampled cases."""
+    rng = np.random.default_rng(0)
+    again = [statistic([values[k] for k in rng.integers(0, len(values), len(values))]) for _ in range(rounds)]
+    low, high = np.percentile(again, [2.5, 97.5])
+    return [round(float(v), 3) for v in (statistic(list(values)), low, high)]
+
+
+def auc(pairs: Sequence[tuple[bool, float]]) -> float:
+    """The chance that an urgent study scores above one that is not."""
+    yes, no = np.array([s for u, s in pairs if u]), np.array([s for u, s in pairs if not u])
+    if not len(yes) or not len(no):
+        return float("nan")
+    return float((yes[:, None] > no).mean() + 0.5 * (yes[:, None] == no).mean())
+
+
+def sensitivity(cases: Sequence[Case], score: Score, threshold: float, size: tuple[float, float]) -> list[float]:
+    """Lesions of a size that a candidate above the threshold hits."""
+    hits = total = 0
+    for case in cases:
+        found = {c.lesion for c, s in zip(case.candidates, score(case), strict=True) if s >= threshold}
+        wanted = [k for k, lesion in enumerate(case.lesions) if size[0] <= lesion.diameter < size[1]]
+        hits, total = hits + sum(k in found for k in wanted), total + len(wanted)
+    return [*wilson(hits, total), total]
+
+
+def false_alarms(cases: Sequence[Case], score: Score, threshold: float) -> list[float]:
+    """Candidates above the threshold that are no lesion, per case."""
+    counts = [
+        sum(c.lesion < 0 and s >= threshold for c, s in zip(case.candidates, score(case), strict=True))
+        for case in cases
+    ]
+    return bootstrap(counts, lambda v: float(np.mean(v)))
+
+
+def froc(cases: Sequence[Case], score: Score) -> tuple[list[float], list[float]]:
+    """False alarms per case and sensitivity for lesions of 6 mm and more, over all thresholds."""
+    scores = sorted({float(s) for case in cases for s in score(case)}, reverse=True)
+    points = [scores[k] for k in np.linspace(0, len(scores) - 1, min(60, len(scores))).astype(int)] if scores else []
+    alarms, hits = [], []
+    for threshold in points:
+        wrong = sum(
+            c.lesion < 0 and s >= threshold for case in cases for c, s in zip(case.candidates, score(case), strict=True)
+        )
+        alarms.append(wrong / len(cases))
+        hits.append(sensitivity(cases, score, threshold, (6, 99))[0])
+    return alarms, hits
+
+
+def calibration_error(risks: NDArray[np.float64], truth: NDArray[np.bool_], bins: int = 10) -> float:
+    """Expected calibration error over equally wide bins."""
+    place = np.minimum((risks * bins).astype(int), bins - 1)
+    gaps = [abs(risks[place == k].mean() - truth[place == k].mean()) * (place == k).mean() for k in set(place)]
+    return float(sum(gaps))
+
+
+def metrics_of(cases: dict[str, list[Case]], calibration: Calibration, threshold: float) -> dict[str, Any]:
+    """Everything that the card states."""
+    scores = scores_of(calibration)
+    model = cases["model"]
+    risks = np.array([_risk(calibration, case) for case in model])
+    truth = np.array([case.urgent for case in model])
+    cut = {"model": threshold, "baseline": 0.0, "oracle": 0.0}
+    return {
+        "phantoms": len(model),
+        "lesions": sum(len(case.lesions) for case in model),
+        "urgent phantoms": int(truth.sum()),
+        "urgent means": f"a lesion of at least {URGENT_MM:g} mm",
+        "sensitivity by size, mm [share, low, high, lesions]": {
+            f"{low}-{high - (high == 41)}": {
+                name: sensitivity(cases[name], scores[name], cut[name], (low, high)) for name in cases
+            }
+            for low, high in SIZES
+        },
+        "false alarms per phantom [mean, low, high]": {
+            name: false_alarms(cases[name], scores[name], cut[name]) for name in cases
+        },
+        "study risk, area under the curve [value, low, high]": {
+            "model": bootstrap(list(zip(truth, risks, strict=True)), auc),
+            "baseline": bootstrap([(c.urgent, _largest(c)) for c in cases["baseline"]], auc),
+            "oracle": bootstrap([(c.urgent, _largest(c)) for c in cases["oracle"]], auc),
+        },
+        "study risk, expected calibration error": round(calibration_error(risks, truth), 3),
+        "dice [mean, low, high]": {
+            part: bootstrap([c.dice[part] for c in model if part in c.dice], lambda v: float(np.mean(v)))
+            for part in ("lung", "nodule")
+        },
+    }  # fmt: skip
+
+
+def scores_of(calibration: Calibration) -> dict[str, Score]:
+    """How each candidate is scored: by its probability, or (baseline and oracle) by its size."""
+
+    def by_probability(case: Case) -> NDArray[np.float64]:
+        return np.array([calibration.probability(c.features) for c in case.candidates])
+
+    def by_size(case: Case) -> NDArray[np.float64]:
+        return np.array([c.diameter_mm for c in case.candidates])
+
+    return {"model": by_probability, "baseline": by_size, "oracle": by_size}
+
+
+def _largest(case: Case) -> float:
+    return max((c.diameter_mm for c in case.candidates), default=0.0)
+
+
+def _risk(calibration: Calibration, case: Case) -> float:
+    return float(1 / (1 + np.exp(-(calibration.risk_slope * worst(calibration, case) + calibration.risk_bias))))
+
+
+# ---------------------------------------------------------------- plots
+
+
+def plot(cases: dict[str, list[Case]], calibration: Calibration, threshold: float, out: Path) -> None:
+    """froc.png, calibration.png and sensitivity.png."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    scores = scores_of(calibration)
+    figure, axes = plt.subplots(figsize=(6, 4.2), layout="constrained")
+    for name, colour in (("model", "#0b6e4f"), ("baseline", "#b5651d"), ("oracle", "#8a8f98")):
+        alarms, hits = froc(cases[name], scores[name])
+        axes.plot(alarms, hits, label=name, color=colour, linewidth=2)
+    axes.set(xlabel="false alarms per phantom", ylabel="sensitivity, lesions of 6 mm and more", xscale="symlog")
+    axes.set_xlim(0, 20)
+    axes.set_ylim(0, 1.02)
+    axes.grid(alpha=0.3)
+    axes.legend(title="FROC, held-out phantoms")
+    figure.savefig(out / "froc.png", dpi=110)
+    _plot_calibration(plt, cases["model"], calibration, out)
+    _plot_sensitivity(plt, cases["model"], scores["model"], threshold, out)
+
+
+def _plot_calibration(plt: Any, cases: Sequence[Case], calibration: Calibration, out: Path) -> None:
+    risks = np.array([_risk(calibration, case) for case in cases])
+    truth = np.array([case.urgent for case in cases])
+    figure, axes = plt.subplots(figsize=(4.6, 4.2), layout="constrained")
+    axes.plot([0, 1], [0, 1], "--", color="#8a8f98")
+    for k in range(10):
+        inside = (risks >= k / 10) & (risks < (k + 1) / 10 + (k == 9))
+        if inside.any():
+            share, low, high = wilson(int(truth[inside].sum()), int(inside.sum()))
+            axes.errorbar(risks[inside].mean(), share, [[share - low], [high - share]], fmt="o", color="#0b6e4f")
+    axes.set(xlabel="stated risk", ylabel="urgent phantoms", title="Calibration of the study's risk")
+    axes.grid(alpha=0.3)
+    figure.savefig(out / "calibration.png", dpi=110)
+
+
+def _plot_sensitivity(plt: Any, cases: Sequence[Case], score: Score, threshold: float, out: Path) -> None:
+    figure, axes = plt.subplots(figsize=(6, 3.6), layout="constrained")
+    for k, size in enumerate(SIZES):
+        share, low, high, total = sensitivity(cases, score, threshold, size)
+        axes.bar(k, share, color="#0b6e4f", width=0.6)
+        axes.errorbar(k, share, [[share - low], [high - share]], color="#222222", capsize=4)
+        axes.text(k, 0.03, f"n={total:.0f}", ha="center", color="white")
+    axes.set_xticks(range(len(SIZES)), [f"{a}-{b - (b == 41)} mm" for a, b in SIZES])
+    axes.set(ylim=(0, 1.05), ylabel="sensitivity", title=f"Lesions found at probability {threshold:g}")
+    figure.savefig(out / "sensitivity.png", dpi=110)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--phantoms", type=int, default=200)
+    parser.add_argument("--workers", type=int, default=2)
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    manifest = Manifest.model_validate_json((options.bundle / "manifest.json").read_text())
+    calibration = Calibration.load(options.bundle / "calibration.json")
+    cases = measure(options.bundle, options.phantoms, options.workers)
+    threshold = manifest.risk.report_from
+    metrics = {"model": manifest.version, "digest": manifest.digest, **metrics_of(cases, calibration, threshold)}
+    (options.out / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
+    plot(cases, calibration, threshold, options.out)
+
+
+if __name__ == "__main__":
+    main()

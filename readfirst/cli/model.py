@@ -1,0 +1,87 @@
+"""`readfirst model list|check|approve`: which models may run, and how another one gets that leave."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from pydantic import ValidationError
+
+from readfirst.domain import models
+from readfirst.domain.models import Manifest
+
+APPROVED = Path(models.__file__).with_name("approved_models.json")
+Approvals = Annotated[Path, typer.Option("--approvals", help="The list of approvals, a file of the repository.")]
+Bundle = Annotated[Path, typer.Argument(exists=True, file_okay=False, help="A bundle: manifest.json and its files.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the group."""
+    group = typer.Typer(no_args_is_help=True, help="Which models may run: list, check and approve bundles.")
+    group.command("list")(list_models)
+    group.command()(check)
+    group.command()(approve)
+    app.add_typer(group, name="model")
+
+
+def list_models(approvals: Approvals = APPROVED) -> None:
+    """The approved models; the first one is the default."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("model", "version", "digest", "use", "finds")
+    for m in models.parse_approved(approvals.read_bytes()):
+        finds = ", ".join(channel.kind for channel in m.targets)
+        table.add_row(f"[bold]{m.name}[/]\n{m.disclaimer}", m.version, m.digest[:12], m.intended_use, finds)
+    Console().print(table)
+
+
+def check(bundle: Bundle, approvals: Approvals = APPROVED) -> None:
+    """Say whether a bundle would run: its manifest, its files, its approval."""
+    from model_container.bundles import NotApproved, check_files
+
+    manifest = _manifest(bundle)
+    try:
+        check_files(bundle, manifest)
+    except NotApproved as error:
+        _fail(str(error))
+    known = {m.digest for m in models.parse_approved(approvals.read_bytes())}
+    if manifest.digest not in known:
+        _fail(f"{manifest.name} {manifest.version} ({manifest.digest[:12]}) is whole, but not approved.")
+    typer.echo(f"{manifest.name} {manifest.version} ({manifest.digest[:12]}) is whole and approved.")
+
+
+def approve(bundle: Bundle, approvals: Approvals = APPROVED) -> None:
+    """Take the bundle's files as they are, and write its approval; the commit of that file makes it valid."""
+    from model_container.bundles import digests
+
+    manifest = _manifest(bundle, digests(bundle))
+    listed = models.parse_approved(approvals.read_bytes())
+    if any(m.digest == manifest.digest for m in listed):
+        typer.echo(f"{manifest.name} {manifest.version} is approved already.")
+        return
+    if any((m.name, m.version) == (manifest.name, manifest.version) for m in listed):
+        _fail(f"Another {manifest.name} {manifest.version} is approved: raise the version in manifest.json.")
+    (bundle / "manifest.json").write_text(manifest.model_dump_json(indent=1) + "\n")
+    whole = [m.model_dump(mode="json") for m in (*listed, manifest)]
+    approvals.write_text(json.dumps(whole, indent=1, ensure_ascii=False) + "\n")
+    typer.echo(f"{manifest.name} {manifest.version}: digest {manifest.digest}")
+    typer.echo(f"Commit {approvals.name} and put the bundle at model_container/models/{manifest.name}.")
+
+
+def _manifest(bundle: Path, files: dict[str, str] | None = None) -> Manifest:
+    """The bundle's manifest, with these files instead of its own where they are given."""
+    try:
+        stated = json.loads((bundle / "manifest.json").read_text())
+        return Manifest.model_validate(stated | ({"files": files} if files is not None else {}))
+    except FileNotFoundError:
+        _fail("The bundle has no manifest.json: docs/models.md shows one.")
+    except (json.JSONDecodeError, ValidationError) as error:
+        _fail(f"manifest.json is not valid: {error}")
+
+
+def _fail(text: str) -> NoReturn:
+    typer.echo(text, err=True)
+    raise typer.Exit(1)
