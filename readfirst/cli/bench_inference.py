@@ -1,0 +1,211 @@
+"""The inference's figures, measured on this machine in one run and stated as ratios."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pydicom
+
+from readfirst.domain import clean, names
+from readfirst.domain.deid import ReceiptBatch
+from readfirst.domain.deid.receipt import PixelCheck, Receipt
+from readfirst.domain.messages import AnalysisOrder, InferenceRequest
+from readfirst.domain.models import default_model
+from readfirst.domain.series import NotEligible, Selection, run_key, select_series
+
+SLICES, SIZE, STUDIES = 64, 512, 10
+
+COMPARE = [sys.executable, "-m", "model_container.training.compare"]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One figure: what, how much, against what, and the target where there is one."""
+
+    what: str
+    value: str
+    ratio: str = ""
+    target: str = ""
+
+
+def run() -> None:
+    """Measures and prints."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("what", "measured", "ratio", "target", title=f"Inference on {os.cpu_count()} cores, now")
+    for line in inference():
+        table.add_row(line.what, line.value, line.ratio, line.target)
+    Console().print(table)
+
+
+def inference() -> list[Line]:
+    """Every figure; those that need torch say so where it is missing."""
+    from readfirst.local.phantom import write_phantom_study
+
+    with tempfile.TemporaryDirectory() as folder:
+        study = Path(folder) / "study"
+        write_phantom_study(study, seed=1, slices=SLICES, size=SIZE, spacing=2.5)
+        lines = [*_cold(study, Path(folder) / "out"), *_warm(study), *_decoding(study)]
+        return [*lines, *_queue(Path(folder), study)]
+
+
+def _has_torch() -> bool:
+    from importlib.util import find_spec
+
+    return all(find_spec(name) for name in ("torch", "monai", "safetensors"))
+
+
+def _cold(study: Path, out: Path) -> list[Line]:
+    """From process start to result.json."""
+    ours = _seconds([sys.executable, "-m", "readfirst.cli", "analyse", str(study), str(out)])
+    lines = [Line(f"cold start to result, {SLICES} slices of {SIZE}x{SIZE}", f"{ours:.1f} s", target="under 3 s")]
+    if not _has_torch():
+        return [*lines, Line("… against torch and MONAI, eager", "torch is not installed")]
+    usual = _seconds([*COMPARE, "cold", str(study)])
+    ratio = f"{ours / usual:.2f}x of {usual:.1f} s"
+    return [
+        *lines,
+        Line("… against torch and MONAI, eager, the network alone", f"{ours:.1f} s", ratio, "0.25x or less"),
+    ]
+
+
+def _seconds(command: list[str]) -> float:
+    started = time.perf_counter()
+    subprocess.run(command, check=True, capture_output=True)
+    return time.perf_counter() - started
+
+
+def _timed(work: Callable[[], object]) -> float:
+    work()  # what is done once is not counted
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def _warm(study: Path) -> list[Line]:
+    """Milliseconds per slice, the network loaded."""
+    from model_container.analyse import peak_memory_mb
+    from model_container.bundles import Shelf
+    from model_container.chest import ChestEngine, to_network
+    from model_container.volume import read_volume
+
+    _, contents = _chosen(study)
+    engine = Shelf().load(default_model().digest)[1]
+    if not isinstance(engine, ChestEngine):
+        raise TypeError("the default model is not the chest engine")
+    hu, _ = to_network(read_volume(contents))
+    ours = _timed(lambda: engine.segment(hu, lambda _: None)) / len(hu) * 1000
+    lines = [Line("warm, ONNX Runtime, per slice", f"{ours:.1f} ms"), Line("memory", f"{peak_memory_mb():.0f} MB")]
+    if not _has_torch():
+        return lines
+    said = subprocess.run([*COMPARE, "warm", str(study)], check=True, capture_output=True, text=True).stdout
+    for name, theirs in json.loads(said).items():
+        lines.append(Line(f"warm, torch {name}, per slice", f"{theirs:.1f} ms", f"{ours / theirs:.2f}x"))
+    return lines
+
+
+def _chosen(study: Path) -> tuple[Selection, list[bytes]]:
+    from readfirst.cli.analyse import read_study
+
+    instances, contents = read_study(study)
+    selection = select_series(instances, default_model().gate)
+    if isinstance(selection, NotEligible):
+        raise TypeError(selection.text)
+    return selection, [contents[i.path] for i in selection.instances]
+
+
+def _decoding(study: Path) -> list[Line]:
+    """JPEG 2000, one after the other and in processes."""
+    from pydicom.uid import JPEG2000Lossless
+
+    from model_container.volume import hounsfield, read_volume
+
+    packed = []
+    for content in _chosen(study)[1]:
+        ds = pydicom.dcmread(io.BytesIO(content))
+        ds.compress(JPEG2000Lossless, generate_instance_uid=False)
+        out = io.BytesIO()
+        ds.save_as(out, enforce_file_format=True)
+        packed.append(out.getvalue())
+    alone = _timed(lambda: [hounsfield(pydicom.dcmread(io.BytesIO(content))) for content in packed])
+    together = _timed(lambda: read_volume(packed))
+    ratio = f"{together / alone:.2f}x of {alone:.1f} s one by one"
+    return [Line(f"JPEG 2000, {len(packed)} slices, {os.cpu_count()} processes", f"{together:.1f} s", ratio)]
+
+
+def _queue(folder: Path, study: Path) -> list[Line]:
+    """Ten studies by one execution, against ten executions of one study each."""
+    from readfirst.local.stack import Stack
+
+    with Stack(folder / "state", "auto", with_host=False) as stack:
+        connection = stack.environment[names.STUDIES]
+        environment = {**os.environ, "STUDIES": connection, "IDLE_SECONDS": "0"}
+
+        def drain() -> None:
+            command = [sys.executable, "-m", "model_container"]
+            subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
+
+        singles = 0.0
+        for k in range(STUDIES):
+            _send(connection, study, f"{k:032x}")
+            started = time.perf_counter()
+            drain()
+            singles += time.perf_counter() - started
+        for k in range(STUDIES, 2 * STUDIES):
+            _send(connection, study, f"{k:032x}")
+        started = time.perf_counter()
+        drain()
+        burst = time.perf_counter() - started
+    ratio = f"{burst / singles:.2f}x of {singles:.1f} s"
+    return [Line(f"{STUDIES} studies in the queue, one execution", f"{burst:.1f} s", ratio, "0.5x or less")]
+
+
+def _send(connection: str, study: Path, token: str) -> None:
+    """An order as the orchestration writes it, and its request: twelve slices, as short studies come in bursts."""
+    from azure.storage.blob import BlobServiceClient
+    from azure.storage.queue import QueueClient, TextBase64EncodePolicy
+
+    selection, contents = _chosen(study)
+    selection = Selection(selection.series_uid, selection.instances[:12], selection.spacing)
+    container = BlobServiceClient.from_connection_string(connection).get_container_client(names.CLEAN)
+    instances = []
+    for instance, content in zip(selection.instances, contents, strict=False):
+        path = clean.instance_path(token, instance.series_uid, instance.sop_uid)
+        container.upload_blob(path, content, overwrite=True)
+        digest = hashlib.sha256(content).hexdigest()
+        instances.append(instance.model_copy(update={"path": path, "digest": digest}))
+    receipts = clean.receipts_path(token, 1, 1)
+    batch = ReceiptBatch(token=token, receipts=tuple(_receipt(i.sop_uid, i.digest) for i in instances))
+    container.upload_blob(receipts, batch.model_dump_json(), overwrite=True)
+    model = default_model()
+    key = run_key(selection, model.digest)
+    order = AnalysisOrder(
+        token=token, handle="BENCH000", run_key=key, model_name=model.name, model_digest=model.digest,
+        series_uid=selection.series_uid, instances=tuple(instances), receipts=(receipts,),
+    )  # fmt: skip
+    container.upload_blob(clean.order_path(token, key), order.model_dump_json(), overwrite=True)
+    queue = QueueClient.from_connection_string(
+        connection, names.INFERENCE_REQUESTS, message_encode_policy=TextBase64EncodePolicy()
+    )
+    request = InferenceRequest(token=token, run_key=key, instance=token, order=clean.order_path(token, key))
+    queue.send_message(request.model_dump_json())
+
+
+def _receipt(sop_uid: str, digest: str) -> Receipt:
+    nothing = "0" * 64
+    return Receipt(
+        sop_uid=sop_uid, engine="bench", table="", profile="bench", profile_digest=nothing, input_digest=nothing,
+        output_digest=digest, rules=(), residual="none found", residual_checked=0,
+        pixels=PixelCheck(outcome="low risk"),
+    )  # fmt: skip
