@@ -46,4 +46,10 @@ def _privacy() -> None:
     run()
 
 
-_TABLES: dict[str, Callable[[], None]] = {"pipeline": _pipeline, "privacy": _privacy}
+def _inference() -> None:
+    from readfirst.cli.bench_inference import run
+
+    run()
+
+
+_TABLES: dict[str, Callable[[], None]] = {"pipeline": _pipeline, "privacy": _privacy, "inference": _inference}
