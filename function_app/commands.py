@@ -9,7 +9,8 @@ import azure.functions as func
 
 from orchestrations.alert import ACKNOWLEDGED
 from orchestrations.messages import Run
-from orchestrations.runs import replay
+from orchestrations.quarantine import reject, release
+from orchestrations.runs import ensure, replay
 from readfirst.adapters import index, papers
 from readfirst.domain import names
 from readfirst.domain.messages import Command
@@ -28,6 +29,12 @@ async def take_command(message: func.QueueMessage, client: df.DurableOrchestrati
         record = await asyncio.to_thread(index.read, command.token)
         if record is not None:
             await replay(client, Run(token=record.id, clinic=record.clinic, n=record.run))
+    elif command.kind == "release":
+        run = await asyncio.to_thread(release, command.token, command.detail["arrival"])
+        if run is not None:
+            await ensure(client, run)
+    elif command.kind == "reject":
+        await asyncio.to_thread(reject, command.token, command.detail["arrival"])
     else:
         raise ValueError(f"the intake app does not know the command {command.kind}")
 

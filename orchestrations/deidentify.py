@@ -85,7 +85,8 @@ class Desk:
         ids = self._arrivals[batch * clean.BATCH : (batch + 1) * clean.BATCH]
         done: list[Deidentified] = []
         refused: list[clean.RefusedFile] = []
-        for arrival in self._ledger.arrivals(ids):
+        arrivals = self._ledger.arrivals(ids)
+        for arrival in arrivals:
             verdict = self._clean_file(arrival)
             if isinstance(verdict, Refused):
                 refused.append(self._refuse(arrival, verdict))
@@ -99,6 +100,7 @@ class Desk:
             patient=done[0].facts.patient if done else "",
             instances=tuple(one.facts for one in done),
             refused=tuple(refused),
+            released=tuple(arrival.releases for arrival in arrivals if arrival.releases),
         )
         blobs.put(self._clean, clean.facts_path(run.token, run.n, batch), facts.model_dump_json().encode())
         key_id, key = secrets.receipt_key()
@@ -116,6 +118,7 @@ class Desk:
                         handle=self._handle,
                         profile=self._profile,
                         known=self._known,
+                        looked_at=bool(arrival.releases),
                     )
             except archives.DAMAGED:
                 return Refused(Reason.ZIP_UNREADABLE, "a member is damaged")

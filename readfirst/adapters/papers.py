@@ -50,10 +50,11 @@ def receipted(token: str) -> Receipted:
     with ThreadPoolExecutor(_PARALLEL) as pool:
         batches = list(pool.map(fetch, receipts))
     instances = {i.sop_uid: i for facts, digests in batches for i in facts.instances if i.digest in digests}
+    released = {arrival for facts, _ in batches for arrival in facts.released}
     return Receipted(
         patient=next((facts.patient for facts, _ in batches if facts.patient), ""),
         instances=tuple(instances.values()),
-        refused=tuple(refused for facts, _ in batches for refused in facts.refused),
+        refused=tuple(r for facts, _ in batches for r in facts.refused if r.arrival not in released),
         receipts=receipts,
     )
 

@@ -33,6 +33,7 @@ class BatchFacts(BaseModel):
     patient: str  # the patient's token; "" where every file was refused
     instances: tuple[InstanceFacts, ...]
     refused: tuple[RefusedFile, ...] = ()
+    released: tuple[str, ...] = ()  # arrivals that an earlier batch refused and a person has released since
 
 
 def instance_path(token: str, series_uid: str, sop_uid: str) -> str:

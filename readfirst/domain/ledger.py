@@ -37,6 +37,7 @@ class Arrival(Entry):
     size: int
     member: int | None = None  # index in the zip, where the original is one
     study_uid: str
+    releases: str = ""  # the id of the arrival that a person released from quarantine by this one
     known: str = ""  # the identifiers that its header names (deid's KnownIdentifiers as JSON)
 
 

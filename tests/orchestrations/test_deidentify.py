@@ -6,10 +6,12 @@ import io
 from pathlib import Path
 
 import pydicom
+import pydicom.encaps
 import pytest
 
 from orchestrations.deidentify import deidentify_batches, workers_for
 from orchestrations.messages import Batches, Look, Run
+from orchestrations.quarantine import reject, release
 from orchestrations.settle import look_and_seal
 from readfirst.adapters import clients, identities, papers, returns
 from readfirst.adapters.ledger import ledger_of
@@ -125,20 +127,15 @@ def test_receipts_that_someone_changed_stop_the_study(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_refused_waits_in_quarantine_and_the_rest_goes_on(tmp_path: Path) -> None:
-    (tmp_path / "study").mkdir(exist_ok=True)
-    planted = write_phantom_study(tmp_path / "study", seed=18, slices=2, size=64)
-    burned = pydicom.dcmread(io.BytesIO(ct(planted["study uid"])))
-    burned.BurnedInAnnotation = "YES"
-    burned.Modality = "US"
-    buffer = io.BytesIO()
-    burned.save_as(buffer)
-    run, _ = sealed_study(tmp_path, seed=18, slices=2, extra=(buffer.getvalue(),))
+    data = unsearchable(tmp_path, seed=18)
+    run, _ = sealed_study(tmp_path, seed=18, slices=2, extra=(data,))
     deidentified(run)
     receipted = papers.receipted(run.token)
     assert len(receipted.instances) == 2
     (refused,) = receipted.refused
+    assert refused.reason == "pixels-not-verified"
     quarantine = clients.container(names.UPLOADS, names.QUARANTINE)
-    assert quarantine.download_blob(f"{run.token}/{refused.arrival}").readall() == buffer.getvalue()
+    assert quarantine.download_blob(f"{run.token}/{refused.arrival}").readall() == data
 
 
 def test_looking_again_at_a_sealed_run_changes_nothing(tmp_path: Path) -> None:
@@ -170,3 +167,40 @@ def test_an_object_of_another_study_is_not_given_this_ones_identity(tmp_path: Pa
     assert identity is not None
     with pytest.raises(NotOurs):
         relink(pydicom.dcmread(io.BytesIO(ct())), identity)
+
+
+def test_a_file_that_a_person_released_joins_its_study_in_the_next_run(tmp_path: Path) -> None:
+    run, _ = sealed_study(tmp_path, seed=22, slices=2, extra=(unsearchable(tmp_path, seed=22),))
+    deidentified(run)
+    (refused,) = papers.receipted(run.token).refused
+    again = release(run.token, refused.arrival)
+    assert again == run.next
+    assert release(run.token, refused.arrival) is None, "a second release finds nothing to release"
+    assert Look.model_validate(do(look_and_seal, again.dump())).files == 1
+    deidentified(again)
+    receipted = papers.receipted(run.token)
+    assert len(receipted.instances) == 3
+    assert receipted.refused == ()
+
+
+def test_a_file_that_a_person_rejected_is_gone_from_quarantine(tmp_path: Path) -> None:
+    run, _ = sealed_study(tmp_path, seed=23, slices=1, extra=(unsearchable(tmp_path, seed=23),))
+    deidentified(run)
+    (refused,) = papers.receipted(run.token).refused
+    reject(run.token, refused.arrival)
+    assert release(run.token, refused.arrival) is None
+
+
+def unsearchable(tmp_path: Path, *, seed: int) -> bytes:
+    """An ultrasound picture of the invented study whose compressed pixels cannot be decoded, so not be searched."""
+    planted = write_phantom_study(tmp_path / "other", seed=seed, slices=1, size=64)
+    dataset = pydicom.dcmread(io.BytesIO(ct(planted["study uid"])))
+    dataset.Modality, dataset.BurnedInAnnotation = "US", "YES"
+    dataset.PixelData = pydicom.encaps.encapsulate([b"no picture at all, "])
+    dataset["PixelData"].VR = "OB"
+    dataset.file_meta.TransferSyntaxUID = pydicom.uid.JPEG2000Lossless
+    dataset.BitsAllocated = dataset.BitsStored = 8
+    dataset.HighBit = 7
+    buffer = io.BytesIO()
+    dataset.save_as(buffer)
+    return buffer.getvalue()

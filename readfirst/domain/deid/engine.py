@@ -60,6 +60,9 @@ class Deidentified:
     receipt: Receipt
 
 
+_LOOKED_AT = PixelCheck(outcome="looked at by a person", verified=True)
+
+
 @dataclass(frozen=True)
 class _Subject:
     """What the original says about patient and study, as Unicode."""
@@ -78,18 +81,20 @@ def deidentify(
     handle: str,
     profile: Profile,
     known: KnownIdentifiers,
+    looked_at: bool = False,
 ) -> Deidentified | Refused:
     """Writes the clean copy of `source` to `target`, or says why it does not. Malformed input never raises.
 
     `source` is seekable; large values are streamed. `handle` becomes accession number and study ID. `known` are the
-    identifiers of the whole study (see `known_identifiers`).
+    identifiers of the whole study (see `known_identifiers`). `looked_at`: a person has seen the picture and released
+    it, so it is not searched for text.
     """
     clutter = clutter_of(source)
     if clutter is not None:
         return Refused(Reason.NOT_DICOM, clutter.what)
     try:
         file = parse(source)
-        return _deidentify(source, file, target, names, handle, plan_of(profile), known)
+        return _deidentify(source, file, target, names, handle, plan_of(profile), known, looked_at)
     except Unreadable as error:
         return Refused(error.reason, error.detail)
 
@@ -102,6 +107,7 @@ def _deidentify(
     handle: str,
     plan: Plan,
     known: KnownIdentifiers,
+    looked_at: bool,
 ) -> Deidentified | Refused:
     refusal = Refused(Reason.NOT_DICOM, "DICOMDIR") if is_directory(file) else refusal_of(file, plan.profile.scope)
     if refusal is not None:
@@ -112,7 +118,7 @@ def _deidentify(
         return Refused(Reason.VISUAL_FEATURES)
     shape = shape_of(file.elements, file.encoding)
     notes = tidy(file.elements, shape, file.transfer_syntax)
-    pixels = _searched(source, file, shape, plan.options, subject)
+    pixels = _LOOKED_AT if looked_at else _searched(source, file, shape, plan.options, subject)
     if isinstance(pixels, Refused):
         return pixels
     scrubber = scrubber_of(known | learn(_triples(file.elements)))

@@ -29,7 +29,7 @@ class PixelCheck(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    outcome: Literal["no pixels", "low risk", "searched", "not searched"]
+    outcome: Literal["no pixels", "low risk", "searched", "not searched", "looked at by a person"]
     frames: int = 0
     regions_blanked: int = 0
     markers_kept: int = 0
