@@ -1,0 +1,145 @@
+"""Writes docs/deidentification-reference.md from the rules that the engine runs, so that the page cannot go stale.
+
+python -m readfirst.domain.deid.reference docs/deidentification-reference.md
+"""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from importlib import resources
+from pathlib import Path
+
+from readfirst.domain.deid.plan import rule_of
+from readfirst.domain.deid.private import listed
+from readfirst.domain.deid.profile import READY, load_profile
+from readfirst.domain.deid.table import TABLE_EDITION, TABLE_ROWS, content_rows, rows
+
+_MEANING = {
+    "K": "kept",
+    "C": "kept, cleaned",
+    "S": "shifted",
+    "U": "new UID",
+    "R": "kept, with new UIDs",
+    "X": "removed",
+    "Z": "emptied",
+    "D": "dummy",
+}
+
+_SET_ANEW = """\
+| Attribute | Value |
+|---|---|
+| Patient ID | the person's token, a keyed hash of clinic, issuer and ID |
+| Patient's Name | `RF-` and eight characters of the token |
+| Accession Number, Study ID | the study's handle |
+| Patient's Age | as it was, or from birth and study date; 90 and over is `090Y` (option `patient_characteristics`) |
+| Patient Identity Removed | `YES` |
+| De-identification Method, its Code Sequence | engine, table, profile; CID 7050 codes of the options that were applied |
+| Longitudinal Temporal Information Modified | `MODIFIED`, `REMOVED` or `UNMODIFIED` |
+| Burned In Annotation | `NO` after a search that was verified, else as it was |
+| Recognizable Visual Features | `YES` where a face could be seen |
+"""
+
+_BESIDE_THE_TABLE = """\
+| What | Action | Why |
+|---|---|---|
+| Person names (VR PN) | removed; emptied or dummy where the object requires the attribute | names a person |
+| Dates and times (DA, DT, TM) | shifted, removed or kept, as the profile's `dates` says | Safe Harbor C |
+| UIDs (UI) that DICOM has not registered | replaced, consistently | points to the original |
+| Free text (LO, SH, ST, LT, UT, UC) | cleaned of known identifiers and the patterns below | may name a person |
+| Code strings and numbers (CS, DS, IS, AS) | kept when valid for their VR and no identifier | a hiding place |
+| AE titles, web addresses (AE, UR) | removed, emptied or dummy | name places |
+| Binary values (OB, OW, OF, OD, OL, OV, UN) | removed, but for pixel data and lookup tables | a hiding place |
+| Attributes that the standard does not define | removed | nobody knows what they hold |
+| A VR that is not the attribute's | read as the standard's VR, or emptied | a hiding place |
+| Private attributes and their creators | removed, but for those listed below or by the profile | PS3.15 E.3.10 |
+| Overlays, curves (groups 60xx, 50xx) | removed | may show text |
+| Preamble, group 0002 | written anew | may hold text |
+| Bytes after the data set or after the last pixel, trailing padding | removed | a hiding place |
+| Comments in JPEG and JPEG 2000 streams, bytes after their end | zeroed | a hiding place |
+| A basic offset table that is none | emptied | a hiding place |
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    parts = [
+        "# What de-identification does to each attribute",
+        "",
+        "Generated from the engine's rules by `python -m readfirst.domain.deid.reference`; a test compares the two.",
+        f"Source: DICOM PS3.15 Table E.1-1, edition {TABLE_EDITION}, {TABLE_ROWS} rows, and Table E.3.4-1.",
+        "Where an action has choices (`X/Z/D`), the attribute's type in the object decides: Type 1 gets a dummy,",
+        "Type 2 is emptied, Type 3 is removed (PS3.3, by SOP class and sequence).",
+        "",
+        "## Set anew in every clean copy",
+        "",
+        _SET_ANEW,
+        "## Beside the table",
+        "",
+        _BESIDE_THE_TABLE,
+        "## What free text is searched for beside the study's own identifiers",
+        "",
+        "| Pattern | Found, for example | Left, for example |",
+        "|---|---|---|",
+        *_patterns(),
+        "",
+        "## Private attributes known to be safe (option `safe_private`)",
+        "",
+        "| Creator | Attribute | VR |",
+        "|---|---|---|",
+        *(f"| {c} | ({g:04X},xx{e:02X}) | {vr} |" for (c, g, e), vr in sorted(listed().items())),
+        "",
+        "## Table E.1-1",
+        "",
+        f"| Attribute | Tag | Standard | {' | '.join(READY)} |",
+        f"|---|---|---|{'---|' * len(READY)}",
+        *_attributes(),
+        "",
+        "## Content items (Table E.3.4-1)",
+        "",
+        f"| Concept | Code | Value type | Standard | {' | '.join(READY)} |",
+        f"|---|---|---|---|{'---|' * len(READY)}",
+        *_content(),
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def _patterns() -> list[str]:
+    text = (resources.files(__package__) / "data" / "patterns.toml").read_text("utf-8")
+    return [
+        f"| {p['name']} | {_examples(p['finds'])} | {_examples(p['leaves'])} |" for p in tomllib.loads(text)["pattern"]
+    ]
+
+
+def _examples(texts: list[str]) -> str:
+    return ", ".join(f"`{t}`" for t in texts[:2])
+
+
+def _attributes() -> list[str]:
+    profiles = [load_profile(name).options for name in READY]
+    lines = []
+    for row in sorted(rows(), key=lambda r: r.name):
+        actions = [_said(rule_of(row, o).action, rule_of(row, o).why) for o in profiles]
+        if row.tag in ("PRIVATE", "50xxxxxx") or row.tag.startswith("60xx"):
+            actions = ["removed (see above)"] * len(READY)
+        lines.append(f"| {row.name} | {row.tag} | {row.basic} | {' | '.join(actions)} |")
+    return lines
+
+
+def _content() -> list[str]:
+    profiles = [load_profile(name).options for name in READY]
+    return [
+        f"| {row.meaning} | {row.scheme} {row.code} | {row.value_type} | {row.basic} | "
+        + " | ".join(_said(rule_of(row, o).action, rule_of(row, o).why) for o in profiles)
+        + " |"
+        for row in sorted(content_rows().values(), key=lambda r: (r.meaning, r.value_type))
+    ]
+
+
+def _said(action: str, why: str) -> str:
+    text = " or ".join(_MEANING[a.strip("*")] for a in action.split("/"))
+    return text if why == "Basic Profile" else f"{text} ({why})"
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_text(page(), encoding="utf-8")
