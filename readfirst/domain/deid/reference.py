@@ -34,7 +34,7 @@ _SET_ANEW = """\
 | Accession Number, Study ID | the study's handle |
 | Patient's Age | as it was, or from birth and study date; 90 and over is `090Y` (option `patient_characteristics`) |
 | Patient Identity Removed | `YES` |
-| De-identification Method, its Code Sequence | engine, table, profile; CID 7050 codes of the options that were applied |
+| De-identification Method, its Code Sequence | engine, table, profile; CID 7050 codes of the applied options |
 | Longitudinal Temporal Information Modified | `MODIFIED`, `REMOVED` or `UNMODIFIED` |
 | Burned In Annotation | `NO` after a search that was verified, else as it was |
 | Recognizable Visual Features | `YES` where a face could be seen |
