@@ -52,4 +52,18 @@ def _inference() -> None:
     run()
 
 
-_TABLES: dict[str, Callable[[], None]] = {"pipeline": _pipeline, "privacy": _privacy, "inference": _inference}
+def _host() -> None:
+    from rich.console import Console
+
+    from readfirst.local.host.bench import bench as measured
+    from readfirst.local.host.bench import show
+
+    show(measured(), Console())
+
+
+_TABLES: dict[str, Callable[[], None]] = {
+    "pipeline": _pipeline,
+    "privacy": _privacy,
+    "inference": _inference,
+    "host": _host,
+}

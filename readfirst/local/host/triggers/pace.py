@@ -12,7 +12,7 @@ from readfirst.local.host.invoke import Invoker
 
 _AWAKE_SECONDS = 20.0
 _IDLE_PAUSE = 2.0
-_IDLE_PAUSE_PER_LISTENER = 0.4  # keeps all of them together below one percent of a processor
+_IDLE_PAUSE_PER_LISTENER = 0.6  # keeps all of them together below one percent of a processor
 
 
 @dataclass
