@@ -1,0 +1,172 @@
+"""The hooks of azd against az and azd commands that answer like Azure's and write down what they were asked."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bicep import generate
+from bicep.hooks import preprovision
+from readfirst.domain.access import Role
+
+FAKE = """#!{python}
+import json, os, sys
+from pathlib import Path
+here = Path(__file__).parent
+call = [Path(__file__).name, *sys.argv[1:]]
+with (here / "calls").open("a") as log:
+    log.write(json.dumps(call) + "\\n")
+answers = json.loads((here / "answers.json").read_text())
+text = " ".join(call)
+for start, answer in answers:
+    if text.startswith(start) or (start.startswith("*") and start[1:] in text):
+        if answer == "FAIL":
+            sys.exit("denied")
+        print(json.dumps(answer))
+        break
+"""
+USAGE = {"name": {"value": "ManagedEnvironmentConsumptionT4Gpus"}, "limit": 1, "currentValue": 0}
+USUAL: dict[str, Any] = {
+    "az account show": {"id": "sub", "tenantId": "tenant", "user": {"name": "me@example.org"}},
+    "az provider list": [{"namespace": p, "registrationState": "Registered"} for p in preprovision.PROVIDERS],
+    "az functionapp list-flexconsumption-locations": [{"name": "West Europe"}, {"name": "Sweden Central"}],
+    "*availableManagedEnvironmentsWorkloadProfileTypes": {"value": [{"name": "Consumption-GPU-NC8as-T4"}]},
+    "*usages": {"value": [USAGE]},
+    "az ad app list": [],
+    "az ad app create": {"appId": "client", "id": "object"},
+    "az ad app show": {"appId": "client", "id": "object"},
+    "az ad sp list": [],
+    "az ad group list": [],
+    "az ad group create": {"id": "group"},
+    "az ad signed-in-user show": {"id": "me"},
+    "az storage account list": [],
+}
+
+
+class Azure:
+    """A folder with the two commands in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for tool in ("az", "azd"):
+            file = folder / tool
+            file.write_text(FAKE.format(python=sys.executable))
+            file.chmod(0o755)
+
+    def run(self, hook: str, *arguments: str, answers: dict[str, Any] | None = None, **env: str) -> Any:
+        rows = list({**USUAL, **(answers or {})}.items())
+        (self.folder / "answers.json").write_text(json.dumps(rows))
+        (self.folder / "calls").write_text("")
+        path = f"{self.folder}:{os.environ['PATH']}"
+        command = [sys.executable, str(generate.HERE / "hooks" / f"{hook}.py"), *arguments]
+        given = {"PATH": path, "AZURE_LOCATION": "westeurope", "AZURE_ENV_NAME": "demo", **env}
+        return subprocess.run(command, env=given, capture_output=True, text=True, check=False)
+
+    def calls(self) -> list[list[str]]:
+        return [json.loads(line) for line in (self.folder / "calls").read_text().splitlines()]
+
+    def kept(self) -> dict[str, str]:
+        return {call[3]: call[4] for call in self.calls() if call[:3] == ["azd", "env", "set"]}
+
+
+@pytest.fixture
+def azure(tmp_path: Path) -> Azure:
+    return Azure(tmp_path)
+
+
+def test_a_first_deployment_gets_an_application_without_a_secret_and_every_default(azure: Azure) -> None:
+    done = azure.run("preprovision")
+    assert done.returncode == 0, done.stderr
+    (patch,) = [c for c in azure.calls() if c[:2] == ["az", "rest"] and "patch" in c]
+    body = json.loads(patch[patch.index("--body") + 1])
+    assert {role["value"] for role in body["appRoles"]} == set(Role)
+    assert body["groupMembershipClaims"] == "SecurityGroup"
+    assert "credential" not in json.dumps(azure.calls()) and "secret" not in json.dumps(azure.calls()).lower()
+    kept = azure.kept()
+    assert kept["READFIRST_ENTRA_CLIENT_ID"] == "client"
+    assert kept["READFIRST_ALERT_EMAIL"] == "me@example.org"
+    assert kept["READFIRST_BUDGET_START"].endswith("-01")
+    assert json.loads(kept["READFIRST_ACCESS"])[0]["group"] == "group"
+    assert json.loads(kept["READFIRST_CLINICS"])[0]["id"] == "demo"
+
+
+def test_a_second_time_makes_no_second_application_and_keeps_what_was_set(azure: Azure) -> None:
+    there = {"az ad app list": [USUAL["az ad app create"]], "az ad sp list": [{"id": "sp"}]}
+    done = azure.run("preprovision", answers=there, READFIRST_BUDGET_START="2026-01-01", READFIRST_ACCESS="[]")
+    assert done.returncode == 0, done.stderr
+    assert not [c for c in azure.calls() if "create" in c]
+    assert {"READFIRST_BUDGET_START", "READFIRST_ACCESS"}.isdisjoint(azure.kept())
+
+
+@pytest.mark.parametrize(
+    ("answers", "env", "told"),
+    [
+        ({"az account show": "FAIL"}, {}, "az login"),
+        ({}, {"AZURE_LOCATION": "atlantis"}, "Choose one of: swedencentral, westeurope"),
+        ({}, {"READFIRST_PROFILE": "hospital"}, "no A100"),
+        ({"*usages": {"value": [{**USAGE, "currentValue": 1}]}}, {"READFIRST_PROFILE": "clinic"}, "No quota"),
+        ({}, {"READFIRST_PROFILE": "palace"}, "must be one of"),
+        ({"az account show": {"id": "s", "user": {"name": "robot"}}}, {}, "READFIRST_ALERT_EMAIL"),
+    ],
+)
+def test_what_would_fail_later_stops_now_with_its_remedy(
+    azure: Azure, answers: dict[str, Any], env: dict[str, str], told: str
+) -> None:
+    done = azure.run("preprovision", answers=answers, **env)
+    assert done.returncode != 0
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+    assert azure.kept() == {}
+
+
+def test_a_check_changes_nothing(azure: Azure) -> None:
+    unregistered = {"az provider list": [{"namespace": "Microsoft.Web", "registrationState": "NotRegistered"}]}
+    done = azure.run("preprovision", "--check", answers=unregistered)
+    assert "az provider register" in done.stderr
+    assert not [c for c in azure.calls() if {"register", "create", "patch", "set"} & set(c)]
+
+
+def test_the_audit_account_of_a_hospital_is_locked_only_the_second_time(azure: Azure) -> None:
+    a100 = {"value": [{"name": "Consumption-GPU-NC24-A100"}]}
+    answers = {"*availableManagedEnvironmentsWorkloadProfileTypes": a100}
+    azure.run("preprovision", answers=answers, READFIRST_PROFILE="hospital")
+    assert azure.kept()["READFIRST_AUDIT_IMMUTABILITY"] == "Unlocked"
+    there = [{"name": "rfauxyz", "resourceGroup": "rg-readfirst-demo"}]
+    azure.run("preprovision", answers={**answers, "az storage account list": there}, READFIRST_PROFILE="hospital")
+    assert azure.kept()["READFIRST_AUDIT_IMMUTABILITY"] == "Locked"
+
+
+def test_a_tenant_that_lets_nobody_make_groups_is_told_how_to_go_on(azure: Azure) -> None:
+    done = azure.run("preprovision", answers={"az ad group create": "FAIL"})
+    assert done.returncode == 0
+    assert "Set READFIRST_ACCESS yourself" in done.stdout
+
+
+def test_the_portal_learns_where_its_apps_are_and_entra_where_the_portal_is(azure: Azure) -> None:
+    config = generate.ROOT / "portal_static" / "public" / "config.json"
+    before = config.read_text() if config.exists() else None
+    urls = {"PORTAL_URL": "https://p.example", "API_URL": "https://a.example", "IDENTITY_URL": "https://i.example"}
+    try:
+        done = azure.run("portal", READFIRST_ENTRA_CLIENT_ID="client", **urls)
+        assert done.returncode == 0, done.stderr
+        written = json.loads(config.read_text())
+    finally:
+        config.unlink() if before is None else config.write_text(before)
+    assert (written["api"], written["identity"]) == ("https://a.example", "https://i.example")
+    assert written["issuer"] == "https://login.microsoftonline.com/tenant/v2.0"
+    (patch,) = [c for c in azure.calls() if "patch" in c]
+    assert json.loads(patch[patch.index("--body") + 1])["spa"]["redirectUris"] == [
+        "https://p.example",
+        "https://p.example/",
+    ]
+
+
+def test_the_portal_hook_without_a_deployment_says_what_to_run(azure: Azure) -> None:
+    done = azure.run("portal")
+    assert "azd provision" in done.stderr and "Traceback" not in done.stderr
