@@ -20,6 +20,7 @@ COMMANDS = (
     "bench",
     "audit",
     "doctor",
+    "cost",
     "analyse",
     "deidentify",
     "model",
