@@ -15,6 +15,8 @@ const PAGES = [
   { path: "/about", title: "About", needs: "models" },
 ];
 
+const STALE_AFTER_MS = 10_000;
+
 @customElement("rf-app")
 export class App extends LitElement {
   @state() private me: Me | undefined;
@@ -55,8 +57,15 @@ export class App extends LitElement {
 
   /** The page's code is fetched when it is first needed: the worklist comes with the shell. */
   private async load(): Promise<void> {
-    if (this.path.startsWith("/studies/")) await import("./pages/study.js");
-    else if (this.path !== "/") await import("./pages/others.js");
+    try {
+      if (this.path.startsWith("/studies/")) await import("./pages/study.js");
+      else if (this.path !== "/") await import("./pages/others.js");
+    } catch {
+      // A new version was deployed while this tab was open: its files have other names.
+      if (performance.now() > STALE_AFTER_MS) location.reload();
+      else this.failure = "This page could not be loaded. Try again in a minute.";
+      return;
+    }
     const title = PAGES.find((page) => page.path === this.path)?.title ?? (this.path.startsWith("/studies/") ? "Study" : "Readfirst");
     document.title = `${title}: Readfirst`;
     if (this.path !== "/") document.querySelector<HTMLElement>("main")?.focus();

@@ -14,24 +14,27 @@ Runs = list[tuple[int, int, int]]  # row, first column, length
 def runs(segmentation: Dataset, findings: Sequence[str]) -> dict[str, dict[str, Runs]]:
     """Finding → SOP Instance UID of the source image → runs, from a SEG (PS3.3 A.51). Empty frames are left out.
 
-    A segment belongs to the finding whose key is its Tracking ID's last part or its label; else to the finding of
-    its number.
+    A segment belongs to the finding whose key is the last word of its Tracking ID or label; else to the finding of
+    its number. What all frames share stands in the shared functional groups (PS3.3 C.7.6.16).
     """
     owners = {int(s.SegmentNumber): _owner(s, findings) for s in segmentation.SegmentSequence}
     frames = segmentation.pixel_array.reshape(-1, int(segmentation.Rows), int(segmentation.Columns))
+    shared = segmentation.SharedFunctionalGroupsSequence[0]
     found: dict[str, dict[str, Runs]] = {}
     for frame, groups in zip(frames, segmentation.PerFrameFunctionalGroupsSequence, strict=False):
-        owner = owners.get(int(groups.SegmentIdentificationSequence[0].ReferencedSegmentNumber))
-        source = _source(groups)
+        identified = groups if "SegmentIdentificationSequence" in groups else shared
+        owner = owners.get(int(identified.SegmentIdentificationSequence[0].ReferencedSegmentNumber))
+        source = _source(groups) or _source(shared)
         if owner and source and frame.any():
             found.setdefault(owner, {}).setdefault(source, []).extend(_runs(frame))
     return found
 
 
 def _owner(segment: Dataset, findings: Sequence[str]) -> str | None:
-    for text in (str(segment.get("TrackingID", "")).rsplit("-", 1)[-1], str(segment.get("SegmentLabel", ""))):
-        if text in findings:
-            return text
+    for text in (segment.get("TrackingID", ""), segment.get("SegmentLabel", "")):
+        key = str(text).rsplit(" ", 1)[-1]
+        if key in findings:
+            return key
     index = int(segment.SegmentNumber) - 1
     return findings[index] if index < len(findings) else None
 

@@ -67,9 +67,9 @@ export class StudyPage extends Page {
   private async open(): Promise<void> {
     const code = import("../viewer/viewer.js");
     const images = this.api.get<{ series: ImageSeries[] }>(`/studies/${this.token}/images`);
-    const masks = this.api.get<{ findings: Record<string, Mask> }>(`/studies/${this.token}/masks`);
+    // Without the segmented pixels the findings' boxes are painted: the images are shown all the same.
+    const masks = this.api.get<{ findings: Record<string, Mask> }>(`/studies/${this.token}/masks`).catch(() => ({ findings: {} }));
     images.catch(() => undefined);
-    masks.catch(() => undefined);
     void this.api.picture(`/studies/${this.token}/key-image`).then((url) => (this.keyImage = url), () => undefined);
     const found = await this.attempt(() => this.reload());
     if (!found) return;

@@ -1,0 +1,57 @@
+"""A segmentation's pixels arrive at the page as runs, each with its finding and its slice."""
+
+from __future__ import annotations
+
+import io
+
+import highdicom as hd
+import numpy as np
+import pydicom
+import pytest
+from pydicom.sr.codedict import codes
+
+from readfirst.domain.masks import runs
+from tests.portal.stage import chest
+
+SLICES = 6
+
+
+def _segmentation(pixels: np.ndarray, *, empty_frames: bool) -> pydicom.Dataset:
+    sources = [pydicom.dcmread(io.BytesIO(data)) for data in chest("2.25.5", "2.25.5.3", SLICES)]
+    for source in sources:
+        source.PatientBirthDate = source.PatientSex = source.AccessionNumber = ""
+        source.StudyDate = source.StudyTime = source.StudyID = source.ReferringPhysicianName = ""
+    segments = [
+        hd.seg.SegmentDescription(
+            segment_number=n, segment_label=f"lung-nodule {n}",
+            segmented_property_category=codes.SCT.MorphologicallyAbnormalStructure,
+            segmented_property_type=codes.SCT.Nodule, algorithm_type="AUTOMATIC",
+            algorithm_identification=hd.AlgorithmIdentificationSequence(
+                name="a", family=codes.DCM.ArtificialIntelligence, version="1"
+            ),
+            tracking_id=f"lung-nodule {n}", tracking_uid=f"2.25.9{n}",
+        )
+        for n in range(1, pixels.shape[-1] + 1)
+    ]  # fmt: skip
+    return hd.seg.Segmentation(
+        source_images=sources, pixel_array=pixels, segmentation_type="BINARY", segment_descriptions=segments,
+        series_instance_uid="2.25.6", series_number=9, sop_instance_uid="2.25.7", instance_number=1,
+        manufacturer="m", manufacturer_model_name="n", software_versions="1", device_serial_number="1",
+        omit_empty_frames=not empty_frames,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("segments", [1, 2])
+@pytest.mark.parametrize("empty_frames", [True, False])
+def test_every_pixel_comes_back_under_its_finding_and_its_slice(segments: int, empty_frames: bool) -> None:
+    pixels = np.zeros((SLICES, 256, 256, segments), np.uint8)
+    pixels[2, 10:13, 20:25, 0] = 1
+    pixels[3, 10, [5, 6, 9], 0] = 1
+    if segments == 2:
+        pixels[4, 100:102, 50:60, 1] = 1
+    found = runs(_segmentation(pixels, empty_frames=empty_frames), ["1", "2"])
+    assert found["1"] == {
+        "2.25.5.3.3": [(10, 20, 5), (11, 20, 5), (12, 20, 5)],
+        "2.25.5.3.4": [(10, 5, 2), (10, 9, 1)],
+    }
+    assert found.get("2") == ({"2.25.5.3.5": [(100, 50, 10), (101, 50, 10)]} if segments == 2 else None)
