@@ -61,9 +61,16 @@ def _host() -> None:
     show(measured(), Console())
 
 
+def _deid() -> None:
+    from readfirst.cli.bench_deid import run
+
+    run()
+
+
 _TABLES: dict[str, Callable[[], None]] = {
     "pipeline": _pipeline,
     "privacy": _privacy,
+    "deid": _deid,
     "inference": _inference,
     "host": _host,
 }

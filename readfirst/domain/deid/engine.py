@@ -131,7 +131,8 @@ def _deidentify(
         return Refused(Reason.RESIDUAL)
     clean = _marked(clean, plan, subject, patient, handle, face, verified=pixels.verified)
     output = _write(file, clean, target)
-    cleaned = File([], clean, file.encoding, file.transfer_syntax, 0)
+    told = [e for e in clean if isinstance(e.value, bytes)]  # sequences tell `facts_of` nothing
+    cleaned = File([], told, file.encoding, file.transfer_syntax, 0)
     identity = _identity(file, subject, cleaner, names, patient, handle)
     receipt = Receipt(
         sop_uid=_value(clean, 0x00080018),
@@ -328,15 +329,34 @@ def holds_identifier(elements: list[Element], scrubber: Scrubber, charsets: tupl
 
 
 class _Digesting(io.RawIOBase):
-    """Passes bytes on and digests them."""
+    """Passes bytes on and digests them, many small pieces at a time."""
 
     def __init__(self, target: BinaryIO) -> None:
         self.target = target
         self.sha256 = hashlib.sha256()
+        self.waiting = bytearray()
 
     def write(self, data: bytes) -> int:  # type: ignore[override]
+        if len(data) > _PIECE:
+            self.pass_on()
+            self._out(data)
+        else:
+            self.waiting += data
+            if len(self.waiting) > _PIECE:
+                self.pass_on()
+        return len(data)
+
+    def pass_on(self) -> None:
+        """Writes what is waiting."""
+        self._out(bytes(self.waiting))
+        self.waiting.clear()
+
+    def _out(self, data: bytes) -> None:
         self.sha256.update(data)
-        return self.target.write(data)
+        self.target.write(data)
+
+
+_PIECE = 64 * 1024
 
 
 def _write(file: File, clean: list[Element], target: BinaryIO) -> str:
@@ -356,6 +376,7 @@ def _write(file: File, clean: list[Element], target: BinaryIO) -> str:
     stream: BinaryIO = digesting  # type: ignore[assignment] # write is all that is used
     write_meta(stream, [Element(*m) for m in meta])
     Writer(stream, encoding).elements(clean)
+    digesting.pass_on()
     return digesting.sha256.hexdigest()
 
 

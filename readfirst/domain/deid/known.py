@@ -85,6 +85,9 @@ def known_identifiers(ds: Dataset) -> KnownIdentifiers:
 
 def _walk(ds: Dataset) -> Iterator[tuple[int, str, str]]:
     for tag in list(ds.keys()):
+        raw = ds.get_item(tag)  # not converted yet: only what can teach something is worth the time
+        if raw is None or (raw.VR != "SQ" and not kind_of(int(tag), raw.VR or "")):
+            continue
         try:
             element = ds[tag]
         except Exception:  # noqa: S112 - a value that pydicom cannot convert teaches nothing
