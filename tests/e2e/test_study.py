@@ -32,7 +32,6 @@ def wait_for_letters(stack: Stack, handle: str, count: int, patience: float = 15
     return found
 
 
-@pytest.mark.xfail(reason="the better model and the complete scrubber are about to land")
 def test_a_high_risk_study_goes_from_the_upload_to_the_radiologists_mail(stack: Stack, study: Study) -> None:
     upload(study.files, priority="stat")
     record = reported(study.token).record
@@ -58,7 +57,6 @@ def test_a_high_risk_study_goes_from_the_upload_to_the_radiologists_mail(stack: 
     assert "radiologist@lakeside.example" in letter
 
 
-@pytest.mark.xfail(reason="the better model and the complete scrubber are about to land")
 def test_no_planted_identifier_is_anywhere_but_in_uploads_and_vault(stack: Stack, study: Study) -> None:
     # Clinics name files after patients; even those names stay where they were sent to.
     for i, file in enumerate(study.files):
@@ -105,7 +103,6 @@ def test_a_healthy_study_is_not_flagged_and_nobody_is_woken(stack: Stack, tmp_pa
     assert wait_for_letters(stack, record.handle, 1, patience=3) == []
 
 
-@pytest.mark.xfail(reason="the better model and the complete scrubber are about to land")
 def test_a_prior_is_analysed_and_alerts_nobody(stack: Stack, study: Study) -> None:
     upload(study.files, purpose="prior")
     record = reported(study.token).record
@@ -123,7 +120,6 @@ def test_a_study_out_of_scope_is_told_as_not_analysed_with_the_reason(tmp_path: 
     assert record.reason
 
 
-@pytest.mark.xfail(reason="the better model and the complete scrubber are about to land")
 @pytest.mark.parametrize("series", ["LIDC-IDRI-0001", "LIDC-IDRI-0003"])
 def test_a_real_chest_ct_goes_all_the_way(stack: Stack, tmp_path: Path, series: str) -> None:
     if not (REAL / series).is_dir():

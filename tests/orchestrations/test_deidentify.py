@@ -51,7 +51,6 @@ def clean_blobs(run: Run) -> dict[str, bytes]:
     return {n: container.download_blob(n).readall() for n in container.list_blob_names(name_starts_with=run.token)}
 
 
-@pytest.mark.xfail(strict=True, reason="free text is scrubbed by the complete engine")
 def test_a_sealed_study_becomes_clean_copies_with_receipts_and_no_planted_identifier(tmp_path: Path) -> None:
     run, planted = sealed_study(tmp_path, seed=11)
     deidentified(run)

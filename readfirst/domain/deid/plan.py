@@ -13,6 +13,10 @@ from readfirst.domain.deid.table import ContentRow, Row, is_tag, rows
 # The others are the table's own codes, whose choices the attribute's type decides.
 Action = Literal["K", "C", "S", "U", "R", "X", "Z", "D"]
 
+# Free text about the person, not the picture: anybody may be named there who stands in no other attribute (a relative,
+# an employer), so cleaning what is known is not enough, and the Basic Profile's removal stays.
+ABOUT_THE_PERSON = frozenset(("00102180", "00104000", "00380062", "00384000"))
+
 DATE_VRS = frozenset(("DA", "DT", "TM"))
 
 
@@ -65,6 +69,8 @@ def rule_of(row: Row | ContentRow, options: Options) -> Rule:
     on = switched_on(options)
     vr = row.vr if isinstance(row, Row) else {"DATE": "DA", "DATETIME": "DT", "TIME": "TM"}.get(row.value_type, "")
     applied = {o: code for o, code in row.options.items() if o in on}
+    if isinstance(row, Row) and row.tag in ABOUT_THE_PERSON:
+        applied.pop("clean_descriptors", None)
     if vr in DATE_VRS:  # only the date options free a date, whatever else lists it
         applied = {o: code for o, code in applied.items() if o.startswith("retain_longitudinal")}
     for option, code in sorted(applied.items()):
