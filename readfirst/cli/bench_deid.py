@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import gc
 import io
-import resource
 import subprocess
 import sys
 import tempfile
@@ -110,10 +109,12 @@ def cpu(tool: Callable[[Path, Path], bool], paths: list[Path], repeats: int) -> 
 def peak_memory(path: Path) -> tuple[int, int]:
     """Memory in MB of an interpreter that has imported the engine, and of one that has cleaned the file."""
     code = (
-        "import resource, sys, pathlib\n"
+        "import sys, pathlib\n"
         "from readfirst.cli.bench_deid import ours\n"
         "ours(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])) if len(sys.argv) > 1 else None\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)\n"
+        # not ru_maxrss, which a process inherits from the one that starts it
+        "status = pathlib.Path('/proc/self/status').read_text()\n"
+        "print(int(status.split('VmHWM:')[1].split()[0]) // 1024)\n"
     )
     with tempfile.TemporaryDirectory() as scratch:
         runs: tuple[list[str], list[str]] = ([], [str(path), str(Path(scratch) / "clean.dcm")])
@@ -151,5 +152,4 @@ def run(console: Console | None = None, gigabyte: bool = True) -> dict[str, dict
             out.print(
                 f"A multi-frame of {size} MB: {busy - idle} MB of memory above the interpreter's {idle} MB, {ratio:.2f}"
             )
-    out.print(f"This process's peak: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MB")
     return ratios

@@ -164,6 +164,24 @@ def text_variants(who: Person) -> list[str]:
     ]
 
 
+CLINICAL = (
+    "Hodgkin lymphoma, follow-up after chemotherapy",
+    "Gleason 7, PSA rising, prior prostatectomy",
+    "Parkinson disease, fall from standing height",
+    "AP and lateral views, portable, supine",
+    "1.25 mm axial, lung window, 120 kV, 512x512",
+    "nodule 12 x 8 mm in the left lower lobe, Lung-RADS 4B",
+    "Colles fracture, Baker cyst, Crohn flare",
+    "pulmonary embolism? D-dimer 2.4, Wells score 6",
+    "T2N1M0, RECIST 1.1, SUVmax 8.3",
+    "compare with prior CT, no acute finding",
+    "Long axis, short axis and four chamber view",
+    "Thorax nativ, Abdomen mit KM, venöse Phase",
+    "IRM cérébrale sans et avec gadolinium",
+    "TC tórax con contraste, fase arterial",
+)
+
+
 def _listed(ds: Dataset, who: Person) -> int:
     count = 0
     for row in rows():

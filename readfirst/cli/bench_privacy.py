@@ -6,6 +6,7 @@ its own defaults, or what its documentation names for full removal.
 
 from __future__ import annotations
 
+import datetime
 import io
 import tempfile
 import warnings
@@ -19,7 +20,17 @@ from pydicom.dataset import Dataset
 from rich.console import Console
 from rich.table import Table
 
-from readfirst.cli.bench_planted import Planted, planted, residuals, useful_kept
+from readfirst.cli.bench_planted import (
+    CLINICAL,
+    USEFUL,
+    Person,
+    Planted,
+    base,
+    person,
+    planted,
+    residuals,
+    useful_kept,
+)
 from readfirst.domain.deid import KnownIdentifiers, deidentify, known_identifiers, load_profile, read_header
 from readfirst.domain.pseudonyms import Pseudonyms
 from readfirst.domain.refusals import Refused
@@ -124,6 +135,66 @@ def measure(tool: Tool, files: list[Planted]) -> Score:
     return score
 
 
+@dataclass
+class Rate:
+    """Correct actions of all actions."""
+
+    right: int = 0
+    all: int = 0
+
+    def add(self, *outcomes: bool) -> None:
+        """Counts outcomes."""
+        self.right += sum(outcomes)
+        self.all += len(outcomes)
+
+
+def metrics(persons: int = 25) -> dict[str, Rate]:
+    """Action classes after the MIDI-B challenge, over invented persons with two files each."""
+    rates = {name: Rate() for name in _CLASSES}
+    for seed in range(persons):
+        who = person(seed)
+        clean = [_cleaned_pair(who, number) for number in (1, 2)]
+        (before, first), (_, second) = clean
+        for file in (p for p in planted(seed) if p.kind in ("free text", "attributes of the table")):
+            content = ours(file.content)
+            left = len(residuals(content, file.needles)) if content else file.count
+            rates["text_removed"].add(*(n >= left for n in range(file.count)))
+        rates["tag_retained"].add(*(k in first and first[k].value == before[k].value for k in USEFUL))
+        rates["text_retained"].add(*(t in first.ImageComments.split("\r\n") for t in CLINICAL))
+        rates["text_notnull"].add(bool(first.AdditionalPatientHistory), "chest" in first.AdditionalPatientHistory)
+        shifts = {_day(before[k].value) - _day(first[k].value) for k in _DATES}
+        rates["date_shifted"].add(*(_day(before[k].value) > _day(first[k].value) for k in _DATES), len(shifts) == 1)
+        rates["uid_changed"].add(*(before[k].value != first[k].value for k in _UIDS))
+        rates["uid_consistent"].add(*(first[k].value == second[k].value for k in _UIDS if k != "SOPInstanceUID"))
+        rates["patid_consistent"].add(first.PatientID == second.PatientID, first.PatientID != before.PatientID)
+    return rates
+
+
+_CLASSES = (
+    *("tag_retained", "text_removed", "text_retained", "text_notnull"),
+    *("date_shifted", "uid_changed", "uid_consistent", "patid_consistent"),
+)
+_DATES = ("StudyDate", "SeriesDate", "AcquisitionDate", "ContentDate")
+_UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID")
+
+
+def _day(value: str) -> int:
+    return datetime.date(int(value[:4]), int(value[4:6]), int(value[6:8])).toordinal()
+
+
+def _cleaned_pair(who: Person, number: int) -> tuple[Dataset, Dataset]:
+    """A person's file before and after."""
+    ds = base(who)
+    ds.SOPInstanceUID = f"{who.root}.3.{number}"
+    ds.ImageComments = "\r\n".join(CLINICAL)
+    ds.AdditionalPatientHistory = f"{who.family}, {who.given}: chest pain, ID {who.patient_id}"
+    out = io.BytesIO()
+    ds.SpecificCharacterSet = "ISO_IR 192"
+    ds.save_as(out, enforce_file_format=True)
+    clean = ours(out.getvalue())
+    return ds, pydicom.dcmread(io.BytesIO(clean or b""), force=True)
+
+
 def run(seed: int = 1, console: Console | None = None) -> dict[str, Score]:
     """Measures every tool that is installed, prints the table, returns the scores."""
     files = list(planted(seed))
@@ -137,6 +208,10 @@ def run(seed: int = 1, console: Console | None = None) -> dict[str, Score]:
     table.add_row("all", str(total), *(str(sum(s.residual.values())) for s in scores.values()), style="bold")
     table.add_row("useful attributes kept", "", *(f"{s.kept}/{s.had}" for s in scores.values()))
     (console or Console()).print(table)
+    actions = Table("action class", "correct", "of all", title="Our actions, after the MIDI-B challenge")
+    for name, rate in metrics().items():
+        actions.add_row(name, f"{rate.right}/{rate.all}", f"{100 * rate.right / rate.all:.2f} %")
+    (console or Console()).print(actions)
     missing = [name for name in PEERS if name not in scores]
     if missing:
         (console or Console()).print(f"Not installed, not measured: {', '.join(missing)} (requirements-bench.txt)")

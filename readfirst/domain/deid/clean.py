@@ -32,6 +32,8 @@ _SAFE_BINARY = frozenset(
         0x7FE00008,  # FloatPixelData
         0x7FE00009,  # DoubleFloatPixelData
         0x00283006,  # LUTData
+        0x54001010,  # WaveformData
+        0x56000020,  # SpectroscopyData
         *range(0x00281201, 0x00281205),  # palettes: red, green, blue, alpha
         *range(0x00281221, 0x00281225),  # segmented palettes
     }
