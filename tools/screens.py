@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import io
 import tempfile
+import time
 from pathlib import Path
 
+import requests
 from PIL import Image
 from playwright.sync_api import Page
 
+from readfirst.local.phantom import write_phantom_study
 from tests.portal.browser import chromium, signed_in
-from tests.portal.stage import furnish, incidents, staged
+from tests.portal.stage import Stage, furnish, incidents, staged
 
 SCREENS = Path(__file__).parents[1] / "docs" / "screens"
 PAGES = {
@@ -31,16 +34,38 @@ def _shoot(page: Page, name: str) -> None:
         picture.save(SCREENS / f"{name}-{theme}.webp", quality=82, method=6)
 
 
+def _analysed(stage: Stage) -> str:
+    """Uploads an invented chest CT as a clinic does, and waits for what the AI says. Returns the study's token."""
+    session = requests.Session()
+    session.headers["Authorization"] = f"Bearer {stage.stack.access_token('clinic-user.lakeside')}"
+    given = session.post(f"{stage.api}/uploads/address", json={"clinic": "lakeside"}, timeout=30).json()
+    base, signature = given["address"].split("?")
+    with tempfile.TemporaryDirectory() as folder:
+        write_phantom_study(Path(folder), seed=11, slices=48)
+        for file in sorted(Path(folder).rglob("*")):
+            if file.is_file():
+                headers = {"x-ms-blob-type": "BlockBlob"}
+                requests.put(f"{base}/ct/{file.name}?{signature}", file.read_bytes(), headers=headers, timeout=30)
+    session.headers["Authorization"] = f"Bearer {stage.stack.access_token('radiologist.lakeside')}"
+    known = {study["id"] for study in session.get(f"{stage.api}/studies", timeout=30).json()["items"]}
+    for _ in range(120):
+        time.sleep(2)
+        listed = session.get(f"{stage.api}/studies", timeout=30).json()["items"]
+        if new := [study["id"] for study in listed if study["id"] not in known and study["high_risk"]]:
+            return str(new[0])
+    raise TimeoutError("the uploaded study was not reported as high risk")
+
+
 def main() -> None:
     """Takes them all."""
     SCREENS.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, staged(Path(folder)) as stage, chromium() as browser:
-        study = furnish(stage)
-        incidents(stage, study)
+        incidents(stage, furnish(stage))
+        study = _analysed(stage)
         for user, pages in PAGES.items():
             page = signed_in(browser, stage.url, user, stage.stack.password, path="/about")
             for name, path in pages.items():
-                page.goto(stage.url + (f"/studies/{study.id}" if path == "STUDY" else path))
+                page.goto(stage.url + (f"/studies/{study}" if path == "STUDY" else path))
                 page.locator("h1").wait_for()
                 page.wait_for_timeout(3500 if name == "study" else 1500)
                 if name == "quarantine":

@@ -114,7 +114,7 @@ class Stage:
 @contextmanager
 def staged(folder: Path) -> Iterator[Stage]:
     """A stage that is taken down at the end."""
-    with Stack(folder, "auto") as stack:
+    with Stack(folder, "auto", settings={"SETTLE_SECONDS": "2"}) as stack:
         yield Stage(stack)
 
 

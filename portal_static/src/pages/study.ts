@@ -105,6 +105,8 @@ export class StudyPage extends Page {
     this.finding = finding?.key ?? this.finding;
     this.paintOverlay();
     await this.viewer?.show(images, at >= 0 ? at : Math.floor(images.length / 2));
+    const study = this.detail?.study;
+    if (series.modality === "CT" && study?.body_part.toUpperCase() === "CHEST") this.viewer?.window(PRESETS[0]![1], PRESETS[0]![2]);
     this.paintOverlay();
   }
 

@@ -189,7 +189,7 @@ export class Worklist extends Page {
         ${study.priority === "stat" ? html`<span class="tag stat">STAT</span>` : nothing}</th>
       <td>${exam(study)} <span class="dim">${study.instances} images</span>${study.partial ? html` <span class="tag">partial</span>` : nothing}</td>
       <td>${labelOf(study)}</td>
-      <td class="why">${study.why || study.reason || "–"}</td>
+      <td class="why"><span title=${study.why || study.reason}>${study.why || study.reason || "–"}</span></td>
       <td>${waiting(study, now)}</td>
       <td><span class="state ${study.review.replace(" ", "-")}">${study.review}</span></td>
       <td class="dim">${clinic}</td>
