@@ -266,6 +266,15 @@ def sample_lesion(rng: Rng, thorax: Thorax, z_range: tuple[float, float], diamet
     )
 
 
+def sample_clear_lesion(rng: Rng, thorax: Thorax, z_range: tuple[float, float], diameter: float) -> Lesion:
+    """A solid lesion with lung all around: what nobody should miss."""
+    for _ in range(100):
+        lesion = replace(sample_lesion(rng, thorax, z_range, diameter=diameter), texture="solid", hu=45.0)
+        if _in_lung(thorax, *lesion.centre, margin=diameter * 0.5):
+            break
+    return lesion
+
+
 def _place(rng: Rng, thorax: Thorax, z_range: tuple[float, float], size: float) -> tuple[float, float, float]:
     manner = rng.choice(["free", "wall", "vessel"], p=[0.55, 0.25, 0.2])
     for _ in range(200):

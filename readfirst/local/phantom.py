@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -18,7 +17,15 @@ from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.sequence import Sequence as Items
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
-from model_container.training.anatomy import Grid, Thorax, render, sample_lesion, sample_thorax, scan, with_lesions
+from model_container.training.anatomy import (
+    Grid,
+    Thorax,
+    render,
+    sample_clear_lesion,
+    sample_thorax,
+    scan,
+    with_lesions,
+)
 
 Planted = dict[str, str]
 """What was planted: a name for the place, and the string that must not be found outside uploads and vault."""
@@ -135,8 +142,7 @@ def _chest(
     zs = tuple(bottom + spacing * k for k in range(slices))
     inner = spacing * slices * 0.3
     around = (-12 - inner, -12 + inner)
-    # Solid ones: whoever shows the product wants a study that a model must not miss.
-    lesions = [replace(sample_lesion(rng, thorax, around, diameter=d), texture="solid", hu=45.0) for d in nodules]
+    lesions = [sample_clear_lesion(rng, thorax, around, d) for d in nodules]
     grid = Grid(size, pixel, zs)
     volume = render(with_lesions(thorax, lesions), grid)
     scanned = scan(volume.hu, rng, noise=14.0, blur=0.75 * size / 512)
