@@ -8,7 +8,7 @@ PORTAL := portal_static
 STUDY ?=
 MODEL_VERSION ?= 0.0.0
 
-.PHONY: help demo up test check bench env portal clean model
+.PHONY: help demo up test check policy bench env portal clean model
 help: ## This list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
@@ -64,6 +64,13 @@ $(BIN)/.tools: $(BIN)/.made requirements-bench.txt model_container/requirements-
 
 test: env portal $(BIN)/.tools check ## All checks and all tests
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+.venv-checkov/bin/checkov:
+	$(PYTHON) -m venv .venv-checkov
+	.venv-checkov/bin/python -m pip install --quiet --disable-pip-version-check checkov==3.3.30
+
+policy: $(BIN)/.made .venv-checkov/bin/checkov ## Checkov's rules on the evaluated deployments (needs the Bicep CLI)
+	$(BIN)/python -m pytest -q tests/cloud/test_policy.py
 
 bench: env ## Print the performance tables
 	$(BIN)/readfirst bench

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from orchestrations.blueprint import blueprint
@@ -35,7 +36,9 @@ def report(told: dict[str, Any]) -> list[dict[str, Any]]:
     answers.say_study(run.clinic, record.handle, _answer(record))
     if study.instances:
         clients.queue(names.RETURNS).send_message(run.token)
-    if this.verdict.outcome != "failed":
+    if this.verdict.outcome == "failed":  # the alerts of bicep/modules/alerts.bicep look for these words
+        logging.warning("study failed: %s", this.verdict.reason.partition(":")[0])
+    else:
         _release_originals(ledger, run.n)
     if not (record.high_risk and record.purpose == "current" and record.run == run.n):
         return []

@@ -151,7 +151,7 @@ var queries = !logAlerts
         name: 'stuck-jobs'
         on: operationsId
         description: 'Studies wait for an answer past their deadline. Runbook: stuck jobs.'
-        query: 'AppTraces | where Message startswith "inference deadline passed"'
+        query: 'AppTraces | where Message startswith "study failed: deadline"'
         threshold: 0
         minutes: 15
         severity: 1

@@ -330,3 +330,12 @@ def test_azd_up_deploys_the_group_its_roles_and_the_profile_that_was_asked_for(
     }
     built_in = {role["id"] for role in generate.ROLES["builtIn"].values()}
     assert used - built_in <= made, "a role is assigned that nothing defines"
+
+
+def test_the_words_that_log_alerts_look_for_are_the_words_that_the_code_logs() -> None:
+    alerts = (generate.HERE / "modules" / "alerts.bicep").read_text()
+    logged = (generate.ROOT / "orchestrations" / "report.py").read_text()
+    asked = re.findall(r'Message startswith "([^"]+)"', alerts)
+    assert asked == ["study failed", "study failed: deadline"]
+    assert 'logging.warning("study failed: %s"' in logged
+    assert 'reason="deadline: ' in (generate.ROOT / "orchestrations" / "analyse.py").read_text()
