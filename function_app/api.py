@@ -23,6 +23,7 @@ _PAGE_LIMIT = 200
 _IMAGE_ADDRESS_LIFE = timedelta(minutes=15)
 _KEY_IMAGE_SIDE = 512
 _AUDIT_PAGE = 500
+_AUDIT_DAYS = 31  # `readfirst audit verify` looks at all
 _EVENT: TypeAdapter[What] = WHAT
 
 
@@ -245,7 +246,7 @@ def audit(call: Call) -> func.HttpResponse:
     if app not in ("intake", "api", "identity"):
         raise Problem(400, "no-such-app", "`app` is intake, api or identity.")
     container = clients.container(names.AUDIT, names.audit(app))
-    checks = [{"day": d, "entries": n, "broken_at": b} for d, n, b in audit_blobs.verify(container, app)]
+    checks = [{"day": d, "entries": n, "broken_at": b} for d, n, b in audit_blobs.verify(container, app, _AUDIT_DAYS)]
     day = call.query("day") or (checks[-1]["day"] if checks else "")
     lines = audit_blobs.lines(container, str(day)) if day in {c["day"] for c in checks} else []
     call.audit("allowed")

@@ -120,12 +120,19 @@ def end_before(container: ContainerClient, day: str) -> Tail | None:
     return None
 
 
-def verify(container: ContainerClient, app: str) -> Iterator[tuple[str, int, int | None]]:
-    """For each day: the day, how many entries, and the number of the first broken one (None: whole)."""
+def verify(container: ContainerClient, app: str, latest: int | None = None) -> Iterator[tuple[str, int, int | None]]:
+    """For each day: the day, how many entries, and the number of the first broken one (None: whole).
+
+    `latest` looks at so many days only; the day before them is taken as it is.
+    """
+    every = days(container)
+    first = max(0, len(every) - latest) if latest else 0
     before: list[Tail | None] = [
         None
     ]  # every end the day before had: an entry written late, after midnight, is no break
-    for day in days(container):
+    if first:
+        before = [Tail(e.number, e.hash) for e in _readable(lines(container, every[first - 1]))] or before
+    for day in every[first:]:
         found = lines(container, day)
         starts = {audit.genesis(app, day, end).hash for end in before}
         yield day, len(found), _broken(found, starts)

@@ -53,6 +53,14 @@ def test_a_chain_of_several_days_is_whole(storage: None) -> None:
     assert _check("whole") == [("2026-03-01", 4, None), ("2026-03-02", 4, None), ("2026-03-03", 4, None)]
 
 
+def test_the_latest_days_alone_can_be_looked_at(storage: None) -> None:
+    _days("latest")
+    container = _container("latest")
+    assert list(audit.verify(container, "latest", 2)) == [("2026-03-02", 4, None), ("2026-03-03", 4, None)]
+    container.delete_blob(audit.name_of("2026-03-02"))
+    assert list(audit.verify(container, "latest", 1)) == [("2026-03-03", 4, 1)]
+
+
 def test_a_changed_entry_a_missing_entry_and_a_swapped_one_are_found(storage: None) -> None:
     lines = _days("changed")
     for changed, broken in (
