@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -41,10 +42,24 @@ def processes_of(state: Path) -> list[psutil.Process]:
     return found
 
 
-def up(state: Path, *options: str) -> subprocess.Popen[str]:
-    """`readfirst up` without the Functions host, as a person starts it."""
-    command = [sys.executable, "-m", "readfirst.cli", "up", "--state", str(state), "--without-host", *options]
-    return subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+Up = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def up() -> Iterator[Up]:
+    """`readfirst up` without the Functions host, as a person starts it; a test that fails leaves none behind."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(state: Path, *options: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "readfirst.cli", "up", "--state", str(state), "--without-host", *options]
+        process = subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
 
 
 def blobs(stack: Stack, container: str = names.CLEAN) -> ContainerClient:
@@ -110,7 +125,7 @@ def test_writes_that_azurite_acknowledged_survive_its_sigkill(tmp_path: Path) ->
             assert [item.name for item in tables.list_tables()] == ["hub"]
 
 
-def test_a_second_stack_on_the_same_state_says_that_one_runs(tmp_path: Path) -> None:
+def test_a_second_stack_on_the_same_state_says_that_one_runs(up: Up, tmp_path: Path) -> None:
     with Stack(tmp_path, with_host=False) as stack:
         assert running_stack(tmp_path) == {
             "pid": os.getpid(),
@@ -145,7 +160,7 @@ def test_a_server_that_cannot_start_is_named_with_the_end_of_its_log(
     assert processes_of(tmp_path) == []
 
 
-def test_after_sigkill_of_the_whole_command_nothing_runs_and_the_next_start_works(tmp_path: Path) -> None:
+def test_after_sigkill_of_the_whole_command_nothing_runs_and_the_next_start_works(up: Up, tmp_path: Path) -> None:
     process = up(tmp_path, "--ports", "auto")
     eventually(lambda: running_stack(tmp_path))
     with pytest.MonkeyPatch.context() as patch:
@@ -172,7 +187,7 @@ def start_hanging_job(state: Path, patch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.2, 0.8, 2.0])
-def test_ctrl_c_at_any_moment_of_the_start_leaves_no_process_behind(tmp_path: Path, seconds: float) -> None:
+def test_ctrl_c_at_any_moment_of_the_start_leaves_no_process_behind(up: Up, tmp_path: Path, seconds: float) -> None:
     process = up(tmp_path, "--ports", "auto")
     eventually(lambda: (tmp_path / "lock").exists())
     time.sleep(seconds)
@@ -183,7 +198,7 @@ def test_ctrl_c_at_any_moment_of_the_start_leaves_no_process_behind(tmp_path: Pa
     assert process.returncode == 0
 
 
-def test_a_second_ctrl_c_ends_everything_at_once(tmp_path: Path) -> None:
+def test_a_second_ctrl_c_ends_everything_at_once(up: Up, tmp_path: Path) -> None:
     process = up(tmp_path, "--ports", "auto")
     eventually(lambda: running_stack(tmp_path))
     (azurite,) = [p for p in processes_of(tmp_path) if "azurite.cjs" in " ".join(p.cmdline())]
@@ -196,7 +211,7 @@ def test_a_second_ctrl_c_ends_everything_at_once(tmp_path: Path) -> None:
     eventually(lambda: processes_of(tmp_path) == [])
 
 
-def test_a_server_that_ends_by_itself_is_started_again(tmp_path: Path) -> None:
+def test_a_server_that_ends_by_itself_is_started_again(up: Up, tmp_path: Path) -> None:
     process = up(tmp_path, "--ports", "auto")
     try:
         eventually(lambda: running_stack(tmp_path))
