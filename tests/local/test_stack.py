@@ -59,7 +59,7 @@ def up() -> Iterator[Up]:
     yield start
     for process in started:
         process.kill()
-        process.communicate()
+        process.wait()
 
 
 def blobs(stack: Stack, container: str = names.CLEAN) -> ContainerClient:
