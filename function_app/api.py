@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import azure.functions as func
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import BaseModel, ConfigDict
 
 from function_app import openapi, web
 from function_app.web import Call, Problem, answer, answer_if_changed, binary
@@ -16,7 +16,7 @@ from readfirst.adapters.worklist import Cursor, Filter, iso
 from readfirst.domain import masks, names, ops
 from readfirst.domain.messages import Command
 from readfirst.domain.records import StudyRecord
-from readfirst.domain.reviews import WHAT, Event, NotNow, Review, Told, What, admit, fold, summary
+from readfirst.domain.reviews import Event, NotNow, Review, Told, What, admit, fold, summary
 
 _PAGE = 50
 _PAGE_LIMIT = 200
@@ -24,7 +24,6 @@ _IMAGE_ADDRESS_LIFE = timedelta(minutes=15)
 _KEY_IMAGE_SIDE = 512
 _AUDIT_PAGE = 500
 _AUDIT_DAYS = 31  # `readfirst audit verify` looks at all
-_EVENT: TypeAdapter[What] = WHAT
 
 
 def api_description(call: Call) -> func.HttpResponse:

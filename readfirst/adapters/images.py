@@ -157,12 +157,9 @@ def key_image(record: StudyRecord, side: int) -> bytes | None:
         chosen = next((i for i in group if i.facts.sop_uid == wanted), None)
         if chosen is None and wanted:
             continue
-        return _key_png(chosen or group[len(group) // 2], side)
+        shown = chosen or group[len(group) // 2]
+        return _rendered(shown.container, shown.blob, shown.etag, side)
     return None
-
-
-def _key_png(instance: Instance, side: int) -> bytes | None:
-    return _rendered(instance.container, instance.blob, instance.etag, side)
 
 
 @lru_cache(maxsize=_KEY_IMAGES)

@@ -10,7 +10,7 @@ import base64
 import heapq
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
@@ -86,7 +86,6 @@ class Worklist:
     """Reads the index."""
 
     container: Any
-    _cost: _Cost = field(default_factory=_Cost)
 
     def page(self, clinics: Iterable[str], wanted: Filter, cursor: Cursor, size: int) -> Page:
         """The next `size` studies of those clinics after the cursor."""
