@@ -18,6 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from readfirst.cli.doctor_azure import thing
 from readfirst.domain import costs, names
 
 HERE = Path(__file__).resolve().parent
@@ -87,7 +88,7 @@ def grants(resources: Sequence[Resource]) -> list[Grant]:
     found = [
         Grant(
             _who(r["properties"]["principalId"], environment),
-            _what(r["id"].split("/providers/Microsoft.Authorization/")[0], environment),
+            thing(r["id"].split("/providers/Microsoft.Authorization/")[0], environment),
             role_names[r["properties"]["roleDefinitionId"].rsplit("/", 1)[1]],
             r["properties"].get("description", ""),
         )
@@ -141,29 +142,6 @@ def _who(principal: str, environment: str) -> str:
         return "operators (group)"
     name = named[1].removeprefix(f"readfirst-{environment}-")
     return f"Event Grid ({name})" if "systemTopics" in principal else name
-
-
-_ACCOUNTS = {
-    "rfup": "uploads",
-    "rfst": "studies",
-    "rfva": "vault",
-    "rfau": "audit",
-    "rfhi": "host of intake",
-    "rfha": "host of api",
-    "rfhd": "host of identity",
-    "rfkv": "Key Vault",
-    "rfcr": "registry",
-}
-
-
-def _what(scope: str, environment: str) -> str:
-    parts = scope.split("/")
-    kind = re.search(r"/(containers|queues|keys|secrets)/([^/]+)$", scope)
-    at = parts.index("providers") + 3 if "providers" in parts else len(parts) - 1
-    owner = _ACCOUNTS.get(parts[at][:4], parts[at].removeprefix(f"readfirst-{environment}-"))
-    if owner in _ACCOUNTS.values() and owner not in ("Key Vault", "registry"):
-        owner += " account"
-    return f"{owner}, {kind[1][:-1]} {kind[2]}" if kind else owner
 
 
 def access_matrix(per_profile: dict[str, list[Grant]]) -> str:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -38,12 +38,30 @@ def register(app: typer.Typer) -> None:
     app.command()(doctor)
 
 
-def doctor() -> None:
-    """Check this machine: what the local stack needs is there, or how to get it."""
+def doctor(
+    azure: Annotated[str, typer.Option(help="Look at this resource group in Azure instead.")] = "",
+    subscription: Annotated[str, typer.Option(help="Its subscription.", envvar="AZURE_SUBSCRIPTION_ID")] = "",
+) -> None:
+    """Check this machine (or a deployment): what is needed is there, or how to get it."""
+    if azure:
+        _deployment(azure, subscription)
+        return
+    _show([finding for check in CHECKS for finding in check()], "the local stack")
+
+
+def _deployment(group: str, subscription: str) -> None:
+    from readfirst.cli import doctor_azure
+
+    if not subscription:
+        typer.echo("Which subscription? Give --subscription or set AZURE_SUBSCRIPTION_ID.", err=True)
+        raise typer.Exit(2)
+    _show([Finding(s.what, s.verdict, s.seen, s.remedy) for s in doctor_azure.check(subscription, group)], group)
+
+
+def _show(findings: list[Finding], needs: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    findings = [finding for check in CHECKS for finding in check()]
     table = Table(show_header=False, box=None)
     marks = {"ok": "[green]✓[/]", "optional": "[yellow]○[/]", "missing": "[red]✗[/]"}
     for finding in findings:
@@ -51,9 +69,9 @@ def doctor() -> None:
     console = Console()
     console.print(table)
     if any(finding.verdict == "missing" for finding in findings):
-        console.print("Some things that the local stack needs are missing (✗).")
+        console.print(f"Some things that {needs} needs are missing (✗).")
         raise typer.Exit(1)
-    console.print("Everything that the local stack needs is there.")
+    console.print(f"Everything that {needs} needs is there.")
 
 
 def python() -> Iterator[Finding]:
