@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import io
+import multiprocessing
 import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileDataset
+from pydicom.pixels import pixel_array
 from pydicom.uid import UID
 
 AIR = -1024
 _PROCESSES_FROM = 24  # compressed slices: below that, starting processes costs more than they save
+_PATIENCE, _PATIENCE_PER_SLICE = 30.0, 1.0  # seconds
+# Which decoder reads what. The others (JPEG lossless) are GDCM's, in processes that can be ended.
+_PLUGINS = {
+    "1.2.840.10008.1.2.1.99": "",
+    "1.2.840.10008.1.2.2": "",
+    "1.2.840.10008.1.2.4.80": "pyjpegls",
+    "1.2.840.10008.1.2.4.81": "pyjpegls",
+    "1.2.840.10008.1.2.4.90": "pylibjpeg",
+    "1.2.840.10008.1.2.4.91": "pylibjpeg",
+    "1.2.840.10008.1.2.5": "pylibjpeg",
+}
 _NATIVE = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99"}
 
 
@@ -88,12 +100,17 @@ def _decode_all(parsed: Sequence[FileDataset], contents: Sequence[bytes]) -> lis
     """Plain pixels are reshaped here; compressed ones are decoded in processes when there are many."""
     if all(str(ds.file_meta.TransferSyntaxUID) in _NATIVE for ds in parsed):
         return [hounsfield(ds) for ds in parsed]
-    workers = os.cpu_count() or 1
-    pool: Callable[[int], Executor] = (
-        ProcessPoolExecutor if len(contents) >= _PROCESSES_FROM and workers > 1 else ThreadPoolExecutor
-    )
-    with pool(workers) as executor:
-        return list(executor.map(_decode_file, contents, chunksize=max(1, len(contents) // (4 * workers))))
+    only_gdcm = any(str(ds.file_meta.TransferSyntaxUID) not in _PLUGINS for ds in parsed)
+    if len(contents) < _PROCESSES_FROM and not only_gdcm:
+        return [_decode_file(content) for content in contents]
+    # Spawned, not forked: this process has threads. And ended when late: GDCM can hang for ever on a broken JPEG.
+    workers = min(os.cpu_count() or 1, len(contents))
+    with multiprocessing.get_context("spawn").Pool(workers) as pool:
+        work = pool.map_async(_decode_file, contents, chunksize=max(1, len(contents) // (4 * workers)))
+        try:
+            return work.get(_PATIENCE + _PATIENCE_PER_SLICE * len(contents))
+        except multiprocessing.TimeoutError as late:
+            raise UnreadablePixels("a slice could not be decoded in time") from late
 
 
 def _decode_file(content: bytes) -> NDArray[np.int16]:
@@ -127,7 +144,7 @@ def _stored(ds: FileDataset) -> NDArray[np.integer]:
             raise UnreadablePixels("fewer pixels than rows and columns say")
         return np.frombuffer(raw, kind, shape[0] * shape[1]).reshape(shape)
     try:
-        return np.asarray(ds.pixel_array)
+        return np.asarray(pixel_array(ds, decoding_plugin=_PLUGINS.get(str(ds.file_meta.TransferSyntaxUID), "")))
     except Exception as error:  # decoders raise many kinds; the cause travels on, the content does not
         raise UnreadablePixels(f"cannot decode {UID(str(ds.file_meta.TransferSyntaxUID)).name}") from error
 
@@ -146,7 +163,7 @@ def _padding(ds: Dataset) -> tuple[int, int] | None:
 
 def _read_frames(ds: FileDataset) -> Volume:
     """One enhanced CT file: every frame says where it lies in its functional groups."""
-    frames = np.asarray(ds.pixel_array)
+    frames = _decode_frames(ds)
     shared = ds.SharedFunctionalGroupsSequence[0] if "SharedFunctionalGroupsSequence" in ds else Dataset()
     groups = list(ds.PerFrameFunctionalGroupsSequence)
     positions = np.array(
@@ -166,6 +183,13 @@ def _read_frames(ds: FileDataset) -> Volume:
         hu[order], positions, columns, rows, (float(spacing[0]), float(spacing[1])), _step(positions, rows, columns),
         (ds,) * len(order), tuple(int(k) + 1 for k in order),
     )  # fmt: skip
+
+
+def _decode_frames(ds: FileDataset) -> NDArray[np.integer]:
+    syntax = str(ds.file_meta.TransferSyntaxUID)
+    if syntax not in _NATIVE and syntax not in _PLUGINS:
+        raise UnreadablePixels(f"multi-frame files in {UID(syntax).name} are not taken")
+    return np.asarray(pixel_array(ds, decoding_plugin=_PLUGINS.get(syntax, "")))
 
 
 def _group(frame: Dataset, shared: Dataset, name: str) -> Dataset:

@@ -269,7 +269,8 @@ def sample_lesion(rng: Rng, thorax: Thorax, z_range: tuple[float, float], diamet
 def sample_clear_lesion(rng: Rng, thorax: Thorax, z_range: tuple[float, float], diameter: float) -> Lesion:
     """A solid lesion with lung all around: what nobody should miss."""
     for _ in range(100):
-        lesion = replace(sample_lesion(rng, thorax, z_range, diameter=diameter), texture="solid", hu=45.0)
+        lesion = sample_lesion(rng, thorax, z_range, diameter=diameter)
+        lesion = replace(lesion, texture="solid", hu=45.0, cavity=0.0)
         if _in_lung(thorax, *lesion.centre, margin=diameter * 0.5):
             break
     return lesion

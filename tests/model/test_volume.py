@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 
 import gdcm
 import numpy as np
@@ -12,6 +13,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import EnhancedCTImageStorage, ExplicitVRBigEndian, JPEG2000Lossless, JPEGLSLossless, RLELossless
 
+from model_container import volume as volume_module
 from model_container.chest import to_network
 from model_container.components import pieces
 from model_container.volume import AIR, UnreadablePixels, hounsfield, read_volume
@@ -127,6 +129,19 @@ def test_a_broken_compressed_slice_is_refused(phantom):
     ds.save_as(out)
     with pytest.raises(UnreadablePixels, match="cannot decode"):
         read_volume([out.getvalue()])
+
+
+def test_a_decoder_that_hangs_is_ended(phantom, tmp_path, monkeypatch):
+    """GDCM does not return from a JPEG frame that ends too early; the study must not wait for it."""
+    ds = pydicom.dcmread(io.BytesIO(jpeg_lossless(files(phantom, 1)[0], tmp_path)))
+    ds.PixelData = pydicom.encaps.encapsulate([b"\xff\xd8\xff\xe0 no picture \xff\xd9\x00"])
+    out = io.BytesIO()
+    ds.save_as(out)
+    monkeypatch.setattr(volume_module, "_PATIENCE", 4.0)
+    started = time.monotonic()
+    with pytest.raises(UnreadablePixels):
+        read_volume([out.getvalue()])
+    assert time.monotonic() - started < 60
 
 
 def enhanced(contents):
