@@ -160,8 +160,11 @@ def readers_group(name: str) -> str:
     return json.dumps([{"group": found[0]["id"], "roles": ["radiologist", "operator"], "clinics": ["*"]}])
 
 
-def audit_state(group: str) -> str:
-    """Locked only for an audit account that has been Unlocked before: the platform takes no other order."""
+def audit_state(group: str, consent: str) -> str:
+    """Locked only by consent, as nobody can undo it, and only for an account that was Unlocked before."""
+    if consent != "yes":
+        say("audit records are not locked; when all is well: `azd env set READFIRST_LOCK_AUDIT yes`, `azd provision`")
+        return "Unlocked"
     accounts = az("storage", "account", "list") or []
     here = [a for a in accounts if a["resourceGroup"].lower() == group and a["name"].startswith("rfau")]
     if here:
@@ -199,7 +202,7 @@ def main(change: bool) -> None:
         raise Stop("Nobody to tell of alerts. Run `azd env set READFIRST_ALERT_EMAIL you@example.org`.")
     keep("READFIRST_ENTRA_CLIENT_ID", entra_application(name))
     if profile == "hospital":
-        keep("READFIRST_AUDIT_IMMUTABILITY", audit_state(f"rg-{name}"))
+        keep("READFIRST_AUDIT_IMMUTABILITY", audit_state(f"rg-{name}", settings.get("READFIRST_LOCK_AUDIT", "no")))
     if "READFIRST_ACCESS" not in settings:
         try:
             keep("READFIRST_ACCESS", readers_group(f"{name}-readers"))

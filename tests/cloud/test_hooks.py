@@ -132,13 +132,16 @@ def test_a_check_changes_nothing(azure: Azure) -> None:
     assert not [c for c in azure.calls() if {"register", "create", "patch", "set"} & set(c)]
 
 
-def test_the_audit_account_of_a_hospital_is_locked_only_the_second_time(azure: Azure) -> None:
+def test_the_audit_account_of_a_hospital_is_locked_only_by_consent_and_the_second_time(azure: Azure) -> None:
     a100 = {"value": [{"name": "Consumption-GPU-NC24-A100"}]}
     answers = {"*availableManagedEnvironmentsWorkloadProfileTypes": a100}
-    azure.run("preprovision", answers=answers, READFIRST_PROFILE="hospital")
+    yes = {"READFIRST_PROFILE": "hospital", "READFIRST_LOCK_AUDIT": "yes"}
+    azure.run("preprovision", answers=answers, **yes)
     assert azure.kept()["READFIRST_AUDIT_IMMUTABILITY"] == "Unlocked"
     there = [{"name": "rfauxyz", "resourceGroup": "rg-readfirst-demo"}]
     azure.run("preprovision", answers={**answers, "az storage account list": there}, READFIRST_PROFILE="hospital")
+    assert azure.kept()["READFIRST_AUDIT_IMMUTABILITY"] == "Unlocked"
+    azure.run("preprovision", answers={**answers, "az storage account list": there}, **yes)
     assert azure.kept()["READFIRST_AUDIT_IMMUTABILITY"] == "Locked"
 
 
