@@ -153,3 +153,17 @@ def marked(seed: int = 3, count: int = 100) -> Iterator[Picture]:
             ink = draw(pixels, mask, left, top, rng.randrange(190, 256))
             drawn.append(Line(text, (left, top, left + mask.shape[1], top + mask.shape[0]), ink))
         yield Picture("marked", pixels, tuple(drawn))
+
+
+def block(seed: int = 4, count: int = 6) -> Picture:
+    """A picture with a block of small lines, one close under the other."""
+    rng = random.Random(seed)
+    pixels = anatomy(rng)
+    drawn, top = [], 6
+    for _ in range(count):
+        text = identity_line(rng)
+        mask = _ink(text, rng, 13, False)
+        ink = draw(pixels, mask, 6, top, 230)
+        drawn.append(Line(text, (6, top, 6 + mask.shape[1], top + mask.shape[0]), ink))
+        top += mask.shape[0] + 3
+    return Picture("block", pixels, tuple(drawn))

@@ -109,3 +109,9 @@ def test_slices_straight_from_a_scanner_are_not_searched(ct: Dataset, clean: Cle
     done: Clean = clean(ct)
     assert done.receipt.pixels.outcome == "low risk"
     assert "BurnedInAnnotation" not in done.ds
+
+
+def test_lines_that_stand_close_together_all_go(ct: Dataset, clean: Cleaner) -> None:
+    picture = bench_pictures.block()
+    changed = clean(ultrasound(ct, picture.pixels)).ds.pixel_array != picture.pixels
+    assert all(changed[line.ink].mean() >= 0.9 for line in picture.lines)

@@ -21,6 +21,7 @@ Grey = NDArray[np.uint8]
 Box = tuple[int, int, int, int]  # left, top, right, bottom; the last two exclusive
 
 _THRESHOLD = 0.3  # of the detector's map
+_THRESHOLD_LINE = 0.55  # between the lines of a block the map stays below
 _THRESHOLD_THIN = 0.6  # where large structures are taken away, edges of organs come near to it
 _SURE = 0.8  # mean of a candidate's map that needs no reading, seen at both sizes
 _READ = 0.55  # the recogniser's mean confidence in its characters
@@ -91,15 +92,24 @@ def find_text(picture: Grey) -> list[Text]:
                 candidates[labels == index] = 1
             else:
                 probability[labels == index] = 0
-    count, _, stats, _ = cv2.connectedComponentsWithStats(cv2.dilate(candidates, np.ones((3, 3), np.uint8)))
-    found = []
-    for x, y, w, h, _ in stats[1:count]:
-        pad = 2 + min(w, h) // 5  # the detector's map is smaller than the letters
-        box = (max(0, x - pad), max(0, y - pad), min(width, x + w + pad), min(height, y + h + pad))
-        text = _judged(picture, box, [m[y : y + h, x : x + w] for m in maps])
-        if text is not None:
-            found.append(text)
+    # Lines that stand close together are one candidate at the small size: each size is also judged by itself.
+    masks = [((m > _THRESHOLD_LINE) & (candidates > 0)).astype(np.uint8) for m in (maps[1], maps[0])]
+    found: list[Text] = []
+    for mask in (*masks, cv2.dilate(candidates, np.ones((3, 3), np.uint8))):
+        count, _, stats, _ = cv2.connectedComponentsWithStats(mask)
+        for x, y, w, h, _ in stats[1:count]:
+            pad = 2 + min(w, h) // 5  # the detector's map is smaller than the letters
+            box = (max(0, x - pad), max(0, y - pad), min(width, x + w + pad), min(height, y + h + pad))
+            if not any(_covers(text.box, box) for text in found):
+                text = _judged(picture, box, [m[y : y + h, x : x + w] for m in maps])
+                found += [text] if text is not None else []
     return found
+
+
+def _covers(a: Box, b: Box) -> bool:
+    """Whether the first box holds most of the second."""
+    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    return width > 0 and height > 0 and width * height > 0.7 * (b[2] - b[0]) * (b[3] - b[1])
 
 
 def _scales(side: int) -> tuple[float, float]:
