@@ -16,6 +16,7 @@ QUIET_AFTER_COMPLETE = 5.0  # the sender says that all is sent; events of the la
 SHORT_PATIENCE = 300.0  # how long announced files may be missing after the last arrival
 LONGEST_WAIT = 1800.0  # a study that never falls silent is taken as it is after this
 LONGEST_LOOK = 15.0  # between two looks
+SHORTEST_LOOK = 1.0
 WHOLE_ENOUGH = 20  # slices: a silent CT series of this many is worth reading while others arrive
 
 
@@ -61,14 +62,15 @@ def settle(
     if missing:
         if newest >= SHORT_PATIENCE:
             return Settled(everything, short=True)
-        return Wait(min(LONGEST_LOOK, SHORT_PATIENCE - newest))
+        # The longer the silence, the longer until the next look: the last files of an upload are here in a moment.
+        return Wait(min(LONGEST_LOOK, max(SHORTEST_LOOK, newest), SHORT_PATIENCE - newest))
     remaining = {series: _remaining(notes, complete, now, quiet) for series, notes in _by_series(unsealed).items()}
     if max(remaining.values()) <= 0:
         return Settled(everything)
     ready = [n for s, left in remaining.items() if left <= 0 for n in _by_series(unsealed)[s]]
     if sum(1 for note in ready if note.modality == "CT") >= WHOLE_ENOUGH:
         return Settled(tuple(sorted(note.id for note in ready)))
-    return Wait(min(LONGEST_LOOK, max(left for left in remaining.values())))
+    return Wait(min(LONGEST_LOOK, max(remaining.values())))
 
 
 def _by_series(notes: Sequence[ArrivalNote]) -> dict[str, list[ArrivalNote]]:

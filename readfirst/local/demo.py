@@ -18,7 +18,8 @@ from readfirst.local.watching import STAGES, Progress, token_of, wait_for
 CLINIC = "lakeside"
 PATIENCE = 150.0
 _MAIL_PATIENCE = 20.0
-QUICK = {"SETTLE_SECONDS": "2"}  # a demonstration does not wait a minute for silence
+# A demonstration does not wait a minute for silence, nor half a minute to look after a job that was just ending.
+QUICK = {"SETTLE_SECONDS": "2", "INFERENCE_LOOK_SECONDS": "4"}
 
 
 @dataclass(frozen=True)

@@ -71,3 +71,12 @@ def test_no_wait_is_longer_than_one_look() -> None:
     verdict = decide(arrived(0))
     assert isinstance(verdict, Wait)
     assert 0 < verdict.seconds <= 15
+
+
+def test_while_announced_files_pour_in_the_next_look_is_soon_and_after_a_silence_it_is_later() -> None:
+    soon = decide(arrived(0.2), complete=complete(expected=3))
+    later = decide(arrived(10), complete=complete(expected=3))
+    assert isinstance(soon, Wait)
+    assert isinstance(later, Wait)
+    assert soon.seconds == 1
+    assert later.seconds == 10
