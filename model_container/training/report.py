@@ -60,7 +60,8 @@ def wilson(hits: int, total: int) -> list[float]:
         return [0.0, 0.0, 1.0]
     p, z = hits / total, 1.96
     middle, half = p + z * z / (2 * total), z * float(np.sqrt(p * (1 - p) / total + z * z / (4 * total * total)))
-    return [round(v, 3) for v in (p, (middle - half) / (1 + z * z / total), (middle + half) / (1 + z * z / total))]
+    low, high = max(0.0, middle - half), middle + half
+    return [round(v, 3) for v in (p, low / (1 + z * z / total), high / (1 + z * z / total))]
 
 
 def bootstrap(values: Sequence[Any], statistic: Callable[[list[Any]], float], rounds: int = 1000) -> list[float]:
@@ -238,7 +239,7 @@ def main() -> None:
     cases = measure(options.bundle, options.phantoms, options.workers)
     threshold = manifest.risk.report_from
     metrics = {"model": manifest.version, "digest": manifest.digest, **metrics_of(cases, calibration, threshold)}
-    (options.out / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
+    (options.out / "metrics.json").write_text(json.dumps(metrics) + "\n")
     plot(cases, calibration, threshold, options.out)
 
 
