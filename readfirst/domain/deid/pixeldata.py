@@ -50,7 +50,7 @@ def shape_of(elements: list[Element], encoding: Encoding) -> Shape:
     return Shape(
         rows=number(0x00280010),
         columns=number(0x00280011),
-        frames=frames,
+        frames=max(frames, 0),
         samples=number(0x00280002) or 1,
         allocated=number(0x00280100),
         photometric=values.get(0x00280004, b"").decode("latin-1").strip(" \0"),
@@ -77,7 +77,7 @@ def tidy(elements: list[Element], shape: Shape, transfer_syntax: str) -> list[st
 def _cut(element: Element, shape: Shape) -> bool:
     value = element.value
     length = len(value) if isinstance(value, bytes) else value.length if isinstance(value, Bulk) else 0
-    if shape.length == 0:
+    if shape.length <= 0:
         raise Unreadable(Reason.UNREADABLE, "the picture has no size")
     if length < shape.length:
         raise Unreadable(Reason.TRUNCATED, "the pixel data is shorter than the picture")

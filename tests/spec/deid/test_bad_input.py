@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
+from pydicom.uid import RLELossless
 
 from readfirst.domain.deid import KnownIdentifiers, known_identifiers, read_header
 from readfirst.domain.pseudonyms import Pseudonyms
@@ -96,3 +97,24 @@ def _small() -> bytes:
 
 
 _SMALL = _small()
+
+
+@pytest.mark.parametrize("frames", ["0", "-1", "999999999", "many"])
+def test_a_number_of_frames_that_cannot_be_is_refused(ct: Dataset, frames: str) -> None:
+    content = file_of(ct).replace(b"\x28\x00\x10\x00US", b"\x28\x00\x08\x00IS\x04\x00TEMP\x28\x00\x10\x00US")
+    done = attempt(content.replace(b"IS\x04\x00TEMP", b"IS" + _padded(frames)), NAMES)
+    assert isinstance(done, Refused) or frames == "many"
+
+
+def _padded(text: str) -> bytes:
+    value = text.encode() + b" " * (len(text) & 1)
+    return len(value).to_bytes(2, "little") + value
+
+
+def test_a_small_file_that_claims_a_huge_picture_is_refused_without_decoding_it(ct: Dataset) -> None:
+    ct.Modality = "US"
+    ct.compress(RLELossless, generate_instance_uid=False)
+    ct.Rows = ct.Columns = 65535
+    done = attempt(file_of(ct), NAMES)
+    assert isinstance(done, Refused)
+    assert done.reason == Reason.PIXELS_UNVERIFIED

@@ -14,6 +14,7 @@ from readfirst.domain.deid.pixels.text import Box, Grey, NoDetector, Text, find_
 from readfirst.domain.refusals import Reason
 
 GROUP = 16  # frames that are searched together, as their brightest and their middle values
+TOGETHER = 128 * 1024 * 1024  # bytes of frames in memory at a time
 ROUNDS = 3  # of blanking, before a picture is given up
 _SURE_MARKER = 0.9
 _APART = 28  # pixels around a marker that must be free of other text
@@ -51,6 +52,8 @@ def check_pixels(images: Images, regions: tuple[Box, ...] = ()) -> Checked:
         findings = tuple(_searched(group, images, regions) for group in _groups(images))
     except NoDetector as error:
         raise Unreadable(Reason.PIXELS_UNVERIFIED, "no text detector is installed") from error
+    if sum(f.frames for f in findings) != images.shape.frames:
+        raise Unreadable(Reason.PIXELS_UNVERIFIED, "another number of frames than the header says")
     if not any(f.blank for f in findings):
         return Checked(None, findings)
     boxes = [list(f.blank) for f in findings for _ in range(f.frames)]
@@ -59,7 +62,8 @@ def check_pixels(images: Images, regions: tuple[Box, ...] = ()) -> Checked:
 
 def _groups(images: Images) -> Iterator[list[Frame]]:
     frames = images.frames()
-    while group := list(islice(frames, GROUP)):
+    together = max(1, min(GROUP, TOGETHER // images.frame_bytes))
+    while group := list(islice(frames, together)):
         yield group
 
 

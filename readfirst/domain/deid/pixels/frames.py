@@ -15,6 +15,7 @@ from readfirst.domain.deid.pixeldata import Shape
 from readfirst.domain.deid.pixels.text import Box, Grey
 from readfirst.domain.refusals import Reason
 
+LARGEST_FRAME = 512 * 1024 * 1024  # bytes: a small file can claim a picture that fills any memory
 Frame = NDArray[np.generic]  # (rows, columns) or (rows, columns, samples)
 
 
@@ -34,6 +35,12 @@ class Images:
     def native(self) -> bool:
         """Whether the frames are stored as plain numbers."""
         return not isinstance(self.pixels, Fragments)
+
+    @property
+    def frame_bytes(self) -> int:
+        """Memory of one decoded frame."""
+        shape = self.shape
+        return max(1, shape.rows * shape.columns * shape.samples * shape.allocated // 8)
 
     @property
     def dtype(self) -> np.dtype[np.generic]:
@@ -175,12 +182,14 @@ def _dark(luma: NDArray[np.float32]) -> bool:
 
 
 def images_of(source: BinaryIO, elements: list[Element], shape: Shape, encoding: Encoding) -> Images | None:
-    """The frames of a data set; None if it has none that can be looked at (bits, floats, no size)."""
+    """The frames of a data set; None if it has none that can be looked at (bits, floats, sizes out of bounds)."""
     values = {e.tag: e.value for e in elements if e.tag >> 16 == 0x0028 and isinstance(e.value, bytes)}
     element = next((e for e in elements if is_pixels(e.tag)), None)
     if element is None or element.tag != 0x7FE00010 or shape.length == 0 or shape.allocated not in (8, 16, 32):
         return None
-    if isinstance(element.value, list):
+    if isinstance(element.value, list) or (shape.photometric == "YBR_FULL_422" and shape.columns % 2):
+        return None
+    if shape.rows * shape.columns * shape.samples * shape.allocated // 8 > LARGEST_FRAME:
         return None
 
     def flag(tag: int) -> bool:
