@@ -10,38 +10,31 @@ from typing import Any
 
 from pydicom.dataset import Dataset
 
-# Attributes besides person names whose values point to a person, a device or a place.
-IDS = {
-    0x00080050: "AccessionNumber",
-    0x00100020: "PatientID",
-    0x00101000: "OtherPatientIDs",
-    0x00101090: "MedicalRecordLocator",
-    0x00101080: "MilitaryRank",
-    0x00200010: "StudyID",
-    0x00321032: "RequestingPhysician",
-    0x00380010: "AdmissionID",
-    0x00380060: "ServiceEpisodeID",
-    0x00400009: "ScheduledProcedureStepID",
-    0x00400253: "PerformedProcedureStepID",
-    0x00401001: "RequestedProcedureID",
-    0x00402016: "PlacerOrderNumberImagingServiceRequest",
-    0x00402017: "FillerOrderNumberImagingServiceRequest",
-    0x00181000: "DeviceSerialNumber",
-}
-PHONES = {0x00080094, 0x00102154, 0x00401104}
-PHRASES = {
-    0x00080080: "InstitutionName",
-    0x00080081: "InstitutionAddress",
-    0x00080092: "ReferringPhysicianAddress",
-    0x00081010: "StationName",
-    0x00101040: "PatientAddress",
-    0x00100021: "IssuerOfPatientID",
-    0x00102150: "CountryOfResidence",
-    0x00102152: "RegionOfResidence",
-    0x00401102: "PersonAddress",
-}
+from readfirst.domain.deid.table import is_tag, rows
+
 DATES = {0x00080020, 0x00080021, 0x00080022, 0x00080023, 0x00100030}
 UIDS = {0x00080018, 0x0020000D, 0x0020000E, 0x00200052}
+# Attributes besides person names whose values point to a person, a device or a place: by what the table calls them.
+_KINDS = {
+    "phones": re.compile(r"Telephone|Telecom"),
+    "phrases": re.compile(r"Address|Institution|Organization|Station Name|Department|Residence|Issuer of Patient"),
+    "ids": re.compile(r"\b(?:IDs?|Identifier|Number|Locator)\b"),
+}
+# Identifiers of what is done rather than to whom: "CT-CHEST-1" would take the words out of every description.
+_OF_THINGS = re.compile(r"Protocol|Plan|Beam|Template|Equipment|Field|Detector|Source|Filter|Gantry|Channel")
+
+
+def _by_name() -> dict[int, str]:
+    kinds = {}
+    for row in rows():
+        if is_tag(row.tag) and row.vr in ("LO", "SH", "ST", "LT", "UT", "UC") and not _OF_THINGS.search(row.name):
+            kind = next((k for k, pattern in _KINDS.items() if pattern.search(row.name)), "")
+            if kind:
+                kinds[int(row.tag, 16)] = kind
+    return kinds
+
+
+TAGS = _by_name()
 
 
 @dataclass(frozen=True)
@@ -127,12 +120,6 @@ def kind_of(tag: int, vr: str) -> str:
     """Which field of KnownIdentifiers an attribute feeds; "" for none."""
     if vr == "PN":
         return "names"
-    if tag in IDS:
-        return "ids"
     if tag in DATES:
         return "dates"
-    if tag in PHRASES:
-        return "phrases"
-    if tag in UIDS:
-        return "uids"
-    return "phones" if tag in PHONES else ""
+    return "uids" if tag in UIDS else TAGS.get(tag, "")
