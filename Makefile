@@ -59,7 +59,8 @@ $(BIN)/.tools: $(BIN)/.made requirements-bench.txt model_container/requirements-
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium dicom3tools >/dev/null; fi
 	@if [ -n "$$CI" ]; then \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check -r model_container/requirements-bundles.txt && \
-		$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-bench.txt; fi
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-bench.txt && \
+		$(MAKE) --no-print-directory .venv-checkov/bin/checkov; fi
 	@touch $@
 
 test: env portal $(BIN)/.tools check ## All checks and all tests
@@ -82,4 +83,4 @@ model: env ## Train the default model again (torch; minutes on free cores) and m
 	$(BIN)/python -m model_container.training.report model_container/models/readfirst-chest docs/model-card
 
 clean: ## Remove what the commands made (not the stack's state in .readfirst)
-	rm -rf $(VENV) $(NODE)/node_modules $(PORTAL)/node_modules $(PORTAL)/dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .venv-checkov $(NODE)/node_modules $(PORTAL)/node_modules $(PORTAL)/dist .mypy_cache .ruff_cache .pytest_cache

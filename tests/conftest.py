@@ -50,7 +50,13 @@ def _forget() -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """CI skips nothing: what a machine lacks there, `make test` has to install."""
+    """CI skips nothing: what a machine lacks there, `make test` has to install.
+
+    The real CT is the exception, where READFIRST_DATA=none says that this CI has no copy of it.
+    """
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    if os.environ.get("CI") and reporter is not None and reporter.stats.get("skipped"):
+    skipped = [str(report.longrepr) for report in reporter.stats.get("skipped", [])] if reporter else []
+    if os.environ.get("READFIRST_DATA") == "none":
+        skipped = [reason for reason in skipped if "READFIRST_DATA" not in reason]
+    if os.environ.get("CI") and skipped:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
