@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO
+
+from readfirst.domain.files import LazyFile
 
 if TYPE_CHECKING:
     from azure.storage.blob import BlobClient, BlobProperties, ContainerClient
@@ -121,7 +122,7 @@ def names(container: ContainerClient, prefix: str) -> Iterator[str]:
     yield from container.list_blob_names(name_starts_with=prefix)
 
 
-class BlobFile(io.RawIOBase):
+class BlobFile(LazyFile):
     """A blob as a read-only, seekable file that fetches only the ranges that are read.
 
     Every range is pinned to the ETag, so that a reader never sees two versions mixed (it raises Changed).
@@ -130,29 +131,10 @@ class BlobFile(io.RawIOBase):
     name = "blob"  # pydicom asks a file for its name
 
     def __init__(self, blob: BlobClient, etag: str, size: int, chunk: int = _CHUNK) -> None:
-        super().__init__()
-        self._blob, self._etag, self._size = blob, etag, size
+        super().__init__(size)
+        self._blob, self._etag = blob, etag
         self._least = chunk  # bytes fetched at least: small for headers, large for whole files
-        self._position = 0
         self._chunk, self._chunk_at = b"", 0
-
-    def readable(self) -> bool:
-        """Always."""
-        return True
-
-    def seekable(self) -> bool:
-        """Always."""
-        return True
-
-    def tell(self) -> int:
-        """The position, in bytes."""
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Moves without fetching anything."""
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
-        self._position = max(0, base + offset)
-        return self._position
 
     def readinto(self, buffer: Any) -> int:
         """Fills `buffer` from the position; returns how many bytes there were."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import itertools
 import zipfile
 import zlib
 from dataclasses import dataclass
 from typing import IO, Any
 
+from readfirst.domain.files import LazyFile
 from readfirst.domain.refusals import Reason, Refused
 
 MAGIC = b"PK\x03\x04"
@@ -68,36 +68,16 @@ def _overlap(members: list[zipfile.ZipInfo]) -> bool:
     )
 
 
-class MemberFile(io.RawIOBase):
+class MemberFile(LazyFile):
     """A member as a seekable file of known size. Seeking costs nothing until something is read.
 
     Damaged data raises zipfile.BadZipFile, zlib.error or EOFError at the read; `DAMAGED` names them all.
     """
 
     def __init__(self, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
-        super().__init__()
+        super().__init__(member.file_size)
         self._archive, self._member = archive, member
-        self._size = member.file_size
-        self._position = 0
         self._stream: Any = None
-
-    def readable(self) -> bool:
-        """Always."""
-        return True
-
-    def seekable(self) -> bool:
-        """Always."""
-        return True
-
-    def tell(self) -> int:
-        """The position, in bytes."""
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Moves without unpacking anything."""
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
-        self._position = max(0, base + offset)
-        return self._position
 
     def readinto(self, buffer: Any) -> int:
         """Unpacks from the position into `buffer`; returns how many bytes there were."""

@@ -28,7 +28,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield stack
 
 
-def ends_right(stack: Stack, study: Study) -> None:
+def assert_it_ends_right(stack: Stack, study: Study) -> None:
     """One report of the whole study, one result, one e-mail, an empty inbox."""
     record = wait_for(
         study.token,
@@ -64,7 +64,7 @@ def test_a_server_that_is_killed_loses_nothing(stack: Stack, tmp_path: Path, vic
     stack.kill(victim)
     time.sleep(0.5)
     stack.restart(victim)
-    ends_right(stack, study)
+    assert_it_ends_right(stack, study)
 
 
 def test_a_job_that_is_killed_is_started_again(stack: Stack, tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_a_job_that_is_killed_is_started_again(stack: Stack, tmp_path: Path) -> 
         time.sleep(0.4)
         if time.monotonic() > deadline - 26:
             break
-    ends_right(stack, study)
+    assert_it_ends_right(stack, study)
 
 
 def test_the_whole_stack_killed_and_started_again_goes_on(tmp_path: Path) -> None:
