@@ -72,7 +72,8 @@ class Desk:
         self._profile = _profile()
         self._known = KnownIdentifiers()
         for n in range(1, run.n + 1):
-            self._known = self._known | KnownIdentifiers.from_json(self._ledger.known(n))
+            self._known = self._known | KnownIdentifiers.from_json(self._ledger.learned(n).known)
+        self._superseded = set(self._ledger.learned(run.n).superseded)
         self._clean = clients.container(names.STUDIES, names.CLEAN)
         self.batches = -(-len(self._arrivals) // clean.BATCH)
 
@@ -85,7 +86,7 @@ class Desk:
         ids = self._arrivals[batch * clean.BATCH : (batch + 1) * clean.BATCH]
         done: list[Deidentified] = []
         refused: list[clean.RefusedFile] = []
-        arrivals = self._ledger.arrivals(ids)
+        arrivals = self._ledger.arrivals(tuple(arrival for arrival in ids if arrival not in self._superseded))
         for arrival in arrivals:
             verdict = self._clean_file(arrival)
             if isinstance(verdict, Refused):

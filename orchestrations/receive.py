@@ -184,6 +184,7 @@ def _arrive(upload: Upload, header: Dataset, moved: Moved) -> Run:
             size=moved.size,
             member=moved.member,
             study_uid=study_uid,
+            instance=upload.keys.arrival("instance", str(header.get("SOPInstanceUID", ""))),
             known=known_identifiers(header).to_json(),
         )
     )

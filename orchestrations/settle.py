@@ -12,7 +12,7 @@ from orchestrations.runs import ensure
 from readfirst.adapters.ledger import Ledger, ledger_of, now
 from readfirst.adapters.settings import settings
 from readfirst.domain.deid import KnownIdentifiers
-from readfirst.domain.ledger import Seal
+from readfirst.domain.ledger import Learned, Seal
 from readfirst.domain.settling import Wait, settle
 
 
@@ -36,11 +36,14 @@ def look_and_seal(run: dict[str, Any]) -> dict[str, Any]:
 
 
 def _learn(ledger: Ledger, seal: Seal) -> None:
-    """Keeps the identifiers that the headers of all the run's files name, before any file is cleaned."""
+    """Learns from the headers of all the run's files, before any file is cleaned."""
     known = KnownIdentifiers()
-    for arrival in ledger.arrivals(seal.arrivals):
+    last: dict[str, str] = {}
+    for arrival in sorted(ledger.arrivals(seal.arrivals), key=lambda a: (a.note.arrived, a.note.id)):
         known = known | KnownIdentifiers.from_json(arrival.known)
-    ledger.keep_known(seal.run, known.to_json())
+        last[arrival.instance] = arrival.note.id
+    superseded = tuple(sorted(set(seal.arrivals) - set(last.values())))
+    ledger.keep_learned(seal.run, Learned(known=known.to_json(), superseded=superseded))
 
 
 @blueprint.activity_trigger(input_name="run")

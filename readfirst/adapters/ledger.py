@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from readfirst.adapters import blobs, clients
 from readfirst.domain import names
-from readfirst.domain.ledger import Arrival, ArrivalNote, Complete, Seal
+from readfirst.domain.ledger import Arrival, ArrivalNote, Complete, Learned, Seal
 from readfirst.domain.pseudonyms import handle_of
 
 if TYPE_CHECKING:
@@ -100,16 +100,19 @@ class Ledger:
         data = blobs.read(self._container, f"{self._token}/complete.json")
         return Complete.model_validate_json(data) if data else None
 
-    def keep_known(self, run: int, known: str) -> None:
-        """Keeps the identifiers that the headers of a run's files name."""
-        blobs.put(self._container, f"{self._token}/known-{run:06d}.json", known.encode())
+    def keep_learned(self, run: int, learned: Learned) -> None:
+        """Keeps what a run has learned from its headers."""
+        blobs.put(self._container, self._learned_name(run), learned.model_dump_json().encode())
 
-    def known(self, run: int) -> str:
-        """The identifiers kept by `keep_known`. Raises FileNotFoundError where there are none."""
-        data = blobs.read(self._container, f"{self._token}/known-{run:06d}.json")
+    def learned(self, run: int) -> Learned:
+        """What `keep_learned` kept. Raises FileNotFoundError where there is nothing."""
+        data = blobs.read(self._container, self._learned_name(run))
         if data is None:
-            raise FileNotFoundError("the run's known identifiers are not there")
-        return data.decode()
+            raise FileNotFoundError("what the run has learned is not there")
+        return Learned.model_validate_json(data)
+
+    def _learned_name(self, run: int) -> str:
+        return f"{self._token}/learned-{run:06d}.json"
 
     def handle(self) -> str:
         """The study's handle: claimed once, so that no two studies share one."""

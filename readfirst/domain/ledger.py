@@ -37,6 +37,7 @@ class Arrival(Entry):
     size: int
     member: int | None = None  # index in the zip, where the original is one
     study_uid: str
+    instance: str = ""  # token of the SOP Instance UID
     releases: str = ""  # the id of the arrival that a person released from quarantine by this one
     known: str = ""  # the identifiers that its header names (deid's KnownIdentifiers as JSON)
 
@@ -47,6 +48,13 @@ class Seal(Entry):
     run: int
     arrivals: tuple[str, ...]
     short: bool = False  # fewer files than the sender announced, after waiting
+
+
+class Learned(Entry):
+    """What a run learns from all its headers before it cleans any file."""
+
+    known: str  # the identifiers that they name (deid's KnownIdentifiers as JSON)
+    superseded: tuple[str, ...] = ()  # arrivals of an instance that arrived once more, later: the last one counts
 
 
 class Complete(BaseModel):

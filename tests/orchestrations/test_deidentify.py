@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from pathlib import Path
 
@@ -203,3 +204,22 @@ def unsearchable(tmp_path: Path, *, seed: int) -> bytes:
     buffer = io.BytesIO()
     dataset.save_as(buffer)
     return buffer.getvalue()
+
+
+def test_of_an_instance_that_came_twice_in_two_versions_the_last_one_counts(tmp_path: Path) -> None:
+    write_phantom_study(tmp_path / "study", seed=24, slices=2, size=64)
+    corrected = pydicom.dcmread(next(iter(sorted((tmp_path / "study").iterdir()))))
+    corrected.PixelData = bytes(len(corrected.PixelData))
+    buffer = io.BytesIO()
+    corrected.save_as(buffer)
+    run, _ = sealed_study(tmp_path, seed=24, slices=2, extra=(buffer.getvalue(),))
+    deidentified(run)
+    instances = papers.receipted(run.token).instances
+    assert len(instances) == 2
+    for instance in instances:
+        data = clients.container(names.STUDIES, names.CLEAN).download_blob(instance.path).readall()
+        assert hashlib.sha256(data).hexdigest() == instance.digest
+        if not any(pydicom.dcmread(io.BytesIO(data)).PixelData):
+            break
+    else:
+        pytest.fail("the corrected version did not count")
