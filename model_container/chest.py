@@ -124,6 +124,7 @@ def open_session(model: Path) -> tuple[ort.InferenceSession, str]:
     """CUDA where there is a GPU, else all cores."""
     options = ort.SessionOptions()
     options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads leave shared cores alone
     options.intra_op_num_threads = int(os.environ.get("READFIRST_THREADS", "0"))
     wanted = [p for p in ("CUDAExecutionProvider", "CPUExecutionProvider") if p in ort.get_available_providers()]
     if wanted[0] == "CUDAExecutionProvider":

@@ -138,6 +138,7 @@ def _decoding(study: Path) -> list[Line]:
         out = io.BytesIO()
         ds.save_as(out, enforce_file_format=True)
         packed.append(out.getvalue())
+    packed *= 5  # a thin-slice study
     alone = _timed(lambda: [hounsfield(pydicom.dcmread(io.BytesIO(content))) for content in packed])
     together = _timed(lambda: read_volume(packed))
     ratio = f"{together / alone:.2f}x of {alone:.1f} s one by one"
