@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +18,17 @@ if TYPE_CHECKING:
 
 @cache
 def credential() -> Any:
-    """The app's own managed identity."""
-    from azure.identity import ManagedIdentityCredential
+    """The app's own managed identity; for a command on an operator's machine, whoever signed in with `az` or `azd`."""
+    from azure.identity import (
+        AzureCliCredential,
+        AzureDeveloperCliCredential,
+        ChainedTokenCredential,
+        ManagedIdentityCredential,
+    )
 
-    return ManagedIdentityCredential(client_id=settings().client_id or None)
+    if "IDENTITY_ENDPOINT" in os.environ:  # Functions and Container Apps set it: an app never tries anything else
+        return ManagedIdentityCredential(client_id=settings().client_id or None)
+    return ChainedTokenCredential(AzureCliCredential(), AzureDeveloperCliCredential())
 
 
 @cache

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from readfirst.adapters import clients
 from readfirst.adapters.settings import Settings, SettingsError, settings
 from tests.conftest import settings_of
 
@@ -53,6 +54,14 @@ def test_the_sample_names_no_setting_that_the_code_does_not_read() -> None:
     platform = {"FUNCTIONS_WORKER_RUNTIME", "PYTHON_SCRIPT_FILE_NAME", "AzureWebJobsStorage", "IDENTITY_ENDPOINT",
                 "IDENTITY_HEADER", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"}  # fmt: skip
     assert set(SAMPLE) - platform <= {str(field.alias) for field in Settings.model_fields.values()}
+
+
+def test_an_app_uses_its_managed_identity_and_an_operators_machine_its_sign_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    with settings_of(SAMPLE):
+        assert type(clients.credential()).__name__ == "ManagedIdentityCredential"
+    with settings_of({k: v for k, v in SAMPLE.items() if k != "IDENTITY_ENDPOINT"}):
+        monkeypatch.delenv("IDENTITY_ENDPOINT", raising=False)
+        assert type(clients.credential()).__name__ == "ChainedTokenCredential"
 
 
 INDEX = """
