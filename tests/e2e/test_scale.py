@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from readfirst.domain import records
 from readfirst.local.stack import Stack
 from readfirst.local.watching import longest_history
 from tests.e2e.conftest import invent, reported, upload
@@ -32,6 +31,6 @@ def test_20_studies_at_once_go_through(stack: Stack, tmp_path: Path) -> None:
         list(pool.map(lambda study: upload(study.files), studies))
     found = [reported(study.token, patience=240).record for study in studies]
     assert [r.instances for r in found if r] == [12] * 20
-    assert {r.label for r in found if r} <= {records.FLAGGED, records.NOT_FLAGGED}
+    assert {r.state for r in found if r} == {"reported"}
     assert len({r.handle for r in found if r}) == 20
     assert max(longest_history(stack, study.token) for study in studies) < MOST_EVENTS

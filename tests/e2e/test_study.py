@@ -47,7 +47,7 @@ def test_a_high_risk_study_goes_from_the_upload_to_the_radiologists_mail(stack: 
     assert record.provenance.model is not None
     assert {"deidentify", "analyse"} <= set(record.provenance.seconds)
     (document,) = clients.cosmos_container().query_items(
-        "SELECT * FROM c WHERE c.handle = @h",
+        "SELECT * FROM c WHERE c.clinic = 'lakeside' AND c.handle = @h",
         parameters=[{"name": "@h", "value": record.handle}],
         partition_key="lakeside",
     )
@@ -125,7 +125,7 @@ def test_a_real_chest_ct_goes_all_the_way(stack: Stack, tmp_path: Path, series: 
     if not (REAL / series).is_dir():
         pytest.skip("the real chest CT is not on this machine (READFIRST_DATA)")
     planted = plant_identifiers(REAL / series, tmp_path / "study", seed=7)
-    files = sorted((tmp_path / "study").rglob("*.dcm"))
+    files = sorted(p for p in (tmp_path / "study").rglob("*") if p.is_file())
     upload(files)
     study_uid = str(pydicom.dcmread(files[0], stop_before_pixels=True).StudyInstanceUID)
     record = reported(token_of("lakeside", study_uid)).record
