@@ -147,7 +147,7 @@ def report(study: Study, seg: Dataset | None) -> hd.sr.Comprehensive3DSR:
         procedure_reported=Concept("77477000", "SCT", "Computed tomography"),
         imaging_measurements=groups,
         title=codes.DCM.ImagingMeasurementReport,
-        referenced_images=study.sources,
+        referenced_images=_library(study),
     )
     return hd.sr.Comprehensive3DSR(
         evidence=[*study.sources, *([seg] if seg is not None else [])],
@@ -164,6 +164,15 @@ def report(study: Study, seg: Dataset | None) -> hd.sr.Comprehensive3DSR:
         is_verified=False,
         series_description=f"AI report. {study.manifest.disclaimer}",
     )
+
+
+def _library(study: Study) -> list[Dataset]:
+    """The images that the report describes: the findings' key slices. The whole series is in its evidence.
+
+    A description of every slice would cost seconds for a long series, and say the same of each.
+    """
+    keys = {finding.sop_uid for finding in study.findings}
+    return [header for header in study.sources if header.SOPInstanceUID in keys] or study.sources[:1]
 
 
 def _observer(study: Study) -> hd.sr.ObserverContext:

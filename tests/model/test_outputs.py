@@ -133,6 +133,16 @@ def test_the_report_is_unverified_complete_and_measures_each_finding(positive):
     assert report.ContentTemplateSequence[0].TemplateIdentifier == "1500"
 
 
+def test_the_report_names_every_instance_of_the_series_as_evidence(positive, negative, phantom):
+    for _, files in (positive, negative):
+        report, named = opened(files, "sr.dcm"), set()
+        for keyword in ("CurrentRequestedProcedureEvidenceSequence", "PertinentOtherEvidenceSequence"):
+            for study in report.get(keyword, []):
+                for series in study.ReferencedSeriesSequence:
+                    named |= {item.ReferencedSOPInstanceUID for item in series.ReferencedSOPSequence}
+        assert {i.sop_uid for i in phantom.selection.instances} <= named
+
+
 def test_every_output_is_the_clean_study_s_and_names_the_model_and_that_it_is_synthetic(positive, phantom):
     _, files = positive
     source = pydicom.dcmread(io.BytesIO(phantom.contents[phantom.selection.instances[0].sop_uid]))
