@@ -209,6 +209,8 @@ class Parser:
             previous = tag
             elements.append(element)
         self.trailing = end - position
+        if self.trailing and not self.reached_pixels and any(window.get(position, self.trailing)):
+            raise Unreadable(Reason.TRUNCATED, "the file ends inside an element")
         return elements
 
     def _head(self, position: int, encoding: Encoding) -> tuple[int, str, int, int]:

@@ -103,6 +103,8 @@ def refusal_of(file: File, scope: Scope) -> Refused | None:
         if tag not in present or not text_of(present[tag]):
             if not any(t >> 16 in (0x0008, 0x0010, 0x0020) for t in present):
                 return Refused(Reason.NOT_DICOM, "no attribute of a study")
+            if max(present) < tag:  # attributes come in order: what follows was never written
+                return Refused(Reason.TRUNCATED, "the file ends before its UIDs")
             return Refused(Reason.NO_STUDY, f"({tag >> 16:04X},{tag & 0xFFFF:04X}) is missing or empty")
     sop_class = text_of(present[0x00080016]) if 0x00080016 in present else ""
     if 0x00420011 in present and scope.documents == "refuse":

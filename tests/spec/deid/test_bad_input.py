@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 from pydicom.uid import RLELossless
 
@@ -118,3 +120,12 @@ def test_a_small_file_that_claims_a_huge_picture_is_refused_without_decoding_it(
     done = attempt(file_of(ct), NAMES)
     assert isinstance(done, Refused)
     assert done.reason == Reason.PIXELS_UNVERIFIED
+
+
+def test_a_file_cut_inside_its_header_is_truncated_wherever_the_cut_is() -> None:
+    path = get_testdata_file("CT_small.dcm")
+    assert isinstance(path, str)
+    whole = Path(path).read_bytes()
+    verdicts = Counter(getattr(read_header(io.BytesIO(whole[:n])), "reason", "") for n in range(340, 5_000, 11))
+    assert set(verdicts) <= {Reason.TRUNCATED, Reason.NO_PIXELS}, "an end between two elements looks like no picture"
+    assert verdicts[Reason.TRUNCATED] > 20 * verdicts[Reason.NO_PIXELS]
