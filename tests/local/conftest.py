@@ -9,11 +9,11 @@ import pytest
 
 from readfirst.local.stack import Stack
 
-# A job that answers what it was given, slow enough to be seen running.
+# A job that answers what it was given, slow enough to be seen running and to run out of memory before it ends.
 JOB = """
 import json, os, sys, time
 print(json.dumps(sorted(os.environ)), flush=True)
-time.sleep(float(os.environ.get("JOB_SECONDS", "0.3")))
+time.sleep(float(os.environ.get("JOB_SECONDS", "1.0")))
 """
 
 
