@@ -16,7 +16,7 @@ from pydicom.pixels import pixel_array
 from pydicom.uid import UID
 
 AIR = -1024
-_PROCESSES_FROM = 160  # compressed slices: below that, starting processes costs more than they save (measured)
+_PROCESSES_FROM = 160  # compressed slices: below that, starting processes costs more than they save on most machines
 _PATIENCE, _PATIENCE_PER_SLICE = 30.0, 1.0  # seconds
 # Which decoder reads what. The others (JPEG lossless) are GDCM's, in processes that can be ended.
 _PLUGINS = {
