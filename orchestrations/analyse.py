@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 import azure.durable_functions as df
 
@@ -13,7 +13,7 @@ from orchestrations.messages import Plan, Run, Verdict, Watch
 from readfirst.adapters import jobs, papers
 from readfirst.adapters.ledger import ledger_of, now
 from readfirst.adapters.settings import settings
-from readfirst.domain.findings import Analysis
+from readfirst.domain import clean
 from readfirst.domain.messages import AnalysisOrder, InferenceRequest
 from readfirst.domain.models import default_model
 from readfirst.domain.series import NotEligible, run_key, select_series
@@ -64,8 +64,10 @@ def plan_analysis(run: dict[str, Any]) -> dict[str, Any]:
     if isinstance(chosen, NotEligible):
         return Plan(outcome="out-of-scope", reason=f"{chosen.code}: {chosen.text}").dump()
     key = run_key(chosen, model.digest)
-    if papers.result(this.token, key) is not None:
-        return Plan(outcome="known", run_key=key).dump()
+    found = papers.result(this.token, key)
+    if found is not None:  # the job itself may have found the study out of scope: its pictures are judged there
+        outcome: Literal["known", "out-of-scope"] = "known" if found.outcome == "analysed" else "out-of-scope"
+        return Plan(outcome=outcome, run_key=key, reason=found.reason).dump()
     papers.order(
         AnalysisOrder(
             token=this.token,
@@ -98,7 +100,7 @@ def watch_analysis(watch: dict[str, Any]) -> dict[str, Any]:
     this = Watch.model_validate(watch)
     found = papers.result(this.run.token, this.plan.run_key)
     if found is not None:
-        return verdict_of(found).dump()
+        return Verdict(outcome=found.outcome, reason=found.reason).dump()
     if now() >= datetime.fromisoformat(this.deadline):
         return Verdict(outcome="failed", reason="deadline: the analysis did not end in time").dump()
     if not jobs.requests_waiting() and not jobs.running():
@@ -108,15 +110,10 @@ def watch_analysis(watch: dict[str, Any]) -> dict[str, Any]:
     return Verdict(outcome="waiting").dump()
 
 
-def verdict_of(found: Analysis) -> Verdict:
-    """An analysis that is there, as the orchestration's verdict."""
-    return Verdict(outcome=found.outcome, reason=found.reason)
-
-
 def _request(watch: Watch) -> InferenceRequest:
     return InferenceRequest(
         token=watch.run.token,
         run_key=watch.plan.run_key,
         instance=watch.instance,
-        order=papers.order_name(watch.run.token, watch.plan.run_key),
+        order=clean.order_path(watch.run.token, watch.plan.run_key),
     )

@@ -62,12 +62,9 @@ def receipted(token: str) -> Receipted:
 def order(work: AnalysisOrder) -> None:
     """Writes the order that the job reads."""
     container = clients.container(names.STUDIES, names.CLEAN)
-    blobs.put(container, order_name(work.token, work.run_key), work.model_dump_json().encode(), "application/json")
-
-
-def order_name(token: str, run_key: str) -> str:
-    """The blob of an order."""
-    return clean.order_path(token, run_key)
+    blobs.put(
+        container, clean.order_path(work.token, work.run_key), work.model_dump_json().encode(), "application/json"
+    )
 
 
 def result(token: str, run_key: str) -> Analysis | None:

@@ -28,10 +28,10 @@ pytestmark = [pytest.mark.stack, pytest.mark.usefixtures("settings")]
 
 
 def sealed_study(
-    tmp_path: Path, *, seed: int, slices: int = 3, extra: tuple[bytes, ...] = ()
+    tmp_path: Path, *, seed: int, slices: int = 3, extra: tuple[bytes, ...] = (), size: int = 64
 ) -> tuple[Run, dict[str, str]]:
     """An invented study, uploaded, received and sealed; the run, and what was planted in it."""
-    planted = write_phantom_study(tmp_path / "study", seed=seed, slices=slices, size=64)
+    planted = write_phantom_study(tmp_path / "study", seed=seed, slices=slices, size=size)
     here = folder()
     runs = [upload(p.read_bytes(), f"{here}/{p.name}") for p in sorted((tmp_path / "study").iterdir())]
     for data in extra:
