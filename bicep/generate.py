@@ -18,6 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from readfirst.adapters.worklist import INDEXING
 from readfirst.cli.doctor_azure import thing
 from readfirst.domain import costs, names
 
@@ -248,7 +249,7 @@ def shared_names() -> str:
         "keys": {"identity": names.IDENTITY_KEK, "pseudonym": names.PSEUDONYM_KEK},
         "secrets": {"root": names.ROOT_SECRET, "receiptKey": names.RECEIPT_KEY},
         "done": dict(zip(("tag", "value"), next(iter(names.DONE.items())), strict=True)),
-        "cosmos": {"database": names.DATABASE, "studies": names.STUDIES_CONTAINER},
+        "cosmos": {"database": names.DATABASE, "studies": names.STUDIES_CONTAINER, "indexing": INDEXING},
     }
     return json.dumps(shape, indent=2) + "\n"
 

@@ -362,6 +362,7 @@ module cosmos 'modules/cosmos.bicep' = {
     tags: tags
     database: names.cosmos.database
     container: names.cosmos.studies
+    indexing: names.cosmos.indexing
     zoneRedundant: profile.zoneRedundant
     network: network
     customerKey: customerKey

@@ -12,6 +12,8 @@ param tags object
 param database string
 @description('Name of the container; partition key /clinic.')
 param container string
+@description('What is indexed, and in which orders.')
+param indexing object
 @description('Spread over availability zones.')
 param zoneRedundant bool
 @description('How the account may be reached.')
@@ -80,35 +82,7 @@ resource account 'Microsoft.DocumentDB/databaseAccounts@2025-04-15' = {
         resource: {
           id: container
           partitionKey: { kind: 'Hash', paths: ['/clinic'], version: 2 }
-          // The worklist asks for a clinic's studies by review state in the order of reading: by due time, or the newest
-          // first. Findings are never asked for by content: leaving them out makes a write cost a third.
-          indexingPolicy: {
-            indexingMode: 'consistent'
-            automatic: true
-            includedPaths: [
-              { path: '/clinic/?' }
-              { path: '/handle/?' }
-              { path: '/patient/?' }
-              { path: '/state/?' }
-              { path: '/label/?' }
-              { path: '/review/?' }
-              { path: '/high_risk/?' }
-              { path: '/due/?' }
-              { path: '/received/?' }
-              { path: '/updated/?' }
-            ]
-            excludedPaths: [{ path: '/*' }]
-            compositeIndexes: [
-              [
-                { path: '/review', order: 'ascending' }
-                { path: '/due', order: 'ascending' }
-              ]
-              [
-                { path: '/high_risk', order: 'descending' }
-                { path: '/due', order: 'ascending' }
-              ]
-            ]
-          }
+          indexingPolicy: indexing
         }
       }
     }

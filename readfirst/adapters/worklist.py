@@ -1,7 +1,8 @@
 """The worklist in Cosmos DB: pages in reading order, each query inside one clinic's partition.
 
 A page is taken from where the last one ended (band, then due time and id), never by counting off what went before, so
-that page 500 costs what page 1 costs.
+that page 500 costs what page 1 costs. INDEXING serves each question from one composite index, read in its own order:
+a page costs the same beside a thousand signed studies and beside a million.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import base64
 import heapq
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
@@ -17,9 +19,11 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from readfirst.domain.records import waits
 from readfirst.domain.worklist import RESERVE, Band
 
 _INDEX_TRIES = 20
+_PARALLEL = 8
 
 # What a line of the worklist shows: findings stay behind, which keeps the page small.
 _FIELDS = (
@@ -28,6 +32,28 @@ _FIELDS = (
     "alerted",
 )  # fmt: skip
 _PROJECTION = ", ".join(f"c.{name}" for name in _FIELDS)
+
+
+# What the database indexes; Bicep and the local stack make the container with it. Findings are never asked for by
+# content: leaving them out makes a write cost a third.
+INDEXING: dict[str, Any] = {
+    "indexingMode": "consistent",
+    "automatic": True,
+    "includedPaths": [
+        {"path": f"/{name}/?"}
+        for name in (
+            "clinic", "handle", "patient", "study_uid", "label", "modality", "purpose", "review", "waiting",
+            "high_risk", "rank", "received",
+        )
+    ],
+    "excludedPaths": [{"path": "/*"}],
+    "compositeIndexes": [
+        [{"path": f"/{name}", "order": "ascending"} for name in names]
+        for names in (
+            ("waiting", "rank"), ("waiting", "high_risk", "rank"), ("review", "rank"), ("review", "high_risk", "rank"),
+        )
+    ],
+}  # fmt: skip
 
 
 class Filter(BaseModel):
@@ -95,8 +121,7 @@ class Worklist:
             if band < cursor.band or len(items) > size:
                 continue
             after = cursor.rank if band == cursor.band else ""
-            per_clinic = [self._in_band(c, wanted, cursor.now, band, after, size + 1, cost) for c in sorted(clinics)]
-            merged = heapq.merge(*per_clinic, key=lambda s: s["rank"])
+            merged = heapq.merge(*self._per_clinic(clinics, wanted, cursor.now, band, after, size + 1, cost), key=_rank)
             items += [{**s, "band": int(band)} for s in islice(merged, size + 1 - len(items))]
         more = len(items) > size
         items = items[:size]
@@ -104,18 +129,35 @@ class Worklist:
         following = Cursor(now=cursor.now, band=end["band"], rank=end["rank"]) if end else None
         return Page(items, following, cost.charge, cost.queries)
 
+    def _per_clinic(
+        self, clinics: Iterable[str], wanted: Filter, now: str, band: Band, after: str, size: int, cost: _Cost
+    ) -> list[list[dict[str, Any]]]:
+        """One question to each clinic's partition, all at once: many clinics take as long as one."""
+
+        def ask(clinic: str) -> list[dict[str, Any]]:
+            return list(self._in_band(clinic, wanted, now, band, after, size, cost))
+
+        asked = sorted(clinics)
+        if len(asked) < 2:
+            return [ask(clinic) for clinic in asked]
+        with ThreadPoolExecutor(_PARALLEL) as pool:
+            return list(pool.map(ask, asked))
+
     def _in_band(
         self, clinic: str, wanted: Filter, now: str, band: Band, after: str, size: int, cost: _Cost
     ) -> Iterator[dict[str, Any]]:
-        where, values = _conditions(wanted)
+        where, values, first = _conditions(wanted)
         values["@top"] = iso(datetime.fromisoformat(now) + RESERVE) + "~"  # after every id of that second
         where.append("c.rank < @top" if band is Band.TOP else "c.rank > @top")
         if band is not Band.TOP:
             where.append(f"c.high_risk = {'true' if band is Band.HIGH_RISK else 'false'}")
+            first += ["c.high_risk"] if first else []
         if after:
             where.append("c.rank > @after")
             values["@after"] = after
-        query = f"SELECT TOP {size} {_PROJECTION} FROM c WHERE {' AND '.join(where)} ORDER BY c.rank ASC"  # noqa: S608 - fixed words
+        # What is equal for all comes first in the order, because a composite index is only taken for just that order.
+        order = ", ".join(f"{name} ASC" for name in [*first, "c.rank"])
+        query = f"SELECT TOP {size} {_PROJECTION} FROM c WHERE {' AND '.join(where)} ORDER BY {order}"  # noqa: S608 - fixed words
         yield from self._query(clinic, query, values, cost)
 
     def _query(self, clinic: str, query: str, values: dict[str, Any], cost: _Cost) -> Iterator[dict[str, Any]]:
@@ -172,7 +214,7 @@ class Worklist:
                 found = self.container.read_item(token, partition_key=clinic)
                 self.container.replace_item(
                     token,
-                    {**found, **change},
+                    {**found, **change, "waiting": waits(found["purpose"], str(change["review"]))},
                     etag=found["_etag"],
                     match_condition=MatchConditions.IfNotModified,
                 )
@@ -183,19 +225,26 @@ class Worklist:
             return
 
 
-def _conditions(wanted: Filter) -> tuple[list[str], dict[str, Any]]:
+def _conditions(wanted: Filter) -> tuple[list[str], dict[str, Any], list[str]]:
+    """The conditions, their values, and the field that the composite index begins with."""
     where = ["c.clinic = @clinic"]
     values: dict[str, Any] = {}
     for name in ("label", "modality", "patient", "purpose", "review"):
         if value := getattr(wanted, name):
             where.append(f"c.{name} = @{name}")
             values[f"@{name}"] = value
-    if not wanted.review and not wanted.handle:
-        where.append("c.review != 'signed'")
     if wanted.handle:
         where.append("STARTSWITH(c.handle, @handle)")
         values["@handle"] = wanted.handle
-    return where, values
+    if wanted.review:
+        return where, values, ["c.review"]
+    if wanted.handle or wanted.purpose != "current":
+        return where, values, []  # few studies have that beginning; priors are looked at one patient at a time
+    return [*where, "c.waiting = true"], values, ["c.waiting"]
+
+
+def _rank(study: Mapping[str, Any]) -> str:
+    return str(study["rank"])
 
 
 def iso(moment: datetime) -> str:

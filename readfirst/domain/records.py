@@ -81,5 +81,16 @@ class StudyRecord(BaseModel):
     @computed_field  # type: ignore[prop-decorator]
     @property
     def rank(self) -> str:
-        """Due time and id in one text: the index sorts and pages by one field, without a composite index."""
+        """Due time and id in one text: the index sorts and pages by it."""
         return f"{self.due}|{self.id}"
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def waiting(self) -> bool:
+        """Whether it stands in the worklist: the index finds what waits without looking at what is done."""
+        return waits(self.purpose, self.review)
+
+
+def waits(purpose: str, review: str) -> bool:
+    """Whether a study waits for a reader."""
+    return purpose == "current" and review != "signed"

@@ -24,6 +24,7 @@ from azure.keyvault.secrets import SecretClient
 from azure.storage.blob import BlobServiceClient, CorsRule
 from azure.storage.queue import QueueServiceClient
 
+from readfirst.adapters.worklist import INDEXING
 from readfirst.domain import names
 
 # Across origins, and only with a signed address: the portal's pages read pixels, and put files into an inbox.
@@ -58,7 +59,7 @@ def cosmos(settings: Mapping[str, str]) -> None:
     """The index, empty: the local server keeps it in memory only."""
     with CosmosClient(settings["COSMOS_ENDPOINT"], settings["COSMOS_KEY"]) as client:
         database = client.create_database_if_not_exists(settings["COSMOS_DATABASE"])
-        database.create_container_if_not_exists(names.STUDIES_CONTAINER, PartitionKey("/clinic"))
+        database.create_container_if_not_exists(names.STUDIES_CONTAINER, PartitionKey("/clinic"), INDEXING)
 
 
 def key_vault(settings: Mapping[str, str]) -> None:

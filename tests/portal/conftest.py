@@ -156,6 +156,7 @@ def _provision(connection: str) -> None:
 
     from readfirst.adapters import clients
     from readfirst.adapters.settings import settings
+    from readfirst.adapters.worklist import INDEXING
     from readfirst.domain import names
 
     for cached in (settings, clients.blob_service, clients.container, clients.queue, clients.cosmos_container):
@@ -171,7 +172,7 @@ def _provision(connection: str) -> None:
     QueueServiceClient.from_connection_string(connection).create_queue(names.COMMANDS)
     endpoint, key = os.environ["COSMOS_ENDPOINT"], os.environ["COSMOS_KEY"]
     database = CosmosClient(endpoint, key, connection_verify=False).create_database_if_not_exists("readfirst")
-    database.create_container_if_not_exists(names.STUDIES_CONTAINER, PartitionKey("/clinic"))
+    database.create_container_if_not_exists(names.STUDIES_CONTAINER, PartitionKey("/clinic"), INDEXING)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,112 @@
+"""What the worklist asks of Cosmos DB: one partition a question, each served from an index in its own order.
+
+The local server heeds no partition and has no index, so that time says nothing here: the questions themselves are
+looked at, against the indexing policy that Bicep and the local stack make the container with.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from readfirst.adapters import clients
+from readfirst.adapters.worklist import INDEXING, Cursor, Filter, Worklist, iso
+from readfirst.domain.reviews import Review, summary
+from tests.portal.studies import index, record
+
+CLINICS = ("north", "south")
+INDEXED = {path["path"].removesuffix("/?").removeprefix("/") for path in INDEXING["includedPaths"]}
+COMPOSITE = [tuple(part["path"].removeprefix("/") for part in parts) for parts in INDEXING["compositeIndexes"]]
+NOW = "2026-01-05T12:00:00+00:00"
+
+
+class Overheard:
+    """The real container; what it is asked is remembered."""
+
+    def __init__(self) -> None:
+        self.container, self.asked = clients.cosmos_container(), []
+
+    def query_items(self, query: str, **options: Any) -> Any:
+        self.asked.append((query, options))
+        return self.container.query_items(query, **options)
+
+
+@pytest.fixture
+def overheard(storage: None) -> Overheard:
+    return Overheard()
+
+
+def _asked(heard: Overheard) -> list[tuple[str, dict[str, Any]]]:
+    assert heard.asked, "nothing was asked"
+    return heard.asked
+
+
+FILTERS = [
+    Filter(),
+    Filter(label="flagged", modality="CT"),
+    Filter(review="signed"),
+    Filter(review="unread", label="flagged"),
+    Filter(handle="ABC"),
+    Filter(purpose="prior", patient="f" * 32),
+    Filter(purpose=""),
+]
+
+
+@pytest.mark.parametrize("wanted", FILTERS, ids=lambda f: f.model_dump_json(exclude_defaults=True))
+def test_every_question_of_the_worklist_is_answered_by_one_partition_and_an_index(
+    overheard: Overheard, wanted: Filter
+) -> None:
+    for cursor in (Cursor(now=NOW), Cursor(now=NOW, band=2, rank="2026-01-05T12:00:00+00:00|a")):
+        Worklist(overheard).page(CLINICS, wanted, cursor, 20)
+    for query, options in _asked(overheard):
+        assert options["partition_key"] in CLINICS and "enable_cross_partition_query" not in options
+        where, order = re.fullmatch(r".* WHERE (.*) ORDER BY (.*)", query).groups()
+        assert set(re.findall(r"c\.(\w+)", where)) <= INDEXED
+        fields = tuple(re.findall(r"c\.(\w+) ASC", order))
+        assert fields == ("rank",) or fields in COMPOSITE, order
+        # What stands before the rank in the order is equal for all that match: the order of the list stays.
+        assert all(re.search(rf"c\.{field} = ", where) for field in fields[:-1])
+
+
+def test_the_list_that_everybody_polls_never_looks_at_what_is_signed(overheard: Overheard) -> None:
+    Worklist(overheard).page(("north",), Filter(), Cursor(now=NOW), 20)
+    for query, _ in _asked(overheard):
+        assert "c.waiting = true" in query and "!=" not in query
+    assert len(overheard.asked) <= 3
+
+
+def test_the_other_questions_are_of_one_partition_too_and_use_what_is_indexed(overheard: Overheard) -> None:
+    ask = Worklist(overheard)
+    ask.all_studies(CLINICS, 5, {"study_uid": "1.2", "handle": "A", "patient": "b"})
+    ask.of_patient("north", "f" * 32)
+    ask.since(CLINICS, NOW)
+    ask.one(CLINICS, study_uid="1.2.3")
+    ask.one(CLINICS, id="0" * 32)
+    for query, options in _asked(overheard):
+        assert options["partition_key"] in CLINICS
+        assert set(re.findall(r"c\.(\w+)", query.split(" WHERE ")[1])) <= INDEXED | {"id"}  # always indexed
+
+
+def test_a_review_that_is_signed_leaves_what_waits_and_comes_back_when_it_is_reopened(storage: None) -> None:
+    study, ask = record(901), Worklist(clients.cosmos_container())
+    index(study)
+    for state, waits in (("signed", False), ("in progress", True)):
+        ask.reviewed("north", study.id, summary(Review(state=state)))
+        assert clients.cosmos_container().read_item(study.id, "north")["waiting"] is waits
+        page = ask.page(("north",), Filter(), Cursor(now=iso(datetime.fromisoformat(study.received))), 200)
+        assert (study.id in {s["id"] for s in page.items}) is waits
+
+
+def test_a_prior_study_does_not_wait_for_a_reader() -> None:
+    assert record(902).waiting and not record(902, purpose="prior").waiting and not record(902, review="signed").waiting
+
+
+def test_the_deployment_makes_the_index_that_the_questions_need() -> None:
+    names = json.loads((Path(__file__).parents[2] / "bicep/names.json").read_text())
+    assert names["cosmos"]["indexing"] == INDEXING
+    assert "indexingPolicy: indexing" in (Path(__file__).parents[2] / "bicep/modules/cosmos.bicep").read_text()
