@@ -58,7 +58,7 @@ def _over(plan: Plan, verdict: Verdict) -> dict[str, Any]:
 def plan_analysis(run: dict[str, Any]) -> dict[str, Any]:
     """Chooses the series by the model's gate and writes the order. No receipt, no inference."""
     this = Run.model_validate(run)
-    receipted = papers.receipted(this.token)
+    receipted = papers.receipted(this.token, this.n)
     model = default_model()
     chosen = select_series(receipted.instances, model.gate)
     if isinstance(chosen, NotEligible):

@@ -48,7 +48,7 @@ def report(told: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _study(told: Report, ledger: Ledger) -> Study:
     run = told.run
-    receipted = papers.receipted(run.token)
+    receipted = papers.receipted(run.token, run.n)
     seals = [ledger.sealed(n) for n in range(1, run.n + 1)]
     notes = ledger.notes()
     return Study(

@@ -30,13 +30,14 @@ class UnsignedReceipts(Exception):
     """A receipts blob whose signature does not verify: someone wrote it who is not the de-identification."""
 
 
-def receipted(token: str) -> Receipted:
-    """Reads every batch of every run. An instance counts only if a signed receipt holds the digest of its clean file.
+def receipted(token: str, run: int) -> Receipted:
+    """Reads every batch of the runs up to `run`. An instance counts only if a signed receipt holds its file's digest.
 
+    Later runs do not count: what a run reports is what it had analysed, however fast the next one is.
     Raises UnsignedReceipts where a signature does not verify.
     """
     container = clients.container(names.STUDIES, names.CLEAN)
-    receipts = tuple(blobs.names(container, f"{token}/receipts/"))
+    receipts = tuple(n for n in blobs.names(container, f"{token}/receipts/") if clean.run_of(n) <= run)
 
     def fetch(name: str) -> tuple[BatchFacts, set[str]]:
         batch = ReceiptBatch.model_validate_json(_present(blobs.read(container, name)))

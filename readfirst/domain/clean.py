@@ -46,6 +46,11 @@ def receipts_path(token: str, run: int, batch: int) -> str:
     return f"{token}/receipts/{run:06d}-{batch:06d}.json"
 
 
+def run_of(receipts: str) -> int:
+    """The run that wrote a batch's receipts, by their path."""
+    return int(receipts.rsplit("/", 1)[1].partition("-")[0])
+
+
 def facts_path(token: str, run: int, batch: int) -> str:
     """The blob of a batch's facts."""
     return f"{token}/facts/{run:06d}-{batch:06d}.json"

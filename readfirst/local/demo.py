@@ -18,6 +18,7 @@ from readfirst.local.watching import STAGES, Progress, token_of, wait_for
 CLINIC = "lakeside"
 PATIENCE = 150.0
 _MAIL_PATIENCE = 20.0
+_CHEST = 11  # the anatomy of the demonstration: one whose large nodule the default model finds
 # A demonstration does not wait a minute for silence, nor half a minute to look after a job that was just ending.
 QUICK = {"SETTLE_SECONDS": "2", "INFERENCE_LOOK_SECONDS": "4"}
 
@@ -41,7 +42,7 @@ def prepare(folder: Path, study: Path | None) -> dict[str, str]:
     """
     seed = secrets.randbelow(1_000_000)
     if study is None:
-        return write_phantom_study(folder, seed=seed, slices=48)
+        return write_phantom_study(folder, seed=seed, chest=_CHEST, slices=48)
     return plant_identifiers(study, folder, seed)
 
 

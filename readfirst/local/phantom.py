@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from datetime import date, timedelta
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +78,7 @@ def write_phantom_study(
     folder: Path,
     *,
     seed: int,
+    chest: int | None = None,
     slices: int = 32,
     nodules: Sequence[float] = (26.0, 9.0),
     size: int = 512,
@@ -85,11 +87,12 @@ def write_phantom_study(
 ) -> Planted:
     """Writes an invented chest CT series of `slices` files into `folder`; returns every identifier planted in it.
 
-    `nodules` are diameters in mm; `spacing` lies between slices, in mm; `identifiers` replaces single ones of
-    `invent_identifiers(seed)`. The same arguments write the same bytes.
+    `seed` invents the person, `chest` the anatomy (the person's seed unless given: a study of another person whose
+    picture, and so the model's answer, is known). `nodules` are diameters in mm; `spacing` lies between slices, in
+    mm; `identifiers` replaces single ones of `invent_identifiers(seed)`. The same arguments write the same bytes.
     """
     planted = invent_identifiers(seed) | (identifiers or {})
-    hu, grid = _chest(seed, slices, nodules, size, spacing)
+    hu, grid = _chest(seed if chest is None else chest, slices, tuple(nodules), size, spacing)
     folder.mkdir(parents=True, exist_ok=True)
     for k, z in enumerate(grid.zs):
         ds = _ct_image(hu[k], grid, z, spacing)
@@ -130,8 +133,9 @@ def plant_identifiers(source: Path, target: Path, seed: int) -> Planted:
 # ---------------------------------------------------------------- pixels
 
 
+@lru_cache(maxsize=4)
 def _chest(
-    seed: int, slices: int, nodules: Sequence[float], size: int, spacing: float
+    seed: int, slices: int, nodules: tuple[float, ...], size: int, spacing: float
 ) -> tuple[NDArray[np.int16], Grid]:
     rng = np.random.default_rng([seed, 2])
     thorax: Thorax = sample_thorax(rng)

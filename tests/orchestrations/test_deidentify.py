@@ -55,7 +55,7 @@ def clean_blobs(run: Run) -> dict[str, bytes]:
 def test_a_sealed_study_becomes_clean_copies_with_receipts_and_no_planted_identifier(tmp_path: Path) -> None:
     run, planted = sealed_study(tmp_path, seed=11)
     deidentified(run)
-    receipted = papers.receipted(run.token)
+    receipted = papers.receipted(run.token, run.n)
     assert len(receipted.instances) == 3
     assert not receipted.refused
     everything = b"".join(name.encode() + data for name, data in clean_blobs(run).items()).lower()
@@ -81,7 +81,7 @@ def test_the_vault_brings_a_clean_uid_back_to_the_original(tmp_path: Path) -> No
     assert planted["surname"].encode() not in sealed
     identity = IdentityRecord.model_validate_json(open_sealed(Sealed.model_validate_json(sealed), name=name))
     assert identity.study.study_uid == planted["study uid"]
-    instance = papers.receipted(run.token).instances[0]
+    instance = papers.receipted(run.token, run.n).instances[0]
     assert identity.original(instance.series_uid) == planted["series uid"]
 
 
@@ -110,7 +110,7 @@ def test_an_instance_without_a_receipt_is_not_there_for_the_analysis(tmp_path: P
     run, _ = sealed_study(tmp_path, seed=16)
     deidentified(run)
     clients.container(names.STUDIES, names.CLEAN).delete_blob(clean.receipts_path(run.token, run.n, 0))
-    assert papers.receipted(run.token).instances == ()
+    assert papers.receipted(run.token, run.n).instances == ()
 
 
 def test_receipts_that_someone_changed_stop_the_study(tmp_path: Path) -> None:
@@ -123,14 +123,14 @@ def test_receipts_that_someone_changed_stop_the_study(tmp_path: Path) -> None:
     )
     container.upload_blob(path, changed, overwrite=True)
     with pytest.raises(papers.UnsignedReceipts):
-        papers.receipted(run.token)
+        papers.receipted(run.token, run.n)
 
 
 def test_a_file_that_is_refused_waits_in_quarantine_and_the_rest_goes_on(tmp_path: Path) -> None:
     data = unsearchable(tmp_path, seed=18)
     run, _ = sealed_study(tmp_path, seed=18, slices=2, extra=(data,))
     deidentified(run)
-    receipted = papers.receipted(run.token)
+    receipted = papers.receipted(run.token, run.n)
     assert len(receipted.instances) == 2
     (refused,) = receipted.refused
     assert refused.reason == "pixels-not-verified"
@@ -172,21 +172,34 @@ def test_an_object_of_another_study_is_not_given_this_ones_identity(tmp_path: Pa
 def test_a_file_that_a_person_released_joins_its_study_in_the_next_run(tmp_path: Path) -> None:
     run, _ = sealed_study(tmp_path, seed=22, slices=2, extra=(unsearchable(tmp_path, seed=22),))
     deidentified(run)
-    (refused,) = papers.receipted(run.token).refused
+    (refused,) = papers.receipted(run.token, run.n).refused
     again = release(run.token, refused.arrival)
     assert again == run.next
     assert release(run.token, refused.arrival) is None, "a second release finds nothing to release"
     assert Look.model_validate(do(look_and_seal, again.dump())).files == 1
     deidentified(again)
-    receipted = papers.receipted(run.token)
+    receipted = papers.receipted(run.token, again.n)
     assert len(receipted.instances) == 3
     assert receipted.refused == ()
+    assert len(papers.receipted(run.token, run.n).instances) == 2, "the run before still reports what it had"
+
+
+def test_a_run_that_overtakes_the_one_before_it_finishes_that_ones_files_too(tmp_path: Path) -> None:
+    first, planted = sealed_study(tmp_path, seed=26, slices=20, size=64)
+    (second,) = upload(ct(planted["study uid"]), folder())
+    assert second == first.next
+    do(look_and_seal, second.dump())
+    deidentified(second)
+    everything = clean_blobs(first)
+    assert len(papers.receipted(first.token, second.n).instances) == 21
+    deidentified(first)
+    assert clean_blobs(first) == everything, "and the slow one finds its work done"
 
 
 def test_a_file_that_a_person_rejected_is_gone_from_quarantine(tmp_path: Path) -> None:
     run, _ = sealed_study(tmp_path, seed=23, slices=1, extra=(unsearchable(tmp_path, seed=23),))
     deidentified(run)
-    (refused,) = papers.receipted(run.token).refused
+    (refused,) = papers.receipted(run.token, run.n).refused
     reject(run.token, refused.arrival)
     assert release(run.token, refused.arrival) is None
 
@@ -214,7 +227,7 @@ def test_of_an_instance_that_came_twice_in_two_versions_the_last_one_counts(tmp_
     corrected.save_as(buffer)
     run, _ = sealed_study(tmp_path, seed=24, slices=2, extra=(buffer.getvalue(),))
     deidentified(run)
-    instances = papers.receipted(run.token).instances
+    instances = papers.receipted(run.token, run.n).instances
     assert len(instances) == 2
     for instance in instances:
         data = clients.container(names.STUDIES, names.CLEAN).download_blob(instance.path).readall()
