@@ -176,6 +176,18 @@ def expected_grants(student: Sequence[Grant]) -> str:
     return "[\n" + ",\n".join("  " + json.dumps(row) for row in rows) + "\n]\n"
 
 
+def expected_settings(student: Sequence[Resource]) -> str:
+    """readfirst/cli/app_settings.json: names of the settings of each app and of the job, for doctor --azure."""
+    found = {
+        r["tags"]["azd-service-name"]: [s["name"] for s in r["properties"]["siteConfig"]["appSettings"]]
+        for r in student
+        if r["type"] == "Microsoft.Web/sites"
+    }
+    job = next(r for r in student if r["type"] == "Microsoft.App/jobs")["properties"]["template"]["containers"][0]
+    found["job"] = [e["name"] for e in job["env"]]
+    return json.dumps({who: sorted(names) for who, names in sorted(found.items())}, indent=2) + "\n"
+
+
 def cost_guide() -> str:
     """docs/operator/cost.md."""
     text = [
@@ -262,6 +274,7 @@ def generated() -> dict[Path, str]:
         ROOT / "docs" / "operator" / "access-matrix.md": access_matrix(matrix),
         ROOT / "docs" / "operator" / "cost.md": cost_guide(),
         ROOT / "readfirst" / "cli" / "access_matrix.json": expected_grants(matrix["student"]),
+        ROOT / "readfirst" / "cli" / "app_settings.json": expected_settings(snapshot("student")),
     }
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from readfirst.adapters import clients
 from readfirst.adapters.ledger import now
 from readfirst.adapters.settings import settings
 from readfirst.domain import names
+
+if TYPE_CHECKING:
+    from azure.storage.blob import BlobServiceClient, ContainerClient
 
 LONGEST = timedelta(days=7)  # a user-delegation key lives no longer
 _CLOCKS_APART = timedelta(minutes=5)
@@ -30,17 +33,29 @@ def doors(clinic: str, lifetime: timedelta) -> Doors:
     In Azure a user-delegation key signs, never an account key; on a developer's machine the local account's key does.
     Raises KeyError for a clinic that the list does not have, ValueError for a lifetime that is too long.
     """
-    from azure.storage.blob import ContainerSasPermissions
-
     settings().clinic(clinic)
     if not timedelta(0) < lifetime <= LONGEST:
         raise ValueError("a signature lives at most seven days")
+    return _signed(clients.blob_service(names.UPLOADS), clinic, lifetime)
+
+
+def doors_of(uploads: str, clinic: str, lifetime: timedelta, credential: Any) -> Doors:
+    """The same for the uploads account at an address, with the rights of whoever signed in (`doctor --azure`)."""
+    from azure.storage.blob import BlobServiceClient
+
+    return _signed(BlobServiceClient(uploads, credential=credential), clinic, lifetime)
+
+
+def _signed(service: BlobServiceClient, clinic: str, lifetime: timedelta) -> Doors:
+    from azure.storage.blob import ContainerSasPermissions
+
     start = now() - _CLOCKS_APART
     end = start + lifetime
-    signer = _signer(start, end)
+    signer = _signer(service, start, end)
+    inbox, results = (service.get_container_client(name) for name in (names.inbox(clinic), names.results(clinic)))
     return Doors(
-        inbox=_url(names.inbox(clinic), ContainerSasPermissions(create=True, list=True), signer, start, end),
-        results=_url(names.results(clinic), ContainerSasPermissions(read=True, list=True), signer, start, end),
+        inbox=_url(inbox, ContainerSasPermissions(create=True, list=True), signer, start, end),
+        results=_url(results, ContainerSasPermissions(read=True, list=True), signer, start, end),
         until=end.isoformat(timespec="minutes"),
     )
 
@@ -51,23 +66,22 @@ def upload_only(clinic: str, lifetime: timedelta) -> tuple[str, str]:
 
     start = now() - _CLOCKS_APART
     end = start + lifetime
-    signer = _signer(start, end)
-    address = _url(names.inbox(clinic), ContainerSasPermissions(create=True), signer, start, end)
+    service = clients.blob_service(names.UPLOADS)
+    signer = _signer(service, start, end)
+    inbox = service.get_container_client(names.inbox(clinic))
+    address = _url(inbox, ContainerSasPermissions(create=True), signer, start, end)
     return address, end.isoformat(timespec="minutes")
 
 
-def _signer(start: datetime, end: datetime) -> dict[str, Any]:
-    service = clients.blob_service(names.UPLOADS)
-    if settings().uploads:
-        return {"account_key": service.credential.account_key}
-    return {"user_delegation_key": service.get_user_delegation_key(start, end)}
+def _signer(service: BlobServiceClient, start: datetime, end: datetime) -> dict[str, Any]:
+    key = getattr(service.credential, "account_key", None)  # a connection string's: developer's machine only
+    return {"account_key": key} if key else {"user_delegation_key": service.get_user_delegation_key(start, end)}
 
 
-def _url(container: str, permission: Any, signer: dict[str, Any], start: Any, end: Any) -> str:
+def _url(client: ContainerClient, permission: Any, signer: dict[str, Any], start: Any, end: Any) -> str:
     from azure.storage.blob import generate_container_sas
 
-    client = clients.container(names.UPLOADS, container)
     token = generate_container_sas(
-        client.account_name, container, permission=permission, start=start, expiry=end, **signer
+        client.account_name, client.container_name, permission=permission, start=start, expiry=end, **signer
     )
     return f"{client.url}?{token}"

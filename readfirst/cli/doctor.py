@@ -7,30 +7,21 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
+from readfirst.cli.doctor_seen import Seen as Finding
+from readfirst.cli.session import DEFAULT_STATE, State, attach
 from readfirst.local.ports import Ports
 
 PROJECT = Path(__file__).resolve().parents[2]
 _GIB = 1 << 30
 _NEEDED_DISK = 3 * _GIB
 _NEEDED_NODE = (20, 0)
-Verdict = Literal["ok", "optional", "missing"]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at. `remedy` says what to do where the verdict is not ok."""
-
-    what: str
-    verdict: Verdict
-    seen: str
-    remedy: str = ""
 
 
 def register(app: typer.Typer) -> None:
@@ -41,34 +32,55 @@ def register(app: typer.Typer) -> None:
 def doctor(
     azure: Annotated[str, typer.Option(help="Look at this resource group in Azure instead.")] = "",
     subscription: Annotated[str, typer.Option(help="Its subscription.", envvar="AZURE_SUBSCRIPTION_ID")] = "",
+    canary: Annotated[str, typer.Option(help="Send an invented study as this clinic, and follow it.")] = "",
+    state: State = DEFAULT_STATE,
 ) -> None:
     """Check this machine (or a deployment): what is needed is there, or how to get it."""
     if azure:
-        _deployment(azure, subscription)
-        return
-    _show([finding for check in CHECKS for finding in check()], "the local stack")
+        _deployment(azure, subscription, canary)
+    elif canary:
+        _local_canary(canary, state)
+    else:
+        _show((finding for check in CHECKS for finding in check()), "the local stack")
 
 
-def _deployment(group: str, subscription: str) -> None:
+def _deployment(group: str, subscription: str, canary: str) -> None:
     from readfirst.cli import doctor_azure
 
     if not subscription:
         typer.echo("Which subscription? Give --subscription or set AZURE_SUBSCRIPTION_ID.", err=True)
         raise typer.Exit(2)
-    _show([Finding(s.what, s.verdict, s.seen, s.remedy) for s in doctor_azure.check(subscription, group)], group)
+    _show(doctor_azure.check(subscription, group, canary), group)
 
 
-def _show(findings: list[Finding], needs: str) -> None:
+def _local_canary(clinic: str, state: Path) -> None:
+    attach(state)
+    from readfirst.adapters.sas import doors
+    from readfirst.cli import doctor_canary
+
+    try:
+        urls = doors(clinic, doctor_canary.LIFETIME)
+    except KeyError as error:
+        typer.echo(error.args[0], err=True)
+        raise typer.Exit(2) from None
+    _show(doctor_canary.fly(urls.inbox, urls.results, every=1), f"clinic {clinic}")
+
+
+def _show(findings: Iterable[Finding], needs: str) -> None:
+    """Prints each finding as it comes: a canary takes minutes."""
     from rich.console import Console
-    from rich.table import Table
+    from rich.markup import escape
 
-    table = Table(show_header=False, box=None)
     marks = {"ok": "[green]✓[/]", "optional": "[yellow]○[/]", "missing": "[red]✗[/]"}
-    for finding in findings:
-        table.add_row(marks[finding.verdict], finding.what, finding.seen, finding.remedy)
     console = Console()
-    console.print(table)
-    if any(finding.verdict == "missing" for finding in findings):
+    missing = False
+    for finding in findings:
+        missing |= finding.verdict == "missing"
+        remedy = f"  [dim]→ {escape(finding.remedy)}[/]" if finding.remedy else ""
+        console.print(
+            f" {marks[finding.verdict]} {escape(f'{finding.what:<32} {finding.seen}')}{remedy}", soft_wrap=True
+        )
+    if missing:
         console.print(f"Some things that {needs} needs are missing (✗).")
         raise typer.Exit(1)
     console.print(f"Everything that {needs} needs is there.")

@@ -1,6 +1,7 @@
-"""`readfirst doctor --azure GROUP`: looks at a live deployment. It reads, and changes nothing.
+"""`readfirst doctor --azure GROUP`: looks at a live deployment. It reads, and changes nothing; only `--canary` writes.
 
-Who asks needs Reader on the resource group and the sign-in of `az login`.
+Who asks has signed in with `az login` and has Reader on the resource group. App settings ask for more (Website
+Contributor): without it they are not looked at. A canary asks for what signs a clinic's addresses.
 """
 
 from __future__ import annotations
@@ -8,14 +9,18 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any, Literal
-from urllib.error import HTTPError, URLError
-from urllib.request import Request, urlopen
+from typing import Any
+
+from readfirst.adapters.settings import App
+from readfirst.cli import doctor_canary, doctor_settings, doctor_tokens
+from readfirst.cli.doctor_seen import Seen
 
 _ARM = "https://management.azure.com"
-_APPS = ("intake", "api", "identity", "job")
+_COSMOS = "Microsoft.DocumentDB/databaseAccounts"
+_COSMOS_VERSION = "2025-04-15"
+_SERVED: tuple[App, ...] = ("intake", "api", "identity")
+_APPS = (*_SERVED, "job")
 _ACCOUNTS = {
     "rfup": "uploads",
     "rfst": "studies",
@@ -27,19 +32,7 @@ _ACCOUNTS = {
     "rfkv": "Key Vault",
     "rfcr": "registry",
 }
-# Signed by nobody: header and claims of a token that names a made-up issuer.
-FORGED = "eyJhbGciOiJub25lIn0.eyJpc3MiOiJodHRwczovL2V4YW1wbGUuaW52YWxpZCIsInN1YiI6ImZvcmdlZCIsImV4cCI6NDEwMjQ0NDgwMH0."
 Right = tuple[str, str, str]  # who, on what, role
-
-
-@dataclass(frozen=True)
-class Seen:
-    """One thing of the deployment that was looked at."""
-
-    what: str
-    verdict: Literal["ok", "missing"]
-    seen: str
-    remedy: str = ""
 
 
 def thing(scope: str, environment: str) -> str:
@@ -56,7 +49,7 @@ def thing(scope: str, environment: str) -> str:
 def expected() -> set[Right]:
     """The rights that the apps and the job shall have (access_matrix.json, from the evaluated deployment)."""
     rows = json.loads((files(__package__) / "access_matrix.json").read_text())
-    return {_any_clinic((who, on, role)) for who, on, role in rows if who in _APPS and not on.startswith("Cosmos")}
+    return {_any_clinic((who, on, role)) for who, on, role in rows if who in _APPS}
 
 
 def compare(live: set[Right], wanted: set[Right]) -> list[Seen]:
@@ -73,48 +66,98 @@ def compare(live: set[Right], wanted: set[Right]) -> list[Seen]:
     return lines or [Seen("rights of apps and job", "ok", f"{len(found)} as in docs/operator/access-matrix.md")]
 
 
-def forged(address: str) -> Seen:
-    """A forged token must get 401 at an app."""
-    request = Request(f"{address}/api/me", headers={"Authorization": f"Bearer {FORGED}"})  # noqa: S310 - an https address of the deployment
-    try:
-        with urlopen(request, timeout=30) as answer:  # noqa: S310 - as above
-            status = int(answer.status)
-    except HTTPError as error:
-        status = error.code
-    except URLError as error:
-        return Seen(f"forged token at {address}", "missing", f"no answer: {error.reason}", "is the app deployed?")
-    good = status == 401
-    remedy = "" if good else "stop the app: it must refuse what Entra did not sign"
-    return Seen(f"forged token at {address}", "ok" if good else "missing", f"answered {status}", remedy)
-
-
-def check(subscription: str, group: str, arm: str = _ARM) -> Iterator[Seen]:
-    """Every check of a deployment."""
-    azure = _Azure(f"{arm}/subscriptions/{subscription}/resourceGroups/{group}/providers", _token(arm))
+def check(subscription: str, group: str, canary: str = "", arm: str = _ARM) -> Iterator[Seen]:
+    """Every check of a deployment; `canary` names the clinic that an invented study is sent as."""
+    credential = _credential()
+    azure = _Azure(f"{arm}/subscriptions/{subscription}/resourceGroups/{group}/providers", credential, arm)
     people = azure.list("Microsoft.ManagedIdentity/userAssignedIdentities", "2024-11-30")
-    names = [str(p["name"]) for p in people]
-    prefix = next((n.removesuffix("-intake") for n in names if n.endswith("-intake")), None)
+    prefix = next((p["name"].removesuffix("-intake") for p in people if p["name"].endswith("-intake")), None)
     if prefix is None:
         yield Seen("deployment", "missing", f"{group} has no identity of intake", "azd up")
         return
-    who = {p["properties"]["principalId"]: str(p["name"]).removeprefix(f"{prefix}-") for p in people}
+    identities = {str(p["name"]).removeprefix(f"{prefix}-"): p["properties"] for p in people}
+    yield from _rights(azure, identities, prefix.removeprefix("readfirst-"))
+    accounts = azure.list("Microsoft.Storage/storageAccounts", "2025-01-01")
+    yield from _keys_off(azure, accounts)
+    yield from _apps(azure, identities, accounts)
+    if canary:
+        from readfirst.adapters.sas import doors_of
+
+        uploads = next(a for a in accounts if a["name"].startswith("rfup"))["properties"]["primaryEndpoints"]["blob"]
+        urls = doors_of(uploads, canary, doctor_canary.LIFETIME, credential)
+        yield from doctor_canary.fly(urls.inbox, urls.results)
+
+
+def _rights(azure: _Azure, identities: dict[str, Any], environment: str) -> Iterator[Seen]:
+    """Roles on resources, and Cosmos DB's own, against the access matrix."""
+    who = {properties["principalId"]: name for name, properties in identities.items()}
     roles = {r["id"].rsplit("/", 1)[1]: r for r in azure.list("Microsoft.Authorization/roleDefinitions", "2022-04-01")}
     live = {
         (
             who.get(a["properties"]["principalId"], "somebody else"),
-            thing(a["properties"]["scope"], prefix.removeprefix("readfirst-")),
+            thing(a["properties"]["scope"], environment),
             _role_name(roles, a["properties"]["roleDefinitionId"]),
         )
         for a in azure.list("Microsoft.Authorization/roleAssignments", "2022-04-01")
     }
+    for account in azure.list(_COSMOS, _COSMOS_VERSION):
+        kinds = (f"{_COSMOS}/{account['name']}/{kind}" for kind in ("sqlRoleDefinitions", "sqlRoleAssignments"))
+        definitions, assignments = (azure.list(kind, _COSMOS_VERSION) for kind in kinds)
+        own = {d["id"].rsplit("/", 1)[1]: d for d in definitions}
+        live |= {
+            (
+                who.get(a["properties"]["principalId"], "somebody else"),
+                f"Cosmos DB database {a['properties']['scope'].rsplit('/', 1)[1]}",
+                _role_name(own, a["properties"]["roleDefinitionId"]),
+            )
+            for a in assignments
+        }
     yield from compare(live, expected())
-    for account in azure.list("Microsoft.Storage/storageAccounts", "2025-01-01"):
+
+
+def _keys_off(azure: _Azure, accounts: list[Any]) -> Iterator[Seen]:
+    for account in accounts:
         off = account["properties"].get("allowSharedKeyAccess") is False
         remedy = "" if off else "az storage account update --allow-shared-key-access false"
         yield Seen(f"shared key of {account['name']}", "ok" if off else "missing", "off" if off else "ON", remedy)
-    for site in azure.list("Microsoft.Web/sites", "2024-11-01"):
-        if (site.get("tags") or {}).get("azd-service-name") in ("api", "identity"):
-            yield forged(f"https://{site['properties']['defaultHostName']}")
+    for account in azure.list(_COSMOS, _COSMOS_VERSION):
+        off = account["properties"].get("disableLocalAuth") is True
+        remedy = "" if off else "azd provision"
+        yield Seen(f"keys of {account['name']}", "ok" if off else "missing", "off" if off else "ON", remedy)
+
+
+def _apps(azure: _Azure, identities: dict[str, Any], accounts: list[Any]) -> Iterator[Seen]:
+    """Settings of each app and of the job; then what a stranger meets at each app."""
+    stores = {
+        str(a["properties"]["primaryEndpoints"]["blob"]).rstrip("/"): f"{_ACCOUNTS.get(a['name'][:4])} account"
+        for a in accounts
+    }
+    sites = {(s.get("tags") or {}).get("azd-service-name"): s for s in azure.list("Microsoft.Web/sites", "2024-11-01")}
+    live: dict[str, dict[str, str]] = {}
+    for app in _SERVED:
+        if app not in sites:
+            yield Seen(f"app {app}", "missing", "is not there", "azd provision")
+            continue
+        settings = azure.settings(sites[app]["name"])
+        if settings is None:
+            yield Seen(f"settings of {app}", "optional", "not looked at", "needs the role Website Contributor")
+        else:
+            live[app] = settings
+            yield from doctor_settings.compare(app, settings, identities[app]["clientId"], stores)
+        yield from _strangers(app, f"https://{sites[app]['properties']['defaultHostName']}", settings or {})
+    yield from doctor_settings.same_clinics(live)
+    for job in azure.list("Microsoft.App/jobs", "2025-07-01"):
+        environment = job["properties"]["template"]["containers"][0].get("env", [])
+        values = {e["name"]: e.get("value", "") for e in environment}
+        yield from doctor_settings.compare("job", values, identities["job"]["clientId"], stores)
+
+
+def _strangers(app: App, address: str, settings: dict[str, str]) -> Iterator[Seen]:
+    if app != "intake":
+        issuer, audience = settings.get("OIDC_ISSUER", ""), settings.get("OIDC_AUDIENCE", "")
+        yield from doctor_tokens.knock(app, address, issuer, audience)
+    else:
+        yield doctor_tokens.closed(address)
 
 
 def _any_clinic(right: Right) -> Right:
@@ -128,33 +171,51 @@ def _role_name(roles: dict[str, Any], definition: str) -> str:
     return re.sub(r" \([^)]*\)$", "", str(name)) if str(name).startswith("Readfirst ") else str(name)
 
 
-def _token(arm: str) -> str:
-    from azure.identity import AzureCliCredential
+def _credential() -> Any:
+    """Whoever signed in with `az` or `azd`."""
+    from azure.identity import AzureCliCredential, AzureDeveloperCliCredential, ChainedTokenCredential
 
-    return str(AzureCliCredential().get_token(f"{arm}/.default").token)
+    return ChainedTokenCredential(AzureCliCredential(), AzureDeveloperCliCredential())
 
 
 class _Azure:
     """Resource Manager's lists, page by page."""
 
-    def __init__(self, base: str, token: str) -> None:
+    def __init__(self, base: str, credential: Any, arm: str) -> None:
         from azure.core import PipelineClient
         from azure.core.pipeline.policies import HeadersPolicy, RetryPolicy
 
+        token = credential.get_token(f"{arm}/.default").token
         policies = [HeadersPolicy({"Authorization": f"Bearer {token}"}), RetryPolicy()]
         self._client: Any = PipelineClient(base, policies=policies)
         self._base = base
 
     def list(self, kind: str, version: str) -> list[Any]:
         """Everything of a kind in the group."""
-        from azure.core.rest import HttpRequest
-
         url: str | None = f"{self._base}/{kind}?api-version={version}"
         found: list[Any] = []
         while url:
-            answer = self._client.send_request(HttpRequest("GET", url))
-            answer.raise_for_status()
-            page = answer.json()
+            page = self._send("GET", url)
             found += page["value"]
             url = page.get("nextLink")
         return found
+
+    def settings(self, site: str) -> dict[str, str] | None:
+        """The app settings of a site; None where who asks may not list them."""
+        from azure.core.exceptions import HttpResponseError
+
+        kind = f"{self._base}/Microsoft.Web/sites/{site}/config/appsettings/list"
+        try:
+            found: dict[str, str] = self._send("POST", f"{kind}?api-version=2024-11-01")["properties"]
+            return found
+        except HttpResponseError as error:
+            if error.status_code == 403:
+                return None
+            raise
+
+    def _send(self, method: str, url: str) -> Any:
+        from azure.core.rest import HttpRequest
+
+        answer = self._client.send_request(HttpRequest(method, url))
+        answer.raise_for_status()
+        return answer.json()

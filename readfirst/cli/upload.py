@@ -82,19 +82,20 @@ def send(
     url: str,
     files: Sequence[tuple[Path, str]],
     *,
+    folder: str = "",
     announce: bool = True,
     priority: Literal["stat", "routine"] = "routine",
     purpose: Literal["current", "prior"] = "current",
     advance: Callable[[int], None] = lambda _: None,
 ) -> Sent:
-    """Uploads files to an inbox by its SAS URL, under a folder of their own, then announces what was sent.
+    """Uploads files to an inbox by its SAS URL, under a folder (else one of their own), then announces what was sent.
 
     A file that is there already is left as it is: an upload that broke off can be repeated.
     """
     from azure.storage.blob import ContainerClient
 
     inbox = ContainerClient.from_container_url(url)
-    folder = uuid.uuid4().hex[:12]  # no two uploads share names: SAS may create, never overwrite
+    folder = folder or uuid.uuid4().hex[:12]  # no two uploads share names: SAS may create, never overwrite
 
     def put(item: tuple[Path, str]) -> str | None:
         path, name = item
