@@ -500,6 +500,7 @@ module api 'modules/function-app.bicep' = {
       OIDC_ISSUER: issuer
       OIDC_AUDIENCE: entraClientId
       ACCESS: string(readers)
+      COST_PROFILE: profile.name
     }
     corsOrigins: [portal.outputs.url]
     memoryMB: 2048

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
@@ -11,9 +15,13 @@ from pydantic import BaseModel, ConfigDict
 from function_app import openapi, web
 from function_app.web import Call, Problem, answer, answer_if_changed, binary
 from readfirst.adapters import audit as audit_blobs
-from readfirst.adapters import blobs, clients, images, reviews
+from readfirst.adapters import blobs, clients, images, papers, reviews
+from readfirst.adapters.settings import settings
 from readfirst.adapters.worklist import Cursor, Filter, iso
 from readfirst.domain import masks, names, ops
+from readfirst.domain.deid import Profile, Receipt, load_profile
+from readfirst.domain.deid.profile import READY
+from readfirst.domain.deid.report import report_html, report_of
 from readfirst.domain.messages import Command
 from readfirst.domain.records import StudyRecord
 from readfirst.domain.reviews import Event, NotNow, Review, Told, What, admit, fold, summary
@@ -22,6 +30,7 @@ _PAGE = 50
 _PAGE_LIMIT = 200
 _IMAGE_ADDRESS_LIFE = timedelta(minutes=15)
 _KEY_IMAGE_SIDE = 512
+_PARALLEL = 8
 _AUDIT_PAGE = 500
 _AUDIT_DAYS = 31  # `readfirst audit verify` looks at all
 
@@ -33,8 +42,6 @@ def api_description(call: Call) -> func.HttpResponse:
 
 def me(call: Call) -> func.HttpResponse:
     """GET me."""
-    from readfirst.adapters.settings import settings
-
     person = call.person
     known = {clinic.id: clinic.name for clinic in settings().clinics}
     return answer(
@@ -79,6 +86,7 @@ def study(call: Call) -> func.HttpResponse:
         "events": [event.model_dump(mode="json") for event in events],
         "timeline": ops.timeline(record, events),
         "priors": _priors(call, record),
+        "cost": ops.cost(record.model_dump(), settings().cost_profile),
     }
     return answer(body, etag=_etag(record, review))
 
@@ -93,9 +101,14 @@ def _etag(record: StudyRecord, review: Review) -> str:
 
 
 def _priors(call: Call, record: StudyRecord) -> list[dict[str, Any]]:
-    """Other studies of the same person at the same clinic: when each was received relative to this one."""
-    found = web.worklist().of_patient(record.clinic, record.patient)
-    return [ops.prior(other, record.received) for other in found if other["id"] != record.id]
+    """Other studies of the same person at the same clinic, the latest first, each with how long before this one."""
+    found = [s for s in web.worklist().of_patient(record.clinic, record.patient) if s["id"] != record.id]
+    if not found:
+        return []
+    with ThreadPoolExecutor(_PARALLEL) as pool:
+        this, *others = pool.map(images.study_day, [record.id, *(s["id"] for s in found)])
+    told = [ops.prior(s, this, day) for s, day in zip(found, others, strict=True)]
+    return sorted(told, key=lambda p: math.inf if p["days"] is None else -p["days"])
 
 
 def study_images(call: Call) -> func.HttpResponse:
@@ -103,6 +116,8 @@ def study_images(call: Call) -> func.HttpResponse:
     record = StudyRecord.model_validate(call.study)
     call.audit("allowed")
     sign = images.signer(call.now + _IMAGE_ADDRESS_LIFE)
+    groups = images.study_series(record)
+    images.read_headers([group[0] for group in groups])
     series = [
         {
             "series_uid": group[0].facts.series_uid,
@@ -114,12 +129,13 @@ def study_images(call: Call) -> func.HttpResponse:
                     "sop_uid": i.facts.sop_uid,
                     "frames": i.facts.frames,
                     "image": i.is_image,
+                    "at": at,
                     "url": sign(i.container, i.blob),
                 }
-                for i in group
+                for i, at in zip(group, images.places(group), strict=True)
             ],
         }
-        for group in images.study_series(record)
+        for group in groups
     ]
     return answer({"series": series, "until": iso(call.now + _IMAGE_ADDRESS_LIFE)})
 
@@ -152,8 +168,24 @@ def study_masks(call: Call) -> func.HttpResponse:
 
 
 def study_privacy(call: Call) -> func.HttpResponse:
-    """GET studies/{token}/privacy: what de-identification did to this study, from its receipts."""
-    return answer(images.receipts(str(call.study["id"])))
+    """GET studies/{token}/privacy: what de-identification did to this study; a printable page for who wants HTML."""
+    record = StudyRecord.model_validate(call.study)
+    receipts = papers.receipts(record.id)
+    report = report_of(record.handle, _profile_of(receipts), receipts, record.refused)
+    call.audit("allowed")
+    if "text/html" in call.request.headers.get("Accept", ""):
+        return web.page(report_html(report))
+    return answer(asdict(report))
+
+
+def _profile_of(receipts: Iterable[Receipt]) -> Profile | None:
+    """The profile that the receipts name, if it is one and still says what it said then."""
+    named = {(r.profile, r.profile_digest) for r in receipts}
+    for known in {settings().profile, *READY} if len(named) == 1 else ():
+        profile = load_profile(known)
+        if (profile.name, profile.digest) in named:
+            return profile
+    return None
 
 
 class _ReviewBody(BaseModel):
@@ -258,7 +290,7 @@ def ops_view(call: Call) -> func.HttpResponse:
     days = _number(call.query("days", "30"), 1, 366)
     since = iso(call.now - timedelta(days=days))
     records = web.worklist().since(call.person.clinics, since)
-    return answer_if_changed(call.request, ops.figures(records, iso(call.now)))
+    return answer_if_changed(call.request, ops.figures(records, iso(call.now), settings().cost_profile))
 
 
 def _number(text: str, low: int, high: int) -> int:

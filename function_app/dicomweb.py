@@ -22,6 +22,7 @@ from readfirst.domain.records import StudyRecord
 _LIMIT = 100
 _LIMIT_MAX = 1000
 _MANY_FRAMES = 500
+_UID = re.compile(r"[0-9.]{1,64}")
 _WINDOW = re.compile(r"(-?\d+(?:\.\d+)?),(\d+(?:\.\d+)?)(?:,linear)?")
 
 
@@ -43,7 +44,9 @@ def _study_equals(call: Call) -> dict[str, str]:
 def dicomweb_series(call: Call) -> func.HttpResponse:
     """GET dicomweb/studies/{study}/series."""
     size, skip = _paging(call)
-    found = [dicomjson.series([i.header for i in group]) for group in images.study_series(_record(call))]
+    groups = images.study_series(_record(call))
+    images.read_headers([group[0] for group in groups])
+    found = [dicomjson.series(group[0].header, len(group)) for group in groups]
     return _json(call, [item for item in found if _matches(item, call)][skip : skip + size])
 
 
@@ -59,14 +62,18 @@ def dicomweb_series_instances(call: Call) -> func.HttpResponse:
 
 def _instances(call: Call) -> func.HttpResponse:
     size, skip = _paging(call)
-    found = [dicomjson.instance(i.header) for i in _selected(call)]
+    selected = _selected(call)
+    images.read_headers(selected)
+    found = [dicomjson.instance(i.header) for i in selected]
     return _json(call, [item for item in found if _matches(item, call)][skip : skip + size])
 
 
 def _metadata(call: Call) -> func.HttpResponse:
     call.audit("allowed")
     base = f"{_origin(call.request)}/api/dicomweb/studies/{call.study['study_uid']}"
-    return _json(call, [dicomjson.metadata(i.header, base) for i in _selected(call)])
+    selected = _selected(call)
+    images.read_headers(selected)
+    return _json(call, [dicomjson.metadata(i.header, base) for i in selected])
 
 
 def _whole(call: Call) -> func.HttpResponse:
@@ -125,6 +132,10 @@ def _record(call: Call) -> StudyRecord:
 def _selected(call: Call) -> list[Instance]:
     """The instances that the path names, in viewing order; 404 where there is none."""
     series, sop = call.path.get("series"), call.path.get("instance")
+    if series and sop and _UID.fullmatch(series) and _UID.fullmatch(sop):
+        image = images.one(_record(call), series, sop)
+        if image is not None:
+            return [image]
     found = [
         i
         for group in images.study_series(_record(call))

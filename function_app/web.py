@@ -32,6 +32,7 @@ from readfirst.domain.rates import Buckets
 log = logging.getLogger(__name__)
 RULE = {rule.name: rule for rule in RULES}
 _TOKEN = re.compile(r"[0-9a-f]{32}")
+_HANDLE = re.compile(r"[0-9A-HJKMNP-TV-Z]{8}")
 _UID = re.compile(r"[0-9.]{1,64}")
 _BODY_LIMIT = 64 << 10
 _HEADERS = {"Cache-Control": "private, no-cache", "X-Content-Type-Options": "nosniff"}
@@ -142,12 +143,14 @@ def _admitted(rule: Rule, request: func.HttpRequest) -> Call:
 
 
 def _study(call: Call) -> Mapping[str, Any]:
-    """The study of the path, if the person's clinics have it. It does not exist for anyone else."""
+    """The study of the path, by token or handle, if the person's clinics have it. For anyone else there is none."""
     reach = call.person.clinics if call.rule.scope == "study" else all_clinics()
     token, uid = call.path.get("token", ""), call.path.get("study", "")
     found: Mapping[str, Any] | None = None
     if _TOKEN.fullmatch(token):
         found = worklist().one(reach, id=token)
+    elif _HANDLE.fullmatch(token):
+        found = worklist().one(reach, handle=token)
     elif _UID.fullmatch(uid):
         found = worklist().one(reach, study_uid=uid)
     if found is None:
@@ -208,6 +211,12 @@ def binary(data: bytes, media_type: str, *, seconds: int = 0) -> func.HttpRespon
     """Bytes; `seconds` says how long the caller's own browser may keep them."""
     headers = {**_HEADERS, "Cache-Control": f"private, max-age={seconds}" if seconds else "private, no-store"}
     return func.HttpResponse(data, mimetype=media_type, headers=headers)
+
+
+def page(html: str) -> func.HttpResponse:
+    """A page to print. Nothing in it may run or load, wherever it is opened."""
+    policy = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+    return func.HttpResponse(html, mimetype="text/html", headers={**_HEADERS, "Content-Security-Policy": policy})
 
 
 @cache

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import io
-import json
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from functools import cache, lru_cache
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from functools import cache, cached_property, lru_cache
 from threading import Lock
 from typing import Any
 
@@ -20,7 +19,8 @@ from pydicom.errors import InvalidDicomError
 
 from readfirst.adapters import blobs, clients
 from readfirst.adapters.settings import settings
-from readfirst.domain import names, pictures
+from readfirst.domain import clean, names, pictures
+from readfirst.domain.clean import BatchFacts
 from readfirst.domain.instances import InstanceFacts, facts_of
 from readfirst.domain.records import StudyRecord
 
@@ -28,23 +28,36 @@ _PARALLEL = 16
 _REMEMBERED_STUDIES = 24
 _KEY_IMAGES = 128
 _DICOM_OUTPUTS = ("seg", "sr", "sc")
+_NOTHING = InstanceFacts(study_uid="", series_uid="", sop_uid="", sop_class="", transfer_syntax="", modality="")
 
 
 @dataclass(frozen=True)
 class Instance:
-    """One instance of the clean study: its header (no pixels) and where it lies."""
+    """One instance of the clean study: what is known of it, and where it lies."""
 
     container: str
     blob: str
     etag: str
     size: int
-    header: Dataset
     facts: InstanceFacts
+
+    @cached_property
+    def header(self) -> Dataset:
+        """The data set without its pixels, read when it is first asked for. Raises InvalidDicomError, EOFError."""
+        client = clients.container(names.STUDIES, self.container).get_blob_client(self.blob)
+        file = io.BufferedReader(blobs.BlobFile(client, self.etag, self.size))
+        return dcmread(file, stop_before_pixels=True)
 
     @property
     def description(self) -> str:
         """The series' description as de-identification left it."""
         return str(self.header.get("SeriesDescription", ""))
+
+    @property
+    def number(self) -> int:
+        """The instance's number; 0 where it has none."""
+        number = str(self.header.get("InstanceNumber") or "0")
+        return int(number) if number.lstrip("-").isdigit() else 0
 
     @property
     def is_image(self) -> bool:
@@ -53,7 +66,7 @@ class Instance:
 
 
 class _Remembered:
-    """The headers of the studies that were looked at last, each as long as its blobs stay the same."""
+    """The instances of the studies that were looked at last, each as long as its blobs stay the same."""
 
     def __init__(self) -> None:
         self._held: OrderedDict[str, tuple[frozenset[str], list[Instance]]] = OrderedDict()
@@ -76,9 +89,13 @@ _remembered = _Remembered()
 
 
 def instances(record: StudyRecord) -> list[Instance]:
-    """Every instance of the study: the clean images, and the SEG, SR and SC that the analysis made."""
-    clean = clients.container(names.STUDIES, names.CLEAN)
-    listed = [(names.CLEAN, blob) for blob in clean.list_blobs(name_starts_with=f"{record.id}/instances/")]
+    """Every instance of the study: the clean images, and the SEG, SR and SC that the analysis made.
+
+    De-identification's notes say what each clean image is, so that a study of a thousand files is not opened a
+    thousand times to be listed.
+    """
+    clean_blobs = clients.container(names.STUDIES, names.CLEAN)
+    listed = [(names.CLEAN, blob) for blob in clean_blobs.list_blobs(name_starts_with=f"{record.id}/instances/")]
     analysis = clients.container(names.STUDIES, names.ANALYSIS)
     for kind, name in sorted(record.outputs.items()):
         if kind.split("-")[0] in _DICOM_OUTPUTS and (found := blobs.properties(analysis.get_blob_client(name))):
@@ -86,21 +103,60 @@ def instances(record: StudyRecord) -> list[Instance]:
     etags = frozenset(f"{where}/{blob.name}/{blob.etag}" for where, blob in listed)
     held = _remembered.get(record.id, etags)
     if held is None:
+        known = _noted(record.id)
         with ThreadPoolExecutor(_PARALLEL) as pool:
-            held = [i for i in pool.map(lambda item: _read_header(*item), listed) if i is not None]
+            opened = pool.map(lambda item: _instance(item[0], item[1], known.get(item[1].name)), listed)
+            held = [instance for instance in opened if instance is not None]
         _remembered.put(record.id, etags, held)
     return held
 
 
-def _read_header(where: str, blob: Any) -> Instance | None:
-    client = clients.container(names.STUDIES, where).get_blob_client(blob.name)
+def _noted(token: str) -> dict[str, InstanceFacts]:
+    """What de-identification noted of each clean image, by its blob's name."""
+    container = clients.container(names.STUDIES, names.CLEAN)
+    found = list(blobs.names(container, f"{token}/facts/"))
+    with ThreadPoolExecutor(_PARALLEL) as pool:
+        batches = pool.map(lambda name: blobs.read(container, name), found)
+        facts = [f for batch in batches if batch for f in BatchFacts.model_validate_json(batch).instances]
+    return {clean.instance_path(token, f.series_uid, f.sop_uid): f for f in facts}
+
+
+def _instance(where: str, blob: Any, facts: InstanceFacts | None) -> Instance | None:
     etag = blob.etag if blob.etag.startswith('"') else f'"{blob.etag}"'
-    file = io.BufferedReader(blobs.BlobFile(client, etag, blob.size))
+    if facts is not None:
+        return Instance(where, blob.name, etag, blob.size, facts)
+    unknown = Instance(where, blob.name, etag, blob.size, _NOTHING)
     try:
-        header = dcmread(file, stop_before_pixels=True)
+        known = replace(unknown, facts=facts_of(unknown.header, path=blob.name))
     except (InvalidDicomError, EOFError):
         return None
-    return Instance(where, blob.name, etag, blob.size, header, facts_of(header, path=blob.name))
+    known.__dict__["header"] = unknown.header  # what was read once is kept
+    return known
+
+
+def read_headers(wanted: Iterable[Instance]) -> None:
+    """Reads the headers of these instances at once: one after the other, each would be waited for."""
+    with ThreadPoolExecutor(_PARALLEL) as pool:
+        list(pool.map(lambda instance: instance.header, wanted))
+
+
+def one(record: StudyRecord, series_uid: str, sop_uid: str) -> Instance | None:
+    """A clean image by its names, without listing the study."""
+    name = clean.instance_path(record.id, series_uid, sop_uid)
+    found = blobs.properties(clients.container(names.STUDIES, names.CLEAN).get_blob_client(name))
+    return _instance(names.CLEAN, found, None) if found else None
+
+
+def study_day(token: str) -> date | None:
+    """The study's day as de-identification shifted it: only its distance to another of the same patient is true."""
+    container = clients.container(names.STUDIES, names.CLEAN)
+    first = next(iter(container.list_blobs(name_starts_with=f"{token}/instances/", results_per_page=1)), None)
+    instance = _instance(names.CLEAN, first, None) if first else None
+    text = str(instance.header.get("StudyDate") or "") if instance else ""
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        return None
 
 
 def study_series(record: StudyRecord) -> list[list[Instance]]:
@@ -109,9 +165,8 @@ def study_series(record: StudyRecord) -> list[list[Instance]]:
     for instance in instances(record):
         groups.setdefault(instance.facts.series_uid, []).append(instance)
     analysed = {s.series_uid for s in record.series if s.analysed}
-    ordered = [sorted(group, key=_slice_key(group)) for group in groups.values()]
     return sorted(
-        ordered,
+        map(_in_viewing_order, groups.values()),
         key=lambda g: (
             not g[0].is_image,
             g[0].facts.series_uid not in analysed,
@@ -121,18 +176,23 @@ def study_series(record: StudyRecord) -> list[list[Instance]]:
     )
 
 
-def _slice_key(group: list[Instance]) -> Callable[[Instance], tuple[float, int, str]]:
+def places(group: Sequence[Instance]) -> list[float | None]:
+    """Where each slice lies along the series' normal, in mm; None where an image does not say."""
     first = next((i.facts for i in group if i.facts.orientation and i.facts.position), None)
-    normal = np.zeros(3)
-    if first is not None and first.orientation is not None:
-        normal = np.cross(first.orientation[:3], first.orientation[3:])
+    if first is None or first.orientation is None:
+        return [None] * len(group)
+    normal = np.cross(first.orientation[:3], first.orientation[3:])
+    return [round(float(np.dot(normal, i.facts.position)), 3) if i.facts.position else None for i in group]
 
-    def key(instance: Instance) -> tuple[float, int, str]:
-        along = float(np.dot(normal, instance.facts.position)) if instance.facts.position else 0.0
-        number = str(instance.header.get("InstanceNumber") or "0")
-        return round(along, 3), int(number) if number.lstrip("-").isdigit() else 0, instance.facts.sop_uid
 
-    return key
+def _in_viewing_order(group: list[Instance]) -> list[Instance]:
+    """By place; by number where places are missing or the same (phases, echoes), which takes opening the files."""
+    at = places(group)
+    if len(group) == 1 or (None not in at and len(set(at)) == len(at)):
+        return [i for _, i in sorted(zip(at, group, strict=True), key=lambda pair: pair[0] or 0.0)]
+    read_headers(group)
+    ordered = sorted(zip(at, group, strict=True), key=lambda p: (p[0] or 0.0, p[1].number, p[1].facts.sop_uid))
+    return [i for _, i in ordered]
 
 
 def data_set(instance: Instance) -> Dataset:
@@ -150,15 +210,12 @@ def data_of(instance: Instance) -> bytes:
 
 def key_image(record: StudyRecord, side: int) -> bytes | None:
     """The slice that matters as PNG: the first finding's, else the middle of the first image series."""
-    wanted = record.findings[0].sop_uid if record.findings else ""
+    if record.findings and (found := one(record, record.findings[0].series_uid, record.findings[0].sop_uid)):
+        return _rendered(found.container, found.blob, found.etag, side)
     for group in study_series(record):
-        if not group[0].is_image:
-            continue
-        chosen = next((i for i in group if i.facts.sop_uid == wanted), None)
-        if chosen is None and wanted:
-            continue
-        shown = chosen or group[len(group) // 2]
-        return _rendered(shown.container, shown.blob, shown.etag, side)
+        if group[0].is_image:
+            middle = group[len(group) // 2]
+            return _rendered(middle.container, middle.blob, middle.etag, side)
     return None
 
 
@@ -180,13 +237,6 @@ def segmentation(record: StudyRecord) -> Dataset | None:
     name = record.outputs.get("seg", "")
     data = blobs.read(clients.container(names.STUDIES, names.ANALYSIS), name) if name else None
     return dcmread(io.BytesIO(data)) if data else None
-
-
-def receipts(token: str) -> dict[str, Any]:
-    """The de-identification receipts of a study, as they were written."""
-    clean = clients.container(names.STUDIES, names.CLEAN)
-    found = [blobs.read(clean, name) for name in blobs.names(clean, f"{token}/receipts/")]
-    return {"receipts": [json.loads(data) for data in found if data]}
 
 
 def signer(until: datetime) -> Callable[[str, str], str]:

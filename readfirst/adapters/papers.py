@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from readfirst.adapters import blobs, clients, secrets
 from readfirst.domain import clean, names
 from readfirst.domain.clean import BatchFacts, RefusedFile
-from readfirst.domain.deid import ReceiptBatch, verify
+from readfirst.domain.deid import Receipt, ReceiptBatch, verify
 from readfirst.domain.findings import Analysis
 from readfirst.domain.instances import InstanceFacts
 from readfirst.domain.messages import AnalysisOrder
@@ -58,6 +58,17 @@ def receipted(token: str, run: int) -> Receipted:
         refused=tuple(r for facts, _ in batches for r in facts.refused if r.arrival not in released),
         receipts=receipts,
     )
+
+
+def receipts(token: str) -> list[Receipt]:
+    """What de-identification did to each file of a study, as it is written. For people: signatures are not checked."""
+    container = clients.container(names.STUDIES, names.CLEAN)
+    found = list(blobs.names(container, f"{token}/receipts/"))
+    with ThreadPoolExecutor(_PARALLEL) as pool:
+        batches = pool.map(
+            lambda name: ReceiptBatch.model_validate_json(_present(blobs.read(container, name))).receipts, found
+        )
+        return [receipt for batch in batches for receipt in batch]
 
 
 def order(work: AnalysisOrder) -> None:

@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from readfirst.domain import names
 from readfirst.domain.access import Grant
+from readfirst.domain.costs import Profile
 
 App = Literal["intake", "api", "identity"]
 
@@ -80,6 +81,7 @@ class Settings(BaseSettings):
     escalate_minutes: float = Field(30, alias="ESCALATE_MINUTES")
     reconcile_schedule: str = Field("0 */15 * * * *", alias="RECONCILE_SCHEDULE")
     reconcile_age_seconds: float = Field(300, alias="RECONCILE_AGE_SECONDS")
+    cost_profile: Profile = Field("clinic", alias="COST_PROFILE")  # whose prices the portal shows (domain/costs.py)
     history_days: int = Field(30, alias="HISTORY_DAYS")
 
     @field_validator("apps", mode="before")

@@ -27,7 +27,7 @@ from readfirst.domain.deid import (
     load_profile,
     read_header,
 )
-from readfirst.domain.deid.report import report_html
+from readfirst.domain.deid.report import report_html, report_of
 from readfirst.domain.pseudonyms import Pseudonyms, handle_of
 from readfirst.domain.refusals import ADVICE, Refused, Skipped
 
@@ -144,8 +144,8 @@ def _write_papers(folder: Path, handle: str, study: Study, profile: Profile) -> 
     (folder / "receipts.json").write_text(
         "[" + ",\n".join(r.model_dump_json() for r in study.receipts) + "]\n", encoding="utf-8"
     )
-    page = report_html(handle, profile, study.receipts, {str(k): v for k, v in study.refused.items()})
-    (folder / "report.html").write_text(page, encoding="utf-8")
+    report = report_of(handle, profile, study.receipts, {str(k): v for k, v in study.refused.items()})
+    (folder / "report.html").write_text(report_html(report), encoding="utf-8")
 
 
 def _root(key_file: Path, target: Path) -> bytes:

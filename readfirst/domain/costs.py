@@ -51,6 +51,7 @@ _JOB: dict[Profile, tuple[int, int, str]] = {  # vCPU, GiB, price of the GPU
 _JOB_SECONDS: dict[Profile, float] = {"student": 60, "clinic": 20, "hospital": 12}  # one study, in a burst
 _COLD_START_SECONDS = 90
 _BURST = 5  # studies that share a cold start
+MEGABYTES_A_FILE = 0.5  # an uncompressed CT slice
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,8 @@ class Study:
 
     files: int = 300
     megabytes: float = 150
+    job_seconds: float | None = None  # None: what the profile's hardware takes
+    mails: float = 0.15  # one study in seven is an alert
 
 
 @cache
@@ -107,6 +110,22 @@ def estimate(profile: Profile, studies: int, *, clinics: int = 1, study: Study |
         lines.append(Line(kind, name, price.what, quantity, price.per, (quantity - free) * price.usd))
     order = {"fixed": 0, "idle": 1, "studies": 2}
     return sorted(lines, key=lambda line: (order[line.kind], -line.usd, line.price))
+
+
+def of_study(profile: Profile, files: int, job_seconds: float, *, alerted: bool) -> list[Line]:
+    """What one study cost, largest first, without the month's free amounts. A study that no job looked at paid none."""
+    study = Study(files, files * MEGABYTES_A_FILE, job_seconds, float(alerted))
+    lines = (
+        Line("studies", name, prices()[name].what, quantity, prices()[name].per, quantity * prices()[name].usd)
+        for kind, name, quantity in _studies(profile, 1, study)
+        if quantity
+    )
+    return sorted(lines, key=lambda line: (-line.usd, line.price))
+
+
+def fixed(profile: Profile) -> float:
+    """What a month costs whatever comes: fixed prices and polling."""
+    return total(estimate(profile, 0))
 
 
 def total(lines: list[Line], *kinds: Kind) -> float:
@@ -136,7 +155,8 @@ def _idle(profile: Profile, clinics: int) -> Iterator[tuple[Kind, str, float]]:
 def _studies(profile: Profile, studies: int, study: Study) -> Iterator[tuple[Kind, str, float]]:
     count, gigabytes = studies * study.files, studies * study.megabytes / 1024
     cpu, memory, gpu = _JOB[profile]
-    seconds = studies * (_JOB_SECONDS[profile] + _COLD_START_SECONDS / _BURST)
+    worked = _JOB_SECONDS[profile] if study.job_seconds is None else study.job_seconds
+    seconds = studies * (worked + _COLD_START_SECONDS / _BURST) if worked else 0
     yield "studies", "vcpu", seconds * cpu
     yield "studies", "gib", seconds * memory
     if gpu:
@@ -152,7 +172,7 @@ def _studies(profile: Profile, studies: int, study: Study) -> Iterator[tuple[Kin
     yield "studies", "flex-gbs", (count * 0.25 + studies * 30) * 2
     yield "studies", "cosmos-ru", studies * 600
     yield "studies", "vault-operation", studies * 10
-    yield "studies", "email", studies * 0.15
+    yield "studies", "email", studies * study.mails
     yield "studies", "log-gb", studies * 0.0005
 
 

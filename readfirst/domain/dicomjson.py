@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from pydicom.datadict import keyword_for_tag, tag_for_keyword
@@ -45,10 +45,10 @@ def study(record: StudyRecord) -> Json:
     return dict(ds.to_json_dict())
 
 
-def series(headers: Sequence[Dataset]) -> Json:
-    """A series, from its instances' headers."""
-    ds = _only(headers[0], _SERIES)
-    ds.NumberOfSeriesRelatedInstances = len(headers)
+def series(header: Dataset, instances: int) -> Json:
+    """A series, from the header of one of its instances and their number."""
+    ds = _only(header, _SERIES)
+    ds.NumberOfSeriesRelatedInstances = instances
     return dict(ds.to_json_dict())
 
 

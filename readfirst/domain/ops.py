@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import date, datetime
 from statistics import median, quantiles
 from typing import Any
 
+from readfirst.domain import costs
 from readfirst.domain.records import StudyRecord
 from readfirst.domain.reviews import Event
 
@@ -38,11 +39,14 @@ def timeline(record: StudyRecord, events: Iterable[Event]) -> list[dict[str, Any
     return steps + said
 
 
-def prior(record: Mapping[str, Any], received: str) -> dict[str, Any]:
-    """Another study of the same person: never a date, only how long before (negative) or after it came, in days."""
-    days = (_moment(record["received"]) - _moment(received)).total_seconds() / 86400
+def prior(record: Mapping[str, Any], this: date | None, day: date | None) -> dict[str, Any]:
+    """Another study of the same person: never a date, only how many days before (negative) or after it was made.
+
+    The days are as de-identification shifted them, by one amount for all studies of a person; None where a profile
+    removed them: when a study was uploaded says nothing of when it was made.
+    """
     kept = ("id", "handle", "modality", "body_part", "label", "review", "instances")
-    return {**{name: record[name] for name in kept}, "days": round(days, 1)}
+    return {**{name: record[name] for name in kept}, "days": (day - this).days if this and day else None}
 
 
 def models(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -56,10 +60,39 @@ def models(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [{**seen[digest], "studies": count} for digest, count in used.most_common()]
 
 
-def figures(records: Iterable[Mapping[str, Any]], now: str) -> dict[str, Any]:
-    """Throughput per day, latency per stage, failures, reasons, waiting, and the models' record per month."""
+def cost(record: Mapping[str, Any], profile: costs.Profile) -> dict[str, Any]:
+    """What a study cost: its counted files and measured seconds of the job, at list prices. No quote, no bill."""
+    seconds = (record.get("provenance") or {}).get("seconds") or {}
+    job = sum(float(taken) for stage, taken in seconds.items() if stage.startswith("job."))
+    lines = costs.of_study(profile, int(record["instances"]), job, alerted=bool(record.get("alerted")))
+    return {
+        "usd": round(costs.total(lines), 5),
+        "job_seconds": round(job, 1),
+        "profile": profile,
+        "prices": costs.as_of(),
+        "lines": [{"what": line.what, "quantity": line.quantity, "per": line.per, "usd": line.usd} for line in lines],
+    }
+
+
+def _spend(studies: list[Mapping[str, Any]], profile: costs.Profile) -> dict[str, Any]:
+    """What the studies of each day cost, and beside it what a month costs without any."""
+    days: dict[str, float] = defaultdict(float)
+    for study in studies:
+        days[study["received"][:10]] += cost(study, profile)["usd"]
+    return {
+        "per_day": [{"day": day, "usd": round(usd, 4)} for day, usd in sorted(days.items())],
+        "studies": round(sum(days.values()), 4),
+        "fixed_a_month": round(costs.fixed(profile), 2),
+        "profile": profile,
+        "prices": costs.as_of(),
+    }
+
+
+def figures(records: Iterable[Mapping[str, Any]], now: str, profile: costs.Profile) -> dict[str, Any]:
+    """Throughput per day, latency per stage, failures, reasons, waiting, spend, and the models' record per month."""
     studies = list(records)
     return {
+        "spend": _spend(studies, profile),
         "studies": len(studies),
         "per_day": _per_day(studies),
         "states": dict(Counter(s["state"] for s in studies)),

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 
+import pydicom
 import pytest
 
 from readfirst.adapters import clients
 from readfirst.domain import names
+from readfirst.domain.deid import PixelCheck, Profile, Receipt, ReceiptBatch, RuleFired, load_profile
 from readfirst.domain.records import FLAGGED, NOT_ANALYSED, NOT_FLAGGED, StudyRecord
 from tests.portal import studies
-from tests.portal.studies import finding, index, record
+from tests.portal.stage import chest
+from tests.portal.studies import finding, index, put_instance, record
 
 ACCEPT = {"kind": "verdict", "finding": "1", "verdict": "accept"}
 SIGN = {"kind": "signed"}
@@ -190,13 +194,73 @@ def test_a_cursor_that_is_none_of_ours_is_refused(as_, after: str) -> None:
     assert as_("radiologist").get("/studies", params={"after": after}).status_code == 400
 
 
-def test_priors_are_told_by_interval_never_by_date(as_) -> None:
+def test_priors_are_told_by_the_interval_of_their_shifted_days_never_by_a_date_or_by_their_upload(as_) -> None:
     patient = "f" * 32
-    now = _fresh(32, patient=patient)
-    before = _fresh(33, patient=patient)
-    priors = as_("radiologist").get(f"/studies/{now.id}").json()["priors"]
-    assert [p["id"] for p in priors] == [before.id]
+    now, old, older, dateless = (_fresh(n, patient=patient) for n in (32, 33, 36, 37))
+    for study, day in ((now, "20210305"), (old, "20200105"), (older, "20190101"), (dateless, "")):
+        series = f"{study.study_uid}.3"
+        ds = pydicom.dcmread(io.BytesIO(chest(study.study_uid, series, 1)[0]))
+        ds.StudyDate = day
+        out = io.BytesIO()
+        ds.save_as(out)
+        put_instance(study.id, ds, out.getvalue())
+    answer = as_("radiologist").get(f"/studies/{now.id}")
+    priors = answer.json()["priors"]
+    assert [(p["id"], p["days"]) for p in priors] == [(old.id, -425), (older.id, -794), (dateless.id, None)]
     assert set(priors[0]) == {"id", "handle", "modality", "body_part", "label", "review", "instances", "days"}
+    assert "2020" not in json.dumps(priors)
+
+
+def test_a_study_tells_what_it_cost_from_its_files_and_the_jobs_seconds(as_) -> None:
+    client = as_("radiologist")
+
+    def cost(number: int, job: float, files: int) -> dict:
+        made = record(number, instances=files)
+        seconds = {"analyse": 99.0, **({"job.infer": job} if job else {})}
+        index(made.model_copy(update={"provenance": made.provenance.model_copy(update={"seconds": seconds})}))
+        return client.get(f"/studies/{made.id}").json()["cost"]
+
+    small, long, large, unseen = cost(60, 10, 100), cost(61, 100, 100), cost(62, 10, 900), cost(63, 0, 100)
+    assert 0 < unseen["usd"] < small["usd"] < min(long["usd"], large["usd"]) < 1
+    assert not any("Container Apps" in line["what"] for line in unseen["lines"])
+    assert small["usd"] == pytest.approx(sum(line["usd"] for line in small["lines"]), abs=1e-4)
+    assert (small["profile"], small["job_seconds"]) == ("clinic", 10) and small["prices"]
+
+
+def test_the_spend_of_a_period_is_the_sum_of_its_studies_beside_what_a_month_costs_anyhow(as_) -> None:
+    index(record(64))
+    spend = as_("operator").get("/ops?days=2").json()["spend"]
+    assert spend["studies"] == pytest.approx(sum(day["usd"] for day in spend["per_day"]), rel=0.01)
+    assert spend["studies"] > 0 and spend["fixed_a_month"] > 1
+
+
+def _receipt(profile: Profile) -> Receipt:
+    fired = (RuleFired(path="00100010", action="emptied", why="E.1-1", count=2),)
+    return Receipt(
+        sop_uid="1.2", engine="1", table="2026d", profile=profile.name, profile_digest=profile.digest,
+        input_digest="a", output_digest="b", rules=fired, residual="none found", residual_checked=3,
+        pixels=PixelCheck(outcome="searched", frames=2, regions_blanked=1),
+    )  # fmt: skip
+
+
+def test_the_de_identification_report_says_what_was_done_in_figures_and_as_a_page_that_runs_nothing(as_) -> None:
+    study, profile = _fresh(65, refused={"truncated": 2}), load_profile("triage-default")
+    batch = ReceiptBatch(token=study.id, receipts=(_receipt(profile), _receipt(profile)))
+    clean = clients.container(names.STUDIES, names.CLEAN)
+    clean.upload_blob(f"{study.id}/receipts/000001-000000.json", batch.model_dump_json(), overwrite=True)
+    pia = as_("privacy-officer", name="Pia")
+    report = pia.get(f"/studies/{study.handle}/privacy").json()  # who has no worklist has the handle
+    assert ["Files kept back", "2 truncated"] in report["facts"] and len(report["harbor"]) == 18
+    assert report["rules"] == [["(0010,0010) Patient's Name", "emptied", "E.1-1", 4]]
+    page = pia.get(f"/studies/{study.id}/privacy", headers={"Accept": "text/html"})
+    assert page.headers["Content-Type"].startswith("text/html") and study.handle in page.text
+    assert "sandbox" in page.headers["Content-Security-Policy"] and "script" not in page.text
+    strange = _receipt(profile).model_copy(update={"profile_digest": "0" * 64})
+    batch = ReceiptBatch(token=study.id, receipts=(strange,))
+    clean.upload_blob(f"{study.id}/receipts/000001-000000.json", batch.model_dump_json(), overwrite=True)
+    assert pia.get(f"/studies/{study.id}/privacy").json()["harbor"] == []
+    assert as_("operator").get(f"/studies/{study.id}/privacy").status_code == 403
+    assert as_("privacy-officer", clinics=("south",)).get(f"/studies/{study.handle}/privacy").status_code == 404
 
 
 def test_the_figures_count_what_readers_said_of_the_model(as_) -> None:
@@ -206,7 +270,7 @@ def test_the_figures_count_what_readers_said_of_the_model(as_) -> None:
     figures = as_("operator").get("/ops?days=2").json()
     model = figures["models"][0]
     assert model["signed"] >= 1 and 0 < model["positive_predictive_value"] < 1
-    assert {s["stage"] for s in figures["stages"]} == {"settle", "deidentify", "analyse", "report"}
+    assert {s["stage"] for s in figures["stages"]} >= {"settle", "deidentify", "analyse", "report"}
 
 
 def test_a_fault_of_ours_tells_a_reference_and_no_text_of_the_exception(as_) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 
 from pydicom.datadict import dictionary_has_tag, keyword_for_tag
@@ -37,49 +38,76 @@ SAFE_HARBOR = (
 )
 
 
-def report_html(handle: str, profile: Profile, receipts: Sequence[Receipt], refused: dict[str, int]) -> str:
-    """A printable page. `refused` counts the files that were kept back, by reason code."""
+@dataclass(frozen=True)
+class Report:
+    """What the report says, for whoever shows it: a printable page, or the portal."""
+
+    handle: str
+    title: str
+    legal: str
+    facts: tuple[tuple[str, str], ...]
+    harbor: tuple[tuple[str, str, str], ...]  # letter, identifier, what happened to it
+    rules: tuple[tuple[str, str, str, int], ...]  # attribute, action, why, times
+
+
+def report_of(handle: str, profile: Profile | None, receipts: Sequence[Receipt], refused: Mapping[str, int]) -> Report:
+    """The report of a study. `refused` counts the files that were kept back, by reason code.
+
+    Without the profile (the study was cleaned under one that is not at hand) it tells what was done alone.
+    """
     fired: Counter[tuple[str, str, str]] = Counter()
     for receipt in receipts:
         for rule in receipt.rules:
             fired[rule.path, rule.action, rule.why] += rule.count
     searched = [r.pixels for r in receipts if r.pixels.outcome == "searched"]
     lost = sorted({m for p in searched for m in p.markers_blanked})
-    facts = [
+    facts = (
         ("Study", handle),
         ("Files cleaned", str(len(receipts))),
         ("Files kept back", ", ".join(f"{count} {reason}" for reason, count in sorted(refused.items())) or "none"),
         ("Engine, table", f"{', '.join(sorted({r.engine for r in receipts}))}; PS3.15 Table E.1-1, {TABLE_EDITION}"),
-        ("Profile", f"{profile.name}, {profile.digest[:16]}"),
+        ("Profile", "; ".join(sorted({f"{r.profile}, {r.profile_digest[:16]}" for r in receipts})) or "none"),
         ("Residual scan", f"none found in {len(receipts)} files"),
         ("Pictures searched for text", f"{sum(p.frames for p in searched)} frames in {len(searched)} files"),
         ("Places blanked", str(sum(p.regions_blanked for p in searched))),
         ("Side markers kept", str(sum(p.markers_kept for p in searched))),
         ("Side markers blanked", ", ".join(lost) or "none"),
-    ]
-    return _PAGE.format(
-        handle=escape(handle),
-        title=escape(profile.title),
-        legal=escape(profile.legal.strip()),
-        facts="".join(f"<tr><th>{escape(k)}</th><td>{escape(v)}</td></tr>" for k, v in facts),
-        harbor="".join(_harbor_row(*row, profile=profile) for row in SAFE_HARBOR),
-        rules="".join(
-            f"<tr><td>{escape(_named(path))}</td><td>{escape(action)}</td><td>{escape(why)}</td><td>{count}</td></tr>"
-            for (path, action, why), count in sorted(fired.items())
-        ),
+    )
+    return Report(
+        handle=handle,
+        title=profile.title if profile else "Cleaned under a profile that is not in force here any more",
+        legal=profile.legal.strip() if profile else "",
+        facts=facts,
+        harbor=tuple((letter, what, _happened(how, profile)) for letter, what, how in SAFE_HARBOR if profile),
+        rules=tuple((_named(path), action, why, count) for (path, action, why), count in sorted(fired.items())),
     )
 
 
-def _harbor_row(letter: str, what: str, how: str, profile: Profile) -> str:
+def report_html(report: Report) -> str:
+    """The report as a printable page."""
+    return _PAGE.format(
+        handle=escape(report.handle),
+        title=escape(report.title),
+        legal=escape(report.legal),
+        facts="".join(f"<tr><th>{escape(k)}</th><td>{escape(v)}</td></tr>" for k, v in report.facts),
+        harbor="".join(_row(*row) for row in report.harbor),
+        rules="".join(_row(*row) for row in report.rules),
+    )
+
+
+def _row(*cells: object) -> str:
+    return "<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in cells) + "</tr>"
+
+
+def _happened(how: str, profile: Profile) -> str:
     options = profile.options
     dates = {"none": "dates removed", "modified": "dates shifted per patient (NOT Safe Harbor)", "full": "dates KEPT"}
     faces = {"allow": "heads pass, marked (NOT Safe Harbor)", "refuse": "pictures that could show a face are kept back"}
-    text = how.format(
+    return how.format(
         dates=dates[options.dates],
         device="KEPT" if options.device_identity else "serial numbers removed",
         faces=faces[options.visual_features],
     )
-    return f"<tr><td>{letter}</td><td>{escape(what)}</td><td>{escape(text)}</td></tr>"
 
 
 def _named(path: str) -> str:

@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 from readfirst.domain.deid import ProfileError, load_profile
 from readfirst.domain.deid.profile import READY, parse_profile
 from readfirst.domain.deid.reference import page
-from readfirst.domain.deid.report import SAFE_HARBOR, report_html
+from readfirst.domain.deid.report import SAFE_HARBOR, report_html, report_of
 from tests.spec.deid.conftest import Cleaner
 
 REFERENCE = Path(__file__).parents[3] / "docs" / "deidentification-reference.md"
@@ -52,7 +52,9 @@ def test_a_wrong_profile_is_refused_with_its_line() -> None:
 
 
 def test_the_report_answers_for_all_18_identifiers_and_shows_none(ct: Dataset, clean: Cleaner) -> None:
-    page_html = report_html("K7Q2M9XA", load_profile("triage-default"), [clean(ct).receipt], {"truncated": 2})
+    page_html = report_html(
+        report_of("K7Q2M9XA", load_profile("triage-default"), [clean(ct).receipt], {"truncated": 2})
+    )
     assert len(SAFE_HARBOR) == 18
     assert all(what.replace("&", "&amp;") in page_html for _, what, _ in SAFE_HARBOR)
     assert "2 truncated" in page_html
