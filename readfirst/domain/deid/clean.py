@@ -5,17 +5,18 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from pydicom._dicom_dict import DicomDictionary
 from pydicom._uid_dict import UID_dictionary
 
 from readfirst.domain.deid import dates
-from readfirst.domain.deid.charsets import decoded, encoded
-from readfirst.domain.deid.codec import PIXEL_DATA, TEXT_VRS, Element, text_of
+from readfirst.domain.deid.charsets import decoded, encoded, readings
+from readfirst.domain.deid.codec import PIXEL_DATA, TEXT_VRS, Bulk, Element, text_of
 from readfirst.domain.deid.plan import DATE_VRS, Plan, Rule, resolve, rule_of
-from readfirst.domain.deid.private import safe_private
+from readfirst.domain.deid.private import CHARACTERISTICS, only_kept, safe_private
 from readfirst.domain.deid.profile import Options
-from readfirst.domain.deid.scrub import Scrubber
+from readfirst.domain.deid.scrub import BLANK, Scrubber
 from readfirst.domain.deid.table import EXTRA_VRS, Types, content_rows
 from readfirst.domain.pseudonyms import Pseudonyms
 
@@ -38,6 +39,8 @@ _SAFE_BINARY = frozenset(
         *range(0x00281221, 0x00281225),  # segmented palettes
     }
 )
+# Bytes in one number of a VR.
+_SIZES = {"US": 2, "SS": 2, "UL": 4, "SL": 4, "FL": 4, "AT": 4, "FD": 8, "SV": 8, "UV": 8}
 # What makes an item a content item: relationship, value type, concept name, continuity.
 _ITEM_FRAME = frozenset((0x0040A010, 0x0040A040, 0x0040A043, 0x0040A050))
 _BINARY = frozenset(("OB", "OW", "OD", "OF", "OL", "OV", "UN"))
@@ -89,6 +92,8 @@ class Cleaner:
             self._charset = tuple(v.strip() for v in own.value.decode("latin-1").split("\\"))
         kept = []
         for element in elements:
+            if element.tag == CHARACTERISTICS and isinstance(element.value, list):
+                element = Element(CHARACTERISTICS, "SQ", only_kept(element.value, elements, self._private))
             clean = self._element(element)
             if clean is not None:
                 kept.append(clean)
@@ -166,11 +171,23 @@ class Cleaner:
         if vr in TEXT_VRS:
             return self._text(element)
         if element.tag in _SAFE_BINARY:
-            return element
+            return self._safe_binary(element)
         if vr in _BINARY:
             return self._least(element, "binary value not known to be safe")
-        if not isinstance(value, bytes) or (len(value) > 4 and self.scrubber.in_bytes(value)):
+        if not isinstance(value, bytes) or len(value) > _SIZES.get(vr, 8) * _most_values(element.tag):
+            return self._least(element, "more numbers than the attribute has")
+        if len(value) > 4 and self.scrubber.in_bytes(value):
             return self._least(element, "known identifier in numbers")
+        return element
+
+    def _safe_binary(self, element: Element) -> Element | None:
+        """Pictures stay at the top only (elsewhere they are icons); what stays must not spell a known identifier."""
+        if element.tag >> 16 == 0x7FE0:
+            return self._gone(element, "picture in a sequence") if self._path else element
+        value = element.value
+        head = next(value.chunks(), b"") if isinstance(value, Bulk) else value
+        if isinstance(head, bytes) and self.scrubber.in_bytes(head):
+            return self._least(element, "known identifier in a binary value")
         return element
 
     def _as_defined(self, element: Element) -> Element:
@@ -299,12 +316,20 @@ class Cleaner:
             clean = text if well_formed and not known else ""
         else:
             clean = self.scrubber.scrub(text, patterns)
+            if not value.isascii() or b"\x1b" in value:
+                clean = self._in_any_reading(value, text, clean)
         if clean == text:
             return value
         limit = MAX_CHARACTERS.get(vr)
         if limit and vr in ("LO", "SH"):
             clean = "\\".join(v[:limit] for v in clean.split("\\"))
         return encoded(clean[:limit] if limit and vr in ("ST", "LT") else clean, self._charset)
+
+    def _in_any_reading(self, value: bytes, text: str, clean: str) -> str:
+        """Nothing of a text that names somebody when its bytes are read as something else than it says."""
+        others = (other for other in readings(value, self._charset) if other != text)
+        known = any(self.scrubber.holds_known(other) for other in others)
+        return BLANK if known or (clean == text and self.scrubber.spelled_in(value)) else clean
 
     # -- ways to go
 
@@ -356,6 +381,13 @@ class Cleaner:
         path = "/".join(f"{t:08X}" for t in self._path)
         name = "private" if element.tag >> 16 & 1 else f"{element.tag:08X}"
         self.traces.rules[f"{path}/{name}" if path else name, action, why] += 1
+
+
+@lru_cache(maxsize=4096)
+def _most_values(tag: int) -> int:
+    """The most values that the standard gives to an attribute; a billion where it sets no bound."""
+    most = str(DicomDictionary[tag][1]).rpartition("-")[2] if tag in DicomDictionary else "n"
+    return int(most) if most.isdigit() else 10**9
 
 
 def registered(uid: str, tag: int = 0) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from readfirst.domain.deid import dates
-from readfirst.domain.deid.charsets import decoded
+from readfirst.domain.deid.charsets import decoded, readings
 from readfirst.domain.deid.clean import DUMMY_TEXT, Cleaner, Traces
 from readfirst.domain.deid.codec import (
     DEFLATED,
@@ -31,7 +31,7 @@ from readfirst.domain.deid.codec import (
 )
 from readfirst.domain.deid.header import as_dataset, clutter_of, is_directory, refusal_of
 from readfirst.domain.deid.identity import IdentityRecord, PatientIdentity, StudyIdentity
-from readfirst.domain.deid.known import KnownIdentifiers, kind_of, learn
+from readfirst.domain.deid.known import KnownIdentifiers, Value, kind_of, kind_of_concept, learn
 from readfirst.domain.deid.pixeldata import Shape, shape_of, tidy
 from readfirst.domain.deid.pixels import check_pixels
 from readfirst.domain.deid.pixels.frames import Images, images_of
@@ -121,7 +121,7 @@ def _deidentify(
     pixels = _LOOKED_AT if looked_at else _searched(source, file, shape, plan.options, subject)
     if isinstance(pixels, Refused):
         return pixels
-    scrubber = scrubber_of(known | learn(_triples(file.elements)))
+    scrubber = scrubber_of(known | learn(_taught(file.elements)))
     patient = names.patient_token(*_person(subject))
     cleaner = Cleaner(
         plan, names, scrubber, types_of(subject[0x00080016]), names.shift_days(patient), file.encoding.big
@@ -236,16 +236,28 @@ def _person(subject: _Subject) -> tuple[str, str]:
     return "readfirst:no-patient-id", subject[0x0020000D]
 
 
-def _triples(elements: list[Element], charsets: tuple[str, ...] = ()) -> Iterator[tuple[int, str, str]]:
-    """(tag, VR, value) of the short values at every depth, for learning."""
+def _taught(elements: list[Element], charsets: tuple[str, ...] = (), parent: int = 0) -> Iterator[Value]:
+    """The values at every depth that can teach something."""
     charsets = _charsets(elements) if any(e.tag == 0x00080005 for e in elements) else charsets
+    said = _said_kind(elements) if parent == 0x0040A730 else ""
     for element in elements:
         if isinstance(element.value, list):
             for item in element.value:
-                yield from _triples(item, charsets)
-        elif isinstance(element.value, bytes) and kind_of(element.tag, element.vr):
-            for value in decoded(element.value, charsets).split("\\"):
-                yield element.tag, element.vr, value
+                yield from _taught(item, charsets, element.tag)
+        elif isinstance(element.value, bytes) and element.value:
+            kind = kind_of(element.tag, element.vr, parent) or (said if element.tag == 0x0040A160 else "")
+            if kind:
+                for text in readings(element.value, charsets):
+                    yield from ((kind, value) for value in text.split("\\"))
+
+
+def _said_kind(item: list[Element]) -> str:
+    """Which field the text of a content item feeds, by its concept name."""
+    concept = next((e.value for e in item if e.tag == 0x0040A043), None)
+    if not isinstance(concept, list) or not concept:
+        return ""
+    code = {e.tag: text_of(e) for e in concept[0]}
+    return kind_of_concept(code.get(0x00080102, ""), code.get(0x00080100, ""))
 
 
 # -- what the clean copy says about itself

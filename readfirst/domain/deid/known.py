@@ -8,26 +8,37 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from typing import Any
 
+from pydicom._dicom_dict import DicomDictionary
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 
-from readfirst.domain.deid.table import is_tag, rows
+from readfirst.domain.deid.charsets import readings
+from readfirst.domain.deid.table import content_rows, is_tag, rows
 
 DATES = {0x00080020, 0x00080021, 0x00080022, 0x00080023, 0x00100030}
 UIDS = {0x00080018, 0x0020000D, 0x0020000E, 0x00200052}
 # Attributes besides person names whose values point to a person, a device or a place: by what the table calls them.
 _KINDS = {
     "phones": re.compile(r"Telephone|Telecom"),
-    "phrases": re.compile(r"Address|Institution|Organization|Station Name|Department|Residence|Issuer of Patient"),
-    "ids": re.compile(r"\b(?:IDs?|Identifier|Number|Locator)\b"),
+    "phrases": re.compile(
+        r"Address|Institution|Organization|Station Name|Department|Residence|Issuer of Patient|Patient.*Location"
+    ),
+    "ids": re.compile(r"\b(?:IDs?|Identifier|Number|Locator|AE Title|Plan Identification)\b"),
 }
 # Identifiers of what is done rather than to whom: "CT-CHEST-1" would take the words out of every description.
 _OF_THINGS = re.compile(r"Protocol|Plan|Beam|Template|Equipment|Field|Detector|Source|Filter|Gantry|Channel")
 
 
+_WORDED = ("LO", "SH", "ST", "LT", "UT", "UC", "AE")
+
+
+Value = tuple[str, str]  # the field of KnownIdentifiers, and what it gets
+
+
 def _by_name() -> dict[int, str]:
     kinds = {}
     for row in rows():
-        if is_tag(row.tag) and row.vr in ("LO", "SH", "ST", "LT", "UT", "UC") and not _OF_THINGS.search(row.name):
+        if is_tag(row.tag) and row.vr in _WORDED and not _OF_THINGS.search(row.name):
             kind = next((k for k, pattern in _KINDS.items() if pattern.search(row.name)), "")
             if kind:
                 kinds[int(row.tag, 16)] = kind
@@ -35,6 +46,11 @@ def _by_name() -> dict[int, str]:
 
 
 TAGS = _by_name()
+PERSON_NAMES = frozenset(tag for tag, entry in DicomDictionary.items() if entry[0] == "PN")
+# Codes that stand for a person, or for where a person works.
+_CODED = {0x00401101: "names", 0x0040A088: "names", 0x00080082: "phrases"}
+_CODE_VALUES = frozenset((0x00080100, 0x00080119))
+_CODE_MEANING = 0x00080104
 
 
 @dataclass(frozen=True)
@@ -73,23 +89,52 @@ class KnownIdentifiers:
 
 def known_identifiers(ds: Dataset) -> KnownIdentifiers:
     """The identifiers that a header holds, at any depth."""
-    return learn(_walk(ds))
+    return learn(_walk(ds, (), 0))
 
 
-def _walk(ds: Dataset) -> Iterator[tuple[int, str, str]]:
+def _walk(ds: Dataset, terms: tuple[str, ...], parent: int) -> Iterator[Value]:
+    """The values that can teach something. What pydicom has not converted yet is read from its bytes."""
+    own = ds.get_item(0x00080005)
+    if own is not None:
+        terms = tuple(_plain(own.value).split("\\"))
+    kind = _item_kind(ds, parent)
     for tag in list(ds.keys()):
-        raw = ds.get_item(tag)  # not converted yet: only what can teach something is worth the time
-        if raw is None or (raw.VR != "SQ" and not kind_of(int(tag), raw.VR or "")):
-            continue
-        try:
-            element = ds[tag]
-        except Exception:  # noqa: S112 - a value that pydicom cannot convert teaches nothing
+        element = ds.get_item(tag)
+        if element is None:
             continue
         if element.VR == "SQ":
-            for item in element.value or ():
-                yield from _walk(item)
-        else:
-            yield from ((int(tag), element.VR, str(v)) for v in _values(element.value))
+            for item in ds[tag].value or ():
+                yield from _walk(item, terms, int(tag))
+        elif field := kind_of(int(tag), element.VR or "", parent) or (kind if int(tag) == _TEXT_VALUE else ""):
+            if isinstance(element, RawDataElement) or isinstance(element.value, bytes):
+                texts = readings(element.value or b"", terms)
+            else:
+                texts = [str(v) for v in _values(element.value)]
+            yield from ((field, value) for text in texts for value in text.split("\\"))
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bytes):
+        return value.decode("latin-1").strip(" \0")
+    return "\\".join(str(v) for v in _values(value))
+
+
+_TEXT_VALUE = 0x0040A160
+_CONCEPT_NAME = 0x0040A043
+
+
+def _item_kind(item: Dataset, parent: int) -> str:
+    """Which field the text of a content item feeds, by its concept name."""
+    if parent != 0x0040A730 or _CONCEPT_NAME not in item or not item[_CONCEPT_NAME].value:
+        return ""
+    code = item[_CONCEPT_NAME].value[0]
+    return kind_of_concept(_plain(code.get("CodingSchemeDesignator")), _plain(code.get("CodeValue")))
+
+
+def kind_of_concept(scheme: str, code: str) -> str:
+    """Which field a content item of Table E.3.4-1 feeds; "" for none."""
+    row = content_rows().get((scheme, code, "TEXT"))
+    return "" if row is None else next((k for k, pattern in _KINDS.items() if pattern.search(row.meaning)), "")
 
 
 def _values(value: Any) -> Iterable[Any]:
@@ -100,26 +145,29 @@ def _values(value: Any) -> Iterable[Any]:
     )
 
 
-def learn(values: Iterable[tuple[int, str, str]]) -> KnownIdentifiers:
-    """The identifiers among (tag, VR, value) triples."""
+def learn(values: Iterable[Value]) -> KnownIdentifiers:
+    """The identifiers among (field, value) pairs."""
     found: dict[str, set[str]] = {f.name: set() for f in fields(KnownIdentifiers)}
-    for tag, vr, value in values:
-        kind = kind_of(tag, vr)
+    for kind, value in values:
         text = value.strip(" \0")
-        if not kind or not text:
-            continue
         if kind == "dates":
             text = re.sub(r"\D", "", text)[:8]
             if len(text) != 8:
                 continue
-        found[kind].add(text)
+        if text:
+            found[kind].add(text)
     return KnownIdentifiers(**{k: frozenset(v) for k, v in found.items()})
 
 
-def kind_of(tag: int, vr: str) -> str:
-    """Which field of KnownIdentifiers an attribute feeds; "" for none."""
-    if vr == "PN":
+def kind_of(tag: int, vr: str, parent: int = 0) -> str:
+    """Which field of KnownIdentifiers an attribute feeds, by the sequence that it stands in; "" for none."""
+    if vr == "PN" or tag in PERSON_NAMES:
         return "names"
     if tag in DATES:
         return "dates"
+    if parent in _CODED:
+        if tag == _CODE_MEANING:
+            return _CODED[parent]
+        if tag in _CODE_VALUES:
+            return "ids"
     return "uids" if tag in UIDS else TAGS.get(tag, "")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
 
 from readfirst.domain.deid.codec import Bulk, Element, Encoding, Fragments, Unreadable, is_pixels
 from readfirst.domain.refusals import Reason
@@ -92,12 +92,17 @@ def _cut(element: Element, shape: Shape) -> bool:
 
 def _tidy_fragments(fragments: Fragments, shape: Shape, transfer_syntax: str) -> Iterator[Bulk | bytes]:
     table, *parts = fragments.parts or [b""]
+    if shape.frames == 1 and len(parts) > 1:
+        parts = [b"".join(map(_bytes, parts))]  # one stream in pieces: a comment could lie across a seam
+        table = b""
     yield _offset_table(_bytes(table), parts, shape.frames)
     for part in parts:
         if transfer_syntax in JPEG:
-            yield _without_comments(part, _jpeg_comments)
+            yield _cleared(part, jpeg_texts)
         elif transfer_syntax in JPEG_2000:
-            yield _without_comments(part, _jpeg_2000_comments)
+            yield _cleared(part, jpeg_2000_texts)
+        elif transfer_syntax == RLE:
+            yield _cleared(part, _rle_texts)
         else:
             yield part
 
@@ -119,84 +124,114 @@ def _offset_table(table: bytes, parts: list[Bulk | bytes], frames: int) -> bytes
     return table if set(offsets) <= starts else b""
 
 
-def _without_comments(part: Bulk | bytes, find: Callable[[Bulk | bytes], Iterator[tuple[int, int]]]) -> Bulk | bytes:
-    """The fragment with its comments, and what follows its end, overwritten by zeros."""
-    spans = [*find(part), *_after_end(part)]
+def _cleared(part: Bulk | bytes, find: Callable[[bytes], Iterator[tuple[int, int]]]) -> Bulk | bytes:
+    """The fragment with what `find` names overwritten by zeros."""
+    data = _bytes(part)
+    spans = [(start, end) for start, end in find(data) if any(data[start:end])]
     if not spans:
         return part
-    data = bytearray(_bytes(part))
+    cleared = bytearray(data)
     for start, end in spans:
-        data[start:end] = bytes(end - start)
-    return bytes(data)
+        cleared[start:end] = bytes(end - start)
+    return bytes(cleared)
 
 
-def _after_end(part: Bulk | bytes) -> Iterator[tuple[int, int]]:
-    """What stands behind the end-of-image marker, which JPEG and JPEG 2000 share, but for padding."""
-    head = _Head(part)
-    tail = head.get(max(0, head.length - 4), 4)
-    if b"\xff\xd9" in tail:
-        return
-    end = _bytes(part).rfind(b"\xff\xd9")
-    if end >= 0:
-        yield end + 2, head.length
-
-
-class _Head:
-    """Bytes of a fragment by position, without reading all of it."""
-
-    def __init__(self, part: Bulk | bytes) -> None:
-        self.part = part
-        self.length = len(part) if isinstance(part, bytes) else part.length
-
-    def get(self, position: int, count: int) -> bytes:
-        if isinstance(self.part, bytes):
-            return self.part[position : position + count]
-        source: BinaryIO = self.part.source
-        source.seek(self.part.offset + position)
-        return source.read(min(count, self.length - position))
-
-
-# JPEG (ITU T.81 B.1.1): APPn but JFIF and Adobe, which decoders need, and COM hold text.
-_DECODERS_NEED = (b"JFIF", b"Adob", b"mrfx")  # the last is the colour transform of JPEG-LS
+# JPEG and JPEG-LS (ITU T.81 B.1.1, T.87): COM and APPn hold text, but for what decoders read of JFIF, Adobe and the
+# colour transform of JPEG-LS, whose sizes are known.
+_DECODERS_NEED = {b"JFIF": 14, b"Adob": 12, b"mrfx": 5}
 _STANDALONE = frozenset((0x01, *range(0xD0, 0xD8)))
+_FRAME_HEADERS = frozenset((*range(0xC0, 0xD0), 0xF7)) - {0xC4, 0xC8, 0xCC}
+# In scan data a marker is what is neither a stuffed byte nor a restart: T.81 stuffs zeros, T.87 a bit.
+_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
+_MARKER_LS = re.compile(rb"\xff[\x80-\xcf\xd8-\xfe]")
 
 
-def _jpeg_comments(part: Bulk | bytes) -> Iterator[tuple[int, int]]:
-    """Where the texts of a JPEG or JPEG-LS stream stand, up to its scan data."""
-    head = _Head(part)
-    if head.get(0, 2) != b"\xff\xd8":
-        return  # a frame's later fragment
-    position = 2
-    while position + 4 <= head.length:
-        marker = head.get(position, 4)
-        if marker[0] != 0xFF or marker[1] in (0xDA, 0xD9):
+@dataclass(frozen=True)
+class Segment:
+    """A marker of a JPEG stream and where what it announces begins and ends."""
+
+    code: int
+    start: int
+    end: int
+
+
+def segments(data: bytes) -> Iterator[Segment]:
+    """The segments of a JPEG or JPEG-LS stream up to its end-of-image marker, past the data of every scan."""
+    position, lossless_ls = 2, False
+    while position + 2 <= len(data) and data[position] == 0xFF:
+        code = data[position + 1]
+        if code == 0xFF or code in _STANDALONE:
+            position += 1 if code == 0xFF else 2
+            continue
+        if code == 0xD9 or position + 4 > len(data):
+            yield Segment(code, position + 2, position + 2)
             return
-        if marker[1] == 0xFF:
-            position += 1
-            continue
-        if marker[1] in _STANDALONE:
-            position += 2
-            continue
-        (length,) = struct.unpack(">H", marker[2:])
-        end = min(position + 2 + length, head.length)
-        name = head.get(position + 4, 5)
-        if marker[1] == 0xFE or (0xE0 <= marker[1] <= 0xEF and name[:4] not in _DECODERS_NEED):
-            yield position + 4, end
+        end = min(position + 2 + int.from_bytes(data[position + 2 : position + 4], "big"), len(data))
+        yield Segment(code, position + 4, end)
+        lossless_ls = lossless_ls or code == 0xF7
         position = end
+        if code == 0xDA:
+            marker = (_MARKER_LS if lossless_ls else _MARKER).search(data, end)
+            if marker is None:
+                return
+            position = marker.start()
 
 
-def _jpeg_2000_comments(part: Bulk | bytes) -> Iterator[tuple[int, int]]:
-    """Where the COM segments of a JPEG 2000 codestream's main header stand (ITU T.800 A.9.2)."""
-    head = _Head(part)
-    if head.get(0, 2) != b"\xff\x4f":
+def jpeg_texts(data: bytes) -> Iterator[tuple[int, int]]:
+    """Where texts can stand in a JPEG or JPEG-LS stream: in its comments, and behind its end."""
+    if data[:2] != b"\xff\xd8":
+        return  # a frame's later fragment
+    for segment in segments(data):
+        if segment.code == 0xFE:
+            yield segment.start, segment.end
+        elif 0xE0 <= segment.code <= 0xEF:
+            yield segment.start + _DECODERS_NEED.get(data[segment.start : segment.start + 4], 0), segment.end
+        elif segment.code == 0xD9:
+            yield segment.end, len(data)
+
+
+def is_jpeg_of(data: bytes, rows: int, columns: int) -> bool:
+    """Whether a JPEG stream has a frame of that size and a scan: decoders can hang on what has not."""
+    found = list(segments(data)) if data[:2] == b"\xff\xd8" else []
+    frame = next((s for s in found if s.code in _FRAME_HEADERS and s.end - s.start >= 6), None)
+    if frame is None or not any(s.code == 0xDA for s in found):
+        return False
+    height, width = struct.unpack_from(">HH", data, frame.start + 1)
+    return (height, width) == (rows, columns)
+
+
+def jpeg_precision(data: bytes) -> int:
+    """Bits per sample that a JPEG stream has; 0 for one without a frame."""
+    return next((data[s.start] for s in segments(data) if s.code in _FRAME_HEADERS and s.end > s.start), 0)
+
+
+def jpeg_2000_texts(data: bytes) -> Iterator[tuple[int, int]]:
+    """Where texts can stand in a JPEG 2000 codestream (ITU T.800 A): COM segments, and behind its end."""
+    if data[:2] != b"\xff\x4f":
         return
-    position = 2
-    while position + 4 <= head.length:
-        marker = head.get(position, 4)
-        if marker[0] != 0xFF or marker[1] in (0x90, 0xD9, 0x93):
+    position, tile_end = 2, 0
+    while position + 2 <= len(data) and data[position] == 0xFF:
+        code = data[position + 1]
+        if code == 0xD9:
+            yield position + 2, len(data)
             return
-        (length,) = struct.unpack(">H", marker[2:])
-        end = min(position + 2 + length, head.length)
-        if marker[1] == 0x64:
+        if code == 0x93:  # start of data: the tile part says where it ends
+            if tile_end <= position:
+                return
+            position = tile_end
+            continue
+        length = int.from_bytes(data[position + 2 : position + 4], "big")
+        end = min(position + 2 + max(length, 2), len(data))
+        if code == 0x90 and position + 12 <= len(data):
+            size = int.from_bytes(data[position + 6 : position + 10], "big")
+            tile_end = position + size if size else len(data) - 2
+        if code == 0x64:
             yield position + 6, end
         position = end
+
+
+def _rle_texts(data: bytes) -> Iterator[tuple[int, int]]:
+    """The offsets of an RLE header (PS3.5 G.5) that no segment uses."""
+    count = int.from_bytes(data[:4], "little")
+    if len(data) >= 64 and count <= 15:
+        yield 4 + 4 * count, 64

@@ -45,6 +45,12 @@ def safe_private(elements: list[Element], profile: Profile, big: bool) -> dict[i
     return kept
 
 
+def only_kept(items: list[list[Element]], elements: list[Element], kept: dict[int, str]) -> list[list[Element]]:
+    """The declarations of the private blocks that stay: the others would only repeat creators that are gone."""
+    creators = {text_of(e) for e in elements if e.tag in kept and e.tag & 0xFFFF <= 0xFF}
+    return [item for item in items if any(e.tag == 0x00080302 and text_of(e) in creators for e in item)]
+
+
 def _declared(elements: list[Element], big: bool) -> list[tuple[int, str, str, frozenset[int]]]:
     """(group, creator, status, safe elements) of every declared block."""
     sequence = next((e.value for e in elements if e.tag == CHARACTERISTICS), None)

@@ -16,14 +16,18 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import resources
 
+from readfirst.domain.deid.charsets import spellings
 from readfirst.domain.deid.known import KnownIdentifiers
 from readfirst.domain.deid.words import (
     ABBREVIATIONS,
     CLINICAL,
     COMMON,
+    EPONYM_NOUNS,
     EPONYMS,
     PARTICLES,
     PLACEHOLDERS,
+    TERMS_AFTER,
+    TERMS_BEFORE,
     TITLES,
     dicom_words,
     lexicon,
@@ -39,30 +43,76 @@ def patterns() -> dict[str, re.Pattern[str]]:
     compiled = {}
     for entry in document["pattern"]:
         regex = entry["regex"]
-        for name, content in document["placeholders"].items():
+        for name, content in sorted(document["placeholders"].items(), key=lambda entry: -len(entry[0])):
             regex = regex.replace(name, f"(?:{content})")
         compiled[entry["name"]] = re.compile(regex, re.IGNORECASE | re.VERBOSE)
     return compiled
 
 
+# Without one of these no pattern can match: most texts of a header need no further look.
 _TRIGGER = re.compile(
-    r"\d{2}|@|/|www|\\\\|:|\b(?:dr|prof|mr|mrs|ms|miss|mme|mlle|herrn?|frau|se|sra?|sig|by|with|to|from)\w*\b", re.I
+    r"\d{2}|\w{24}|[a-z]\d[a-z]? \d[a-z]|[^\x00-\x7f]|"
+    r"@|/|www|\\\\|:|\b(?:d\.?r|drs|prof|mr|mrs|ms|miss|mme|mlle|herrn?|frau|se|sra?|sig|by|with|to|from|"
+    r"name|patient|pacient|pazient|mother|father|husband|wife|daughter|son|sister|brother|partner|grand|aunt|uncle|niece|"
+    r"nephew|guardian|spouse|radiol|radiogr|surgeon|tech|sonogr|consult|physic|nurse|mutter|vater|ehe|tochter|sohn|madre|"
+    r"padre|hij|espos|box|rue|avenue|boulevard|calle|avenida|via|viale|piazza|rua|ul|ulica|chemin|zip|plz|post|code|d/w|c/o|"
+    r"jan|feb|mar|apr|ma[iy]|jun|jul|au[gt]|ago|sep|o[ck]t|nov|de[czs]|ene|abr|avr|gen|mag|giu|lug|set|ott|dic)",
+    re.IGNORECASE,
 )
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 _SPLIT = re.compile(r"[\^=\s,;.()/_-]+")
 
 
 def fold(text: str) -> str:
-    """Lower-case without accents, kana as hiragana, wide forms as plain ones. May differ in length from the text."""
+    """Lower-case without accents and what is not seen, kana as hiragana, digits and wide forms as plain ones.
+
+    May differ in length from the text.
+    """
     if text.isascii():
         return text.lower()
-    plain = unicodedata.normalize("NFKD", text.casefold())
-    return "".join(
-        chr(ord(c) - 0x60) if "ァ" <= c <= "ヶ" else _SPECIAL.get(c, c) for c in plain if not unicodedata.combining(c)
-    )
+    return "".join(map(_folded_character, unicodedata.normalize("NFKD", text.casefold())))
+
+
+@lru_cache(maxsize=4096)
+def _folded_character(c: str) -> str:
+    if "ァ" <= c <= "ヶ":
+        return chr(ord(c) - 0x60)
+    if unicodedata.combining(c) or unicodedata.category(c) == "Cf":  # accents, vowel signs, joiners, soft hyphens
+        return ""
+    return str(unicodedata.decimal(c)) if c.isdecimal() else _SPECIAL.get(c, c)
 
 
 _SPECIAL = {"ø": "o", "æ": "ae", "œ": "oe", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ı": "i", "’": "'"}
+# Arabic letters that keyboards and systems exchange, and the stretcher that says nothing.
+_SPECIAL |= {"ى": "ي", "ی": "ي", "ک": "ك", "ة": "ه", "ٱ": "ا", "ـ": ""}
+_SPECIAL |= {"ς": "σ"}
+
+# Letters of Cyrillic and Greek as they are written in Latin: a name known in one script is found in the other.
+_LATIN = dict(zip("абвгдезийклмнопрстуфыэіїґєў", "abvgdeziiklmnoprstufyeiigeu", strict=True))
+_LATIN |= {"ж": "zh", "х": "kh", "ц": "ts", "ч": "ch", "ш": "sh", "щ": "shch", "ъ": "", "ь": "", "ю": "yu", "я": "ya"}
+_LATIN |= dict(zip("αβγδεζηικλμνξοπρστυφω", "avgdeziiklmnxoprstyfo", strict=True)) | {"θ": "th", "χ": "ch", "ψ": "ps"}
+
+
+def latin(word: str) -> str:
+    """A folded Cyrillic or Greek word in Latin letters; "" for a word of another script."""
+    if word.isascii() or not any(c in _LATIN for c in word):
+        return ""
+    return "".join(_LATIN.get(c, c) for c in word)
+
+
+def _plain_digits(text: str) -> str:
+    """The text, character for character, with the digits and wide forms of any script as plain ones."""
+    if text.isascii():
+        return text
+    return "".join(map(_plain_character, text))
+
+
+@lru_cache(maxsize=4096)
+def _plain_character(c: str) -> str:
+    if c.isdecimal():
+        return str(unicodedata.decimal(c))
+    wide = unicodedata.normalize("NFKC", c)
+    return wide if len(wide) == 1 else c
 
 
 @dataclass
@@ -115,6 +165,8 @@ class Vocabulary:
     ideographs: set[str] = field(default_factory=set)  # names in scripts without spaces
     initials: set[str] = field(default_factory=set)
     numbers: set[str] = field(default_factory=set)  # letters and digits only
+    days: set[str] = field(default_factory=set)  # day and month of a known date
+    spelled: set[bytes] = field(default_factory=set)  # names beyond ASCII, in any encoding
     phrases: set[str] = field(default_factory=set)  # letters and digits only
 
     @classmethod
@@ -128,19 +180,33 @@ class Vocabulary:
             vocabulary._number(value)
         for value in known.phrases:
             vocabulary._phrase(value)
+        for value in known.dates:
+            vocabulary._date(value)
         return vocabulary
+
+    def _date(self, value: str) -> None:
+        """The ways to write a date in six or eight digits, and its day and month alone."""
+        year, month, day = value[:4], value[4:6], value[6:8]
+        orders = ((year, month, day), (day, month, year), (month, day, year))
+        self.numbers.update("".join(parts) for parts in orders)
+        self.numbers.update("".join(p[-2:] for p in parts) for parts in orders)
+        self.days.update((f"{day}{month}", f"{month}{day}"))
 
     def _name(self, group: str) -> None:
         if all(w in PLACEHOLDERS for w in _SPLIT.split(fold(group)) if w):
             return
         name = Name.of(group)
         whole = fold(re.sub(r"[\^\s,]", "", group))
+        parts = [p for p in re.split(r"[\^\s,]+", group) if p]
+        if not group.isascii():
+            self.spelled.update(s for p in parts if len(p) > 1 for s in spellings(p))
         if whole and not _spaced(whole):
-            parts = [fold(p) for p in re.split(r"[\^\s]+", group) if p]
-            self.ideographs.update(p for p in (whole, *parts) if len(p) > 1)
+            forms = (_NO_LETTER.sub("", fold(p)) for p in ("".join(parts), "".join(reversed(parts)), *parts))
+            self.ideographs.update(p for p in forms if len(p) > 1)
             return
         if not group.isascii():
             self.words.update(_transliterated(group))
+            self.words.update(w for w in map(latin, name.words) if len(w) > 3 and w not in lexicon())
         for word in name.words:
             bare = re.sub(r"\W", "", word)
             if len(bare) > 1 and bare not in PARTICLES | TITLES | PLACEHOLDERS:
@@ -163,7 +229,8 @@ class Vocabulary:
             self.numbers.add(digits)
 
     def _phrase(self, value: str) -> None:
-        for line in re.split(r"[\r\n,;]+", value):
+        for line in re.split(r"[\r\n,;^]+", value):
+            self.numbers.update(re.findall(r"(?<!\d)\d{5,}(?!\d)", line))  # a postal code
             bare = re.sub(r"[\W_]", "", fold(line))
             if len(bare) >= 5 and bare not in lexicon():
                 self.phrases.add(bare)
@@ -181,11 +248,15 @@ def _transliterated(group: str) -> set[str]:
     return {w for w in words if len(w) > 3 and w not in PARTICLES and w not in TITLES}
 
 
+# Han, kana, Hangul, and the scripts of South and South-East Asia, whose vowel signs are no letters to a pattern.
+_UNSPACED = re.compile(
+    "[\u0900-\u0dff\u0e00-\u109f\u1100-\u11ff\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3\uf900-\ufaff]"
+)
+
+
 def _spaced(text: str) -> bool:
-    """Whether a script puts spaces between words (Han, kana and Hangul names do without)."""
-    return not any(
-        "぀" <= c <= "ヿ" or "㐀" <= c <= "鿿" or "가" <= c <= "힣" or "豈" <= c <= "﫿" or "ᄀ" <= c <= "ᇿ" for c in text
-    )
+    """Whether a name's script is one of those in which words can be told apart by their letters."""
+    return _UNSPACED.search(text) is None
 
 
 class Scrubber:
@@ -198,6 +269,7 @@ class Scrubber:
         self._squeezable = {w for w in self.vocabulary.words if len(w) >= 5} | self.vocabulary.numbers
         self._squeezable |= self.vocabulary.phrases
         self._raw = [w.encode() for w in self._squeezable if len(w) >= 5]
+        self._known_days = _day_pattern(self.vocabulary.days)
         self._lengths = {len(w) for w in self.vocabulary.words if len(w) >= 5}
         self.memo: dict[tuple[str, bytes, tuple[str, ...], bool], bytes] = {}
 
@@ -205,8 +277,12 @@ class Scrubber:
         """The text without known identifiers and, unless it is a code, without what looks like an identifier."""
         folded = Folded.of(text)
         spans = self._known(folded)
-        if patterns and _TRIGGER.search(folded.text):
-            spans += _pattern_spans(folded.text)
+        if patterns:
+            plain = _plain_digits(folded.text)
+            if _TRIGGER.search(plain):
+                spans += _pattern_spans(plain)
+            if self._known_days is not None:
+                spans += [m.span() for m in self._known_days.finditer(plain)]
         if not spans:
             return text
         clean = _blanked(folded.text, spans)
@@ -217,25 +293,52 @@ class Scrubber:
         return bool(self._known(Folded.of(text)))
 
     def in_code(self, text: str) -> bool:
-        """Whether a code string shows a known name or number: as a whole word, and as none that DICOM itself uses."""
-        words = self.vocabulary.words
-        if any(w in words and w not in dicom_words() for w in re.split(r"[\W_]+", fold(text))):
+        """Whether a code string shows a known name or number: in a word that neither DICOM nor English has."""
+        words = [w for w in re.split(r"[\W_]+", fold(text)) if w and w not in dicom_words()]
+        if any(w in self.vocabulary.words for w in words):
             return True
-        return self.in_number(text)
+        squeezed = _NO_LETTER.sub("", fold(text))
+        if any(n in squeezed for n in self.vocabulary.numbers if len(n) > 5):
+            return True
+        strange = [w for w in words if len(w) > 4 and not w.isdigit() and not _is_word(w)]
+        return any(self.holds_known(w) for w in strange) or self.in_number(text)
 
     def in_number(self, text: str) -> bool:
         """Whether a number, or one of several, is a known one of five characters or more."""
-        return any(len(v) > 4 and re.sub(r"[\W_]", "", fold(v)) in self.vocabulary.numbers for v in text.split("\\"))
+        return any(len(v) > 4 and self._a_number(v) for v in text.split("\\"))
+
+    def _a_number(self, value: str) -> bool:
+        if re.sub(r"[\W_]", "", fold(value)) in self.vocabulary.numbers:
+            return True
+        try:  # 4801177.0 and 4.801177e6 are 4801177
+            number = float(value)
+        except ValueError:
+            return False
+        return 10_000 <= abs(number) < 1e15 and number.is_integer() and str(abs(int(number))) in self.vocabulary.numbers
 
     def in_bytes(self, value: bytes) -> bool:
-        """Whether a binary value spells a known identifier, a byte or two per character."""
-        plain = value.replace(b"\0", b"").lower()
-        return any(target in plain for target in self._raw)
+        """Whether a binary value spells a known identifier, a byte or two per character, in either byte order."""
+        lower = value.lower()
+        forms = [lower.replace(b"\0", b"")]
+        if len(lower) % 2 == 0:
+            swapped = bytearray(lower)
+            swapped[::2], swapped[1::2] = lower[1::2], lower[::2]
+            forms.append(bytes(swapped))
+        return any(t in form for form in forms for t in self._raw) or self.spelled_in(value)
+
+    def spelled_in(self, value: bytes) -> bool:
+        """Whether the bytes hold a known name that is not plain ASCII, in any encoding."""
+        return any(s in value for s in self.vocabulary.spelled)
 
     def _known(self, folded: Folded) -> list[tuple[int, int]]:
         vocabulary = self.vocabulary
-        spans = [folded.span(*s) for w in vocabulary.ideographs if w in folded.folded for s in _all(w, folded.folded)]
-        squeezed = re.sub(r"[\W_]", "", folded.folded)
+        squeezed = _NO_LETTER.sub("", folded.folded)
+        spans = [
+            folded.span(*m.span())
+            for w in vocabulary.ideographs
+            if w in squeezed
+            for m in _spread(w).finditer(folded.folded)
+        ]
         for target in self._squeezable:
             if target in squeezed:
                 spans += self._squeezed(target, folded)
@@ -256,8 +359,9 @@ class Scrubber:
                 if match[0] == target and word == target and not self._a_name(folded, start, end, target):
                     continue
                 pieces = [p for p in re.split(r"[\W_]+", match[0]) if p]
-                if 1 < len(pieces) < len(target) and all(p in lexicon() or len(p) < 3 for p in pieces):
-                    continue  # "over ton", "an a"
+                wordy = any(len(p) > 2 for p in pieces) and all(p in lexicon() or len(p) < 3 for p in pieces)
+                if 1 < len(pieces) < len(target) and wordy:
+                    continue  # "over ton"
                 start, end = _bounds(folded.folded, start, end) if len(target) >= 5 else (start, end)
             elif (
                 start and folded.folded[start - 1].isalnum() and target.isdigit() and folded.folded[start - 1].isdigit()
@@ -277,26 +381,34 @@ class Scrubber:
             if bare in words or stem in words:
                 if self._a_name(folded, *match.span(), stem if stem in words else bare):
                     yield folded.span(*match.span())
-            elif len(stem) >= 5 and not _is_word(stem) and self._misspelt(stem):
+            elif self._misspelt(stem) or ((other := latin(stem)) and (other in words or self._misspelt(other))):
                 yield folded.span(*match.span())
 
     def _a_name(self, folded: Folded, start: int, end: int, word: str) -> bool:
         """Whether a word that is a known name is meant as one: "Long, Mary" is, "long axis" is not."""
-        if word not in COMMON and word not in ABBREVIATIONS:
-            return True
-        before = _WORD.findall(folded.folded[max(0, start - 24) : start])[-1:]
-        after = _WORD.findall(folded.folded[end : end + 24])[:1]
-        near = {*before, *after}
-        if near & (self.vocabulary.words | TITLES) or near & {"patient", "pt", "name"}:
+        if word not in COMMON and word not in ABBREVIATIONS and word not in EPONYMS:
             return True
         text = folded.text
+        before = (_WORD.findall(text[max(0, folded.origin[start] - 24) : folded.origin[start]]) or [""])[-1]
+        after = (_WORD.findall(text[folded.origin[end] : folded.origin[end] + 24]) or [""])[0]
+        near = {fold(before), fold(after)} - {""}
+        if near & (self.vocabulary.words - COMMON | TITLES) or near & {"patient", "pt", "name"}:
+            return True
+        if _is_term(word, fold(before), fold(after)):
+            return False
+        if near & self.vocabulary.words or word in EPONYMS - COMMON:
+            return True
         first, last = folded.span(start, end)
-        capital = text[first].isupper() and not text[first:last].isupper()
-        return capital and text[:first].rstrip()[-1:] not in ("", ".", ":", "\n") and word not in ABBREVIATIONS
+        if not text[first].isupper() or text[first:last].isupper() or word in ABBREVIATIONS:
+            return False
+        if text[:first].rstrip()[-1:] in ("", ".", ":", "\n"):
+            return False
+        # "CT Hand Left": where every word has a capital, a part of the body is one.
+        return not (word in dicom_words() and before[:1].isupper() and (not after or after[:1].isupper()))
 
     def _misspelt(self, word: str) -> bool:
         size = len(word)
-        if not any(length in self._lengths for length in range(size - 2, size + 3)):
+        if size < 5 or _is_word(word) or not any(length in self._lengths for length in range(size - 2, size + 3)):
             return False
         return any(
             len(name) >= 5 and abs(len(name) - size) <= (2 if len(name) >= 8 else 1) and _alike(word, name)
@@ -312,26 +424,22 @@ class Scrubber:
                 yield match.span()
 
 
+_NO_LETTER = re.compile(r"[\W_]+")
 _INITIALS = re.compile(r"(?<![\w.])(?:[^\W\d_]\.[ ]?){2,4}|(?<![\w.-])[^\W\d_a-z]{3,4}(?![\w-])")
 
 
-def _stands_alone(text: str, target: str, match: re.Match[str]) -> bool:
-    """Whether a short number is written in one piece and is no part of a larger or decimal one."""
-    before, after = text[max(0, match.start() - 1) : match.start()], text[match.end() : match.end() + 1]
-    return match[0] == target and not (before.isdigit() or after.isdigit() or before == "." or after == ".")
+def _day_pattern(days: set[str]) -> re.Pattern[str] | None:
+    """Finds the day and month of a known date in two digits each: "29/02", "02-29"."""
+    if not days:
+        return None
+    forms = "|".join(sorted(f"{d[:2]}[./-]{d[2:]}" for d in days))
+    return re.compile(rf"(?<![\d./-])(?:{forms})(?![\d/-]|\.\d)")
 
 
 @lru_cache(maxsize=4096)
 def _spread(target: str) -> re.Pattern[str]:
     """A pattern for a target with up to two other characters between each of its own."""
     return re.compile(r"[\W_]{0,2}".join(map(re.escape, target)))
-
-
-def _all(needle: str, text: str) -> Iterator[tuple[int, int]]:
-    start = text.find(needle)
-    while start >= 0:
-        yield start, start + len(needle)
-        start = text.find(needle, start + 1)
 
 
 def _bounds(text: str, start: int, end: int) -> tuple[int, int]:
@@ -346,6 +454,13 @@ def _bounds(text: str, start: int, end: int) -> tuple[int, int]:
 def _around(text: str, start: int, end: int) -> str:
     first, last = _bounds(text, start, end)
     return text[first:last]
+
+
+def _is_term(word: str, before: str, after: str) -> bool:
+    """Whether a word that is also a name belongs to a term: "Baker cyst", "Hodgkin lymphoma", "rose bengal"."""
+    if word in EPONYMS and (after in EPONYM_NOUNS or before in ("non", "de", "pseudo")):
+        return True
+    return after in TERMS_AFTER.get(word, ()) or before in TERMS_BEFORE.get(word, ())
 
 
 def _is_word(word: str) -> bool:
@@ -408,17 +523,16 @@ def _pattern_spans(text: str) -> list[tuple[int, int]]:
     for name, pattern in patterns().items():
         for match in pattern.finditer(text):
             start = match.end("keep") if "keep" in pattern.groupindex and match["keep"] else match.start()
-            if name != _PEOPLE or not _only_words(text[start : match.end()]):
+            words = _WORD.findall(text[start : match.end()].lower())
+            if name == _ANNOUNCED and all(w in ABBREVIATIONS or w in CLINICAL for w in words):
+                continue  # "Seen by CT", "Performed with Contrast"
+            if name != _CLOSE or not all(w in ABBREVIATIONS or _is_word(w) for w in words):
                 spans.append((start, match.end()))
     return spans
 
 
-_PEOPLE = "person announced by a title or a role"
-
-
-def _only_words(text: str) -> bool:
-    """Whether what follows a title or role is no name at all: "Seen by CT", "Performed with Contrast"."""
-    return all(w.lower() in ABBREVIATIONS or w.lower() in CLINICAL for w in _WORD.findall(text))
+_ANNOUNCED = "person announced by a title or a role"
+_CLOSE = "relative or staff by name"
 
 
 def _blanked(text: str, spans: list[tuple[int, int]]) -> str:

@@ -11,9 +11,13 @@ from importlib import resources
 from pydicom._dicom_dict import DicomDictionary
 
 _DATA = resources.files(__package__) / "data"
-_LISTS = {k: frozenset(v.split()) for k, v in tomllib.loads((_DATA / "words.toml").read_text("utf-8")).items()}
+_FILE = tomllib.loads((_DATA / "words.toml").read_text("utf-8"))
+_LISTS = {k: frozenset(v.split()) for k, v in _FILE.items() if isinstance(v, str)}
 
 EPONYMS = _LISTS["eponyms"]
+EPONYM_NOUNS = _LISTS["eponym_nouns"]
+TERMS_AFTER = {word: frozenset(after.split()) for word, after in _FILE["followed"].items()}
+TERMS_BEFORE = {word: frozenset(before.split()) for word, before in _FILE["preceded"].items()}
 COMMON = _LISTS["common"]
 ABBREVIATIONS = _LISTS["abbreviations"]
 PARTICLES = _LISTS["particles"]
