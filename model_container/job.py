@@ -70,9 +70,11 @@ class Job:
         with ThreadPoolExecutor(1) as ahead:
             prepared = self._wait_for_one()
             while prepared:
-                following: Future[Prepared | None] = ahead.submit(self.prepare_next)
+                following: Future[Prepared | None] | None = None
+                if prepared.held.tries == 1:  # one that came back may kill us: no other shall count that as a try
+                    following = ahead.submit(self.prepare_next)
                 self.carry_out(prepared)
-                prepared = following.result() or self._wait_for_one()
+                prepared = (following.result() if following else None) or self._wait_for_one()
                 if prepared and self.stopping.is_set():
                     self.studies.give_back(prepared.held)
                     prepared = None
@@ -110,6 +112,7 @@ class Job:
         held = self.studies.take()
         if held is None:
             return None
+        self.studies.beat()
         try:
             request = InferenceRequest.model_validate_json(held.content)
         except ValidationError:
@@ -125,6 +128,8 @@ class Job:
 
     def _prepare(self, prepared: Prepared) -> None:
         request = prepared.request
+        if prepared.held.tries > TRIES:
+            raise CannotAnalyse(f"gave-up: {TRIES} executions ended while they worked on it")
         done = self.studies.read_analysis(clean.result_path(request.token, request.run_key))
         if done is not None:
             prepared.known = Analysis.model_validate_json(done)
@@ -245,6 +250,7 @@ class Progress:
         if now - self.last < 1.0 and share < 1.0:
             return
         self.last = now
+        self.studies.beat()
         content = json.dumps({"stage": stage, "share": round(share, 3)}).encode()
         self.studies.write(self.name, content, "application/json")
 

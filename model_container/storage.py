@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,10 +13,11 @@ from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from azure.storage.blob import BlobServiceClient, ContentSettings
 from azure.storage.queue import QueueClient, QueueMessage, TextBase64DecodePolicy, TextBase64EncodePolicy
 
-from readfirst.domain import names
+from readfirst.domain import clean, names
 from readfirst.domain.messages import InferenceAnswer
 
 _LEASE_SECONDS = 60
+_BEAT_SECONDS = 5.0
 
 
 class MissingSetting(ValueError):
@@ -43,8 +45,14 @@ class Studies:
     """The studies account as the job uses it."""
 
     def __init__(
-        self, blobs: BlobServiceClient, requests: QueueClient, results: QueueClient, lease_seconds: int = _LEASE_SECONDS
+        self,
+        blobs: BlobServiceClient,
+        requests: QueueClient,
+        results: QueueClient,
+        lease_seconds: int = _LEASE_SECONDS,
+        job: str = "local",
     ) -> None:
+        self._job, self._last_beat = job, -_BEAT_SECONDS
         self._requests, self._results = requests, results
         self.lease_seconds = lease_seconds  # how long a request stays hidden when its worker has vanished
         self._clean, self._analysis = (blobs.get_container_client(n) for n in (names.CLEAN, names.ANALYSIS))
@@ -103,6 +111,12 @@ class Studies:
             held.lost = True
             self._let_go(held)
 
+    def beat(self) -> None:
+        """A sign of life at a step done: the watchdog stops an execution that gives none for long."""
+        if time.monotonic() - self._last_beat >= _BEAT_SECONDS:
+            self._last_beat = time.monotonic()
+            self.write(clean.beat_path(self._job), b"", "application/octet-stream")
+
     # ------------------------------------------------------------ blobs
 
     def read_clean(self, name: str) -> bytes | None:
@@ -148,11 +162,12 @@ def studies(environment: Mapping[str, str] = os.environ) -> Studies:
         "message_encode_policy": TextBase64EncodePolicy(), "message_decode_policy": TextBase64DecodePolicy(),
     }  # fmt: skip
     queues = (names.INFERENCE_REQUESTS, names.INFERENCE_RESULTS)
+    job = environment.get("CONTAINER_APP_JOB_NAME") or "local"  # Container Apps sets it
     lease = int(environment.get("LEASE_SECONDS") or _LEASE_SECONDS)
     if connection := environment.get(names.STUDIES):
         blobs = BlobServiceClient.from_connection_string(connection)
         requests, results = (QueueClient.from_connection_string(connection, q, **text) for q in queues)
-        return Studies(blobs, requests, results, lease)
+        return Studies(blobs, requests, results, lease, job)
     wanted = [f"{names.STUDIES}__blobServiceUri", f"{names.STUDIES}__queueServiceUri"]
     missing = [name for name in wanted if not environment.get(name)]
     if missing:
@@ -162,4 +177,4 @@ def studies(environment: Mapping[str, str] = os.environ) -> Studies:
     credential = ManagedIdentityCredential(client_id=environment.get("AZURE_CLIENT_ID"))
     blobs = BlobServiceClient(environment[wanted[0]], credential)
     requests, results = (QueueClient(environment[wanted[1]], q, credential, **text) for q in queues)
-    return Studies(blobs, requests, results, lease)
+    return Studies(blobs, requests, results, lease, job)

@@ -17,6 +17,7 @@ from readfirst.domain import clean
 from readfirst.domain.messages import AnalysisOrder, InferenceRequest
 from readfirst.domain.models import default_model
 from readfirst.domain.series import NotEligible, run_key, select_series
+from readfirst.domain.watchdog import decide
 
 ANSWER = "inference"  # the external event that brings the job's answer
 
@@ -46,7 +47,7 @@ def analyse(context: df.DurableOrchestrationContext) -> Generator[Any, Any, Any]
     looked = Verdict.model_validate((yield context.call_activity_with_retry(watch_analysis, STEP, watch.dump())))
     if looked.outcome != "waiting":
         return _over(watch.plan, looked)
-    context.continue_as_new({"run": run.dump(), "watch": watch.later.dump()})
+    context.continue_as_new({"run": run.dump(), "watch": watch.later(looked.reason).dump()})
     return None
 
 
@@ -88,26 +89,45 @@ def request_analysis(watch: dict[str, Any]) -> dict[str, Any]:
     """Puts the request on the queue, starts the job, and sets the deadline."""
     this = Watch.model_validate(watch)
     jobs.request(_request(this))
-    jobs.start()
-    deadline = now() + timedelta(minutes=settings().inference_deadline_minutes)
-    first_look = settings().inference_look_seconds
-    return this.model_copy(update={"deadline": deadline.isoformat(), "patience": first_look}).dump()
+    trouble = jobs.start()
+    requested = now()
+    deadline = requested + timedelta(minutes=settings().inference_deadline_minutes)
+    return this.model_copy(
+        update={
+            "requested": requested.isoformat(),
+            "deadline": deadline.isoformat(),
+            "patience": settings().inference_look_seconds,
+            "trouble": trouble or "",
+        }
+    ).dump()
 
 
 @blueprint.activity_trigger(input_name="watch")
 def watch_analysis(watch: dict[str, Any]) -> dict[str, Any]:
-    """Looks whether the result is there, whether a job works on it, and whether the deadline has passed."""
+    """Looks whether the result is there, whether a job gets on with it, and whether the deadline has passed.
+
+    The rule is `readfirst.domain.watchdog.decide`; the study's record names what was wrong when the deadline passes.
+    """
     this = Watch.model_validate(watch)
     found = papers.result(this.run.token, this.plan.run_key)
     if found is not None:
         return Verdict(outcome=found.outcome, reason=found.reason).dump()
+    steps = decide(
+        jobs.executions(),
+        queued=jobs.requests_waiting(),
+        requested=datetime.fromisoformat(this.requested),
+        now=now(),
+        policy=jobs.policy(),
+    )
+    for hung in steps.stop:
+        jobs.stop(hung)
     if now() >= datetime.fromisoformat(this.deadline):
-        return Verdict(outcome="failed", reason="deadline: the analysis did not end in time").dump()
-    if not jobs.requests_waiting() and not jobs.running():
-        # The message was lost with an execution that gave up without an answer: ask again.
+        why = steps.trouble or this.trouble or "deadline"
+        return Verdict(outcome="failed", reason=f"{why}: the analysis did not end in time").dump()
+    if steps.ask_again:
         jobs.request(_request(this))
-    jobs.start()
-    return Verdict(outcome="waiting").dump()
+    trouble = jobs.start(steps.start) if steps.start else None
+    return Verdict(outcome="waiting", reason=trouble or steps.trouble or "").dump()
 
 
 def _request(watch: Watch) -> InferenceRequest:

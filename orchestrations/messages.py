@@ -65,16 +65,18 @@ class Watch(Handed):
     plan: Plan
     instance: str
     patience: float = 30.0  # seconds until the next look
+    requested: str = ""  # ISO 8601, UTC
     deadline: str = ""  # ISO 8601, UTC
+    trouble: str = ""  # what the last look found wrong (domain/watchdog.py)
 
-    @property
-    def later(self) -> Watch:
-        """The next look: each comes later than the one before, up to five minutes."""
-        return self.model_copy(update={"patience": min(self.patience * 1.5, 300.0)})
+    def later(self, trouble: str) -> Watch:
+        """The next look: each comes later than the one before, up to five minutes. It remembers the last trouble."""
+        patience = min(self.patience * 1.5, 300.0)
+        return self.model_copy(update={"patience": patience, "trouble": trouble or self.trouble})
 
 
 class Verdict(Handed):
-    """How an analysis stands. `failed`, `out-of-scope`: `reason` says why, without content."""
+    """How an analysis stands; `reason` says why it has failed, is out of scope, or waits, without content."""
 
     outcome: Literal["waiting", "analysed", "out-of-scope", "failed"]
     reason: str = ""

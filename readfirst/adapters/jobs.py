@@ -1,13 +1,19 @@
-"""The GPU job: its queue of requests, and Azure Resource Manager's jobs/start for it."""
+"""The jobs that analyse: their queue of requests, and Azure Resource Manager's start, list and stop of executions."""
 
 from __future__ import annotations
 
+import logging
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
 from readfirst.adapters import clients
 from readfirst.adapters.settings import settings
-from readfirst.domain import names
+from readfirst.domain import clean, names
 from readfirst.domain.messages import InferenceRequest
+from readfirst.domain.watchdog import Execution, Place, Policy, Trouble, trouble_of
 
-_ALIVE = {"Running", "Processing", "Unknown"}
+_ALIVE = {"Running", "Processing", "Degraded", "Unknown"}
+_FAILED = "Failed"
 _LEASE = "starting-the-job"
 _LEASE_SECONDS = 60
 
@@ -22,19 +28,91 @@ def requests_waiting() -> bool:
     return bool(clients.queue(names.INFERENCE_REQUESTS).get_queue_properties().approximate_message_count)
 
 
-def running() -> bool:
-    """Whether an execution of the job is alive."""
-    group, name = _job()
-    executions = clients.container_apps().jobs_executions.list(group, name)
-    return any(execution.status in _ALIVE for execution in executions)
+def policy() -> Policy:
+    """The watchdog's policy, from the settings."""
+    chosen = settings()
+    fallback = timedelta(minutes=chosen.fallback_minutes) if chosen.fallback_job_resource_id else None
+    return Policy(stall=timedelta(minutes=chosen.stall_minutes), fallback_after=fallback)
 
 
-def start() -> bool:
-    """Starts an execution unless one is alive: it drains the whole queue. Returns whether one was started.
+def executions() -> list[Execution]:
+    """The executions of both jobs that Azure still lists, newest first."""
+    found = [execution for place in _places() for execution in _executions(place)]
+    return sorted(found, key=lambda execution: execution.sign, reverse=True)
+
+
+def start(place: Place = Place.MAIN) -> Trouble | None:
+    """Starts an execution unless one of that job is alive: it drains the whole queue. Returns why it did not start.
 
     A lease on a blob keeps two callers from starting two; who finds it held trusts the holder, and the watchdog
-    looks again.
+    looks again. A refusal is no fault: the request waits on the queue, and the watchdog tries again.
     """
+    from azure.core.exceptions import HttpResponseError
+
+    lease = _lease()
+    if lease is None:
+        return None
+    group, name = _job(place)
+    try:
+        if not any(execution.alive for execution in _executions(place)):
+            clients.container_apps().jobs.begin_start(group, name, polling=False)
+        return None
+    except HttpResponseError as error:
+        code = error.error.code if error.error else ""
+        why = trouble_of([code, error.message])
+        logging.warning("job not started: %s %s %s", place, error.status_code, code)
+        return why if why is Trouble.NO_QUOTA else Trouble.NOT_STARTED
+    finally:
+        lease.release()
+
+
+def stop(execution: Execution) -> None:
+    """Stops an execution; one that is over already is no error."""
+    from azure.core.exceptions import HttpResponseError
+
+    group, name = _job(execution.place)
+    try:
+        clients.container_apps().jobs.begin_stop_execution(group, name, execution.name, polling=False)
+        logging.warning("job execution stopped: no sign of life since %s", execution.sign.isoformat())
+    except HttpResponseError as error:
+        logging.warning("job execution not stopped: %s", error.status_code)  # the next look tries again
+
+
+def _executions(place: Place) -> list[Execution]:
+    group, name = _job(place)
+    beat = _beat(name)
+    return [_execution(place, one, beat) for one in clients.container_apps().jobs_executions.list(group, name)]
+
+
+def _execution(place: Place, one: Any, beat: datetime | None) -> Execution:
+    started = one.start_time or datetime.now(UTC)
+    replicas = one.detailed_status.replicas if one.detailed_status else None
+    containers = [c for replica in replicas or () for c in replica.containers or ()]
+    words = [one.reason, one.message, *(w for c in containers for w in (c.status, c.additional_information))]
+    alive = one.status in _ALIVE
+    return Execution(
+        place=place,
+        name=str(one.name),
+        alive=alive,
+        sign=max(started, beat) if alive and beat else started,
+        trouble=trouble_of(words, [c.code for c in containers]) if one.status == _FAILED else None,
+    )
+
+
+def _beat(job: str) -> datetime | None:
+    """When the job's execution last got somewhere: it writes this blob at each step."""
+    from azure.core.exceptions import ResourceNotFoundError
+
+    blob = clients.container(names.STUDIES, names.ANALYSIS).get_blob_client(clean.beat_path(job))
+    try:
+        modified: datetime = blob.get_blob_properties().last_modified
+    except ResourceNotFoundError:
+        return None
+    return modified
+
+
+def _lease() -> Any:
+    """The lease that lets one caller start a job, None while somebody else holds it."""
     from azure.core.exceptions import HttpResponseError, ResourceExistsError
 
     blob = clients.container(names.STUDIES, names.ANALYSIS).get_blob_client(f"locks/{_LEASE}")
@@ -44,21 +122,19 @@ def start() -> bool:
         if error.status_code not in (409, 412):
             raise
     try:
-        lease = blob.acquire_lease(_LEASE_SECONDS)
+        return blob.acquire_lease(_LEASE_SECONDS)
     except HttpResponseError as error:
         if error.status_code == 409:
-            return False
+            return None
         raise
-    try:
-        if running():
-            return False
-        group, name = _job()
-        clients.container_apps().jobs.begin_start(group, name, polling=False)
-        return True
-    finally:
-        lease.release()
 
 
-def _job() -> tuple[str, str]:
-    parts = settings().job_resource_id.split("/")
+def _places() -> list[Place]:
+    return [Place.MAIN, Place.FALLBACK] if settings().fallback_job_resource_id else [Place.MAIN]
+
+
+def _job(place: Place) -> tuple[str, str]:
+    chosen = settings()
+    resource = chosen.job_resource_id if place is Place.MAIN else chosen.fallback_job_resource_id
+    parts = resource.split("/")
     return parts[4], parts[-1]

@@ -67,6 +67,7 @@ class Settings(BaseSettings):
 
     arm_endpoint: str = Field("https://management.azure.com", alias="ARM_ENDPOINT")
     job_resource_id: str = Field("", alias="JOB_RESOURCE_ID")
+    fallback_job_resource_id: str = Field("", alias="FALLBACK_JOB_RESOURCE_ID")  # a job on CPUs, beside one on a GPU
     email_endpoint: str = Field("", alias="EMAIL_ENDPOINT")
     email_sender: str = Field("", alias="EMAIL_SENDER")
     portal_url: str = Field("", alias="PORTAL_URL")
@@ -78,6 +79,8 @@ class Settings(BaseSettings):
     settle_seconds: float | None = Field(None, alias="SETTLE_SECONDS")  # None: by modality (domain/settling.py)
     inference_deadline_minutes: float = Field(60, alias="INFERENCE_DEADLINE_MINUTES")
     inference_look_seconds: float = Field(30, alias="INFERENCE_LOOK_SECONDS")
+    stall_minutes: float = Field(10, alias="INFERENCE_STALL_MINUTES")  # an execution without a sign of life is stopped
+    fallback_minutes: float = Field(10, alias="INFERENCE_FALLBACK_MINUTES")  # then the job on CPUs is tried
     escalate_minutes: float = Field(30, alias="ESCALATE_MINUTES")
     reconcile_schedule: str = Field("0 */15 * * * *", alias="RECONCILE_SCHEDULE")
     reconcile_age_seconds: float = Field(300, alias="RECONCILE_AGE_SECONDS")

@@ -66,6 +66,11 @@ def result_path(token: str, run_key: str) -> str:
     return f"{token}/{run_key}/result.json"
 
 
+def beat_path(job: str) -> str:
+    """The blob, in container `analysis`, that a job writes at each step: its last sign of life."""
+    return f"locks/beat-{job}"
+
+
 def record_path(token: str) -> str:
     """The blob of a study's record, in container `analysis`."""
     return f"{token}/record.json"

@@ -18,6 +18,7 @@ COSMOS_DATABASE = "readfirst"
 OIDC_AUDIENCE = "api://readfirst"
 _GROUP = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/readfirst-local"
 JOB_RESOURCE_ID = f"{_GROUP}/providers/Microsoft.App/jobs/readfirst-inference"
+FALLBACK_JOB_RESOURCE_ID = f"{JOB_RESOURCE_ID}-cpu"
 EMAIL_SENDER = "readfirst@readfirst.example"
 
 # The account and the key that Azurite's documentation gives to everybody; `func start` expects them.
@@ -95,6 +96,7 @@ def app_settings(
         "KEY_VAULT_URI": azure,
         "ARM_ENDPOINT": azure,
         "JOB_RESOURCE_ID": JOB_RESOURCE_ID,
+        "FALLBACK_JOB_RESOURCE_ID": FALLBACK_JOB_RESOURCE_ID,
         "EMAIL_ENDPOINT": azure,
         "EMAIL_SENDER": EMAIL_SENDER,
         "PORTAL_URL": f"http://{HOST}:{ports.portal}",

@@ -48,6 +48,7 @@ class Result:
     status: Literal["Succeeded", "Failed", "Stopped"]
     ended: str
     detail: str
+    code: int | None = None  # the container's exit status, where it ran
 
 
 def running(folder: Path) -> bool:
@@ -107,7 +108,9 @@ class Runner:
         code = self.job.wait()
         if self.stopped.is_set():
             return _ended("Stopped", "stopped on request")
-        return _ended("Succeeded" if code == 0 else "Failed", f"exit status {code}")
+        code = 128 - code if code < 0 else code  # as a container tells a signal
+        detail = "OOMKilled" if self.order.fault == "oom" else f"exit status {code}"
+        return _ended("Succeeded" if code == 0 else "Failed", detail, code)
 
     def end(self, *_: Any) -> None:
         """Ask the job to end; insist after a while."""
@@ -127,8 +130,8 @@ class Runner:
                 os.killpg(self.job.pid, number)
 
 
-def _ended(status: Literal["Succeeded", "Failed", "Stopped"], detail: str) -> Result:
-    return Result(status, datetime.now(UTC).isoformat(), detail)
+def _ended(status: Literal["Succeeded", "Failed", "Stopped"], detail: str, code: int | None = None) -> Result:
+    return Result(status, datetime.now(UTC).isoformat(), detail, code)
 
 
 def main() -> None:

@@ -21,6 +21,7 @@ from readfirst.local import certificates, job_runner, people, ports
 from readfirst.local.endpoints import container_apps
 from readfirst.local.environment import (
     DEFAULT_CLINICS,
+    FALLBACK_JOB_RESOURCE_ID,
     JOB_RESOURCE_ID,
     app_settings,
     azurite_accounts,
@@ -179,7 +180,7 @@ class Stack:
         self._tls = certificates.make(self.folders.tls, datetime.now(UTC))
         self.environment = app_settings(self.ports, keys, self._tls, self._clinics) | self._settings
         definition = {
-            "id": JOB_RESOURCE_ID,
+            "ids": [JOB_RESOURCE_ID, FALLBACK_JOB_RESOURCE_ID],
             "command": self._job_command,
             "environment": job_settings(self.environment),
             "folder": str(PROJECT),

@@ -122,6 +122,25 @@ def test_a_fault_is_tried_three_times_and_then_answered(desk, phantom):
     assert [e["outcome"] for e in lines(said) if e["event"] == "study"] == ["again", "again", "failed"]
 
 
+def test_a_study_that_ended_three_executions_is_given_up_and_harms_no_other(desk, phantom):
+    deadly = desk.send(desk.order(phantom, token()))
+    for _ in range(3):  # as executions that ran out of memory would
+        assert desk.requests.receive_message(visibility_timeout=1) is not None
+        time.sleep(1.5)
+    other = desk.send(desk.order(phantom, token()))
+    said = desk.drain()
+    answers = {answer.token: (answer.outcome, answer.detail) for answer in desk.answers()}
+    assert answers[deadly.token] == ("failed", "gave-up: 3 executions ended while they worked on it")
+    assert answers[other.token] == ("analysed", "")
+    assert [e["tries"] for e in lines(said) if e.get("token") == other.token] == [1]
+
+
+def test_the_job_gives_a_sign_of_life_while_it_gets_somewhere(desk, phantom):
+    desk.send(desk.order(phantom, token()))
+    desk.drain(CONTAINER_APP_JOB_NAME="analyse-here")
+    assert desk.analysis.get_blob_client(clean.beat_path("analyse-here")).exists()
+
+
 def test_a_log_line_holds_facts_and_no_content(desk, phantom):
     request = desk.send(desk.order(phantom, token()))
     said = desk.drain()

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 from pathlib import Path
 
+import azure.functions as func
 import pytest
 
+from function_app.inference import take_answer
 from orchestrations.analyse import plan_analysis
 from orchestrations.messages import Plan
 from readfirst.adapters import blobs, clients
 from readfirst.domain import clean, names
 from readfirst.domain.findings import Analysis
+from readfirst.domain.messages import InferenceAnswer
 from readfirst.domain.models import default_model
+from readfirst.domain.records import NOT_ANALYSED, StudyRecord
 from tests.orchestrations.conftest import do
 from tests.orchestrations.test_deidentify import deidentified, sealed_study
 
@@ -41,3 +47,37 @@ def test_a_result_that_is_there_is_taken_for_what_it_says(tmp_path: Path, found:
     blobs.put(container, clean.result_path(run.token, ordered.run_key), result.model_dump_json().encode())
     again = Plan.model_validate(do(plan_analysis, run.dump()))
     assert again == planned.model_copy(update={"run_key": ordered.run_key})
+
+
+class Host:
+    """A durable client whose orchestrations are all over; it remembers what it was told to start."""
+
+    def __init__(self) -> None:
+        self.started: list[tuple[str, str]] = []
+
+    async def get_status(self, instance: str) -> None:
+        return None
+
+    async def start_new(self, name: str, instance_id: str, client_input: object) -> None:
+        self.started.append((name, instance_id))
+
+
+@pytest.mark.parametrize(
+    ("state", "outcome", "started"),
+    [("failed", "analysed", True), ("reported", "analysed", False), ("failed", "failed", False)],
+)
+def test_an_answer_that_comes_after_the_deadline_is_still_told(state: str, outcome: str, started: bool) -> None:
+    token = hashlib.sha256(f"{state}{outcome}".encode()).hexdigest()[:32]
+    record = StudyRecord.model_validate(
+        {
+            "id": token, "clinic": "lakeside", "handle": "ABCDEFGH", "patient": "p", "study_uid": "2.25.1", "run": 2,
+            "state": state, "label": NOT_ANALYSED, "received": "", "due": "", "updated": "",
+        }
+    )  # fmt: skip
+    container = clients.container(names.STUDIES, names.ANALYSIS)
+    blobs.put(container, clean.record_path(token), record.model_dump_json().encode())
+    answer = InferenceAnswer(token=token, run_key="k", instance=f"{token}-2-read-analyse", outcome=outcome)
+    host = Host()
+    take = take_answer._function.get_user_function().client_function
+    asyncio.run(take(func.QueueMessage(body=answer.model_dump_json().encode()), host))
+    assert host.started == ([("replay_study", f"{token}-2-replay")] if started else [])

@@ -16,7 +16,14 @@ from orchestrations.study import read_study, run_study
 
 RUN = Run(token="0" * 32, clinic="lakeside", n=1)
 PLAN = Plan(outcome="ordered", run_key="k")
-WATCH = Watch(run=RUN, plan=PLAN, instance="i", patience=30, deadline="2026-01-01T00:00:00+00:00")
+WATCH = Watch(
+    run=RUN,
+    plan=PLAN,
+    instance="i",
+    patience=30,
+    requested="2025-12-31T23:00:00+00:00",
+    deadline="2026-01-01T00:00:00+00:00",
+)
 
 
 @dataclass
@@ -191,9 +198,11 @@ def test_the_jobs_answer_ends_the_wait(as_text: bool) -> None:
 
 
 def test_a_silent_job_is_looked_after_again_and_again_with_growing_patience() -> None:
-    context = Context({"run": RUN.dump(), "watch": WATCH.dump()}, {"watch_analysis": Verdict(outcome="waiting").dump()})
+    waiting = Verdict(outcome="waiting", reason="no-gpu-quota")
+    context = Context({"run": RUN.dump(), "watch": WATCH.dump()}, {"watch_analysis": waiting.dump()})
     run(analyse, context)
     assert context.again["watch"]["patience"] == 45
+    assert context.again["watch"]["trouble"] == "no-gpu-quota", "the record will name it if the deadline passes"
     assert "plan_analysis" not in context.steps(), "the order was written once"
 
 

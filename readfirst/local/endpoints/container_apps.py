@@ -1,4 +1,4 @@
-"""Azure Resource Manager's Container Apps jobs: start, list, look at and stop executions of the one GPU job."""
+"""Azure Resource Manager's Container Apps jobs: start, list, look at and stop executions of the two jobs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Jobs:
     """The executions on disk, and the runners that keep watch over them."""
 
     folder: Path  # one folder per execution
-    definition: Path  # JSON: resource id, command, environment, folder, log
+    definition: Path  # JSON: resource ids, command, environment, folder, log
     tokens: Tokens
     faults: Faults
     address: str
@@ -49,7 +49,7 @@ class Jobs:
         ]
 
     def guarded(self, handler: Any) -> Any:
-        """`handler` behind the token check, for the one job there is."""
+        """`handler` behind the token check, for the jobs there are."""
 
         async def handle(request: web.Request) -> web.Response:
             try:
@@ -58,9 +58,10 @@ class Jobs:
                 return _error(401, "AuthenticationFailed", str(error))
             definition = json.loads(self.definition.read_text())
             path = _JOB.format(**request.match_info)
-            if path.lower() != definition["id"].lower():
+            known = {one.lower(): one for one in definition["ids"]}
+            if path.lower() not in known:
                 return _error(404, "ResourceNotFound", f"there is no job {request.match_info['job']}")
-            answer: web.Response = await handler(request, definition)
+            answer: web.Response = await handler(request, {**definition, "id": known[path.lower()]})
             return answer
 
         return handle
@@ -77,9 +78,8 @@ class Jobs:
         name = f"{request.match_info['job']}-{suffix}"
         kinds: tuple[job_runner.Fault, ...] = ("image-pull", "oom", "hang")
         fault = next((kind for kind in kinds if self.faults.strikes("jobs", kind)), None)
-        order = job_runner.Order(
-            definition["command"], definition["environment"], definition["folder"], definition["log"], fault
-        )
+        given = {**definition["environment"], "CONTAINER_APP_JOB_NAME": request.match_info["job"]}
+        order = job_runner.Order(definition["command"], given, definition["folder"], definition["log"], fault)
         folder = self.folder / name
         folder.mkdir(mode=0o700, parents=True)
         write_private(folder / "order.json", json.dumps(asdict(order)).encode())
@@ -107,7 +107,9 @@ class Jobs:
 
     async def list(self, request: web.Request, definition: Mapping[str, Any]) -> web.Response:
         """Every execution, newest first."""
-        folders = sorted(self.folder.glob("*/started"), key=lambda file: file.read_text(), reverse=True)
+        job = definition["id"].rsplit("/", 1)[1]
+        files = (file for file in self.folder.glob("*/started") if file.parent.name.rpartition("-")[0] == job)
+        folders = sorted(files, key=lambda file: file.read_text(), reverse=True)
         return web.json_response({"value": [_document(file.parent, definition["id"]) for file in folders]})
 
     async def show(self, request: web.Request, definition: Mapping[str, Any]) -> web.Response:
@@ -149,8 +151,14 @@ def _document(folder: Path, job: str) -> dict[str, Any]:
             "status": ended.status if ended else "Running",
             "startTime": (folder / "started").read_text(),
             **({"endTime": ended.ended} if ended and ended.ended else {}),
+            **({"detailedStatus": {"replicas": [_replica(folder, ended)]}} if ended else {}),
         },
     }
+
+
+def _replica(folder: Path, ended: job_runner.Result) -> dict[str, Any]:
+    container = {"name": "analyse", "status": "Terminated", "code": ended.code, "additionalInformation": ended.detail}
+    return {"name": folder.name, "containers": [container]}
 
 
 def _error(status: int, code: str, message: str) -> web.Response:

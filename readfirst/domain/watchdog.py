@@ -1,0 +1,96 @@
+"""The watchdog's rule: what to do about an analysis whose answer keeps us waiting.
+
+An execution's status says little: one can hang, and Azure may never tell. What counts is the result and signs of life.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+_QUOTA_WORDS = ("quota", "maximumallowedcores", "coresexceeded", "gpucapacity", "insufficientcapacity")
+_IMAGE_WORDS = ("imagepull", "errimagepull", "failed to pull", "could not be pulled", "manifest unknown")
+_MEMORY_WORDS = ("oomkilled", "out of memory", "outofmemory")
+_KILLED = 137  # exit status of SIGKILL: in a container, the kernel's answer to too much memory
+
+
+class Trouble(StrEnum):
+    """Why an analysis does not come forward, as the record and the operator's guide name it."""
+
+    NO_QUOTA = "no-gpu-quota"
+    IMAGE_PULL = "image-pull-failed"
+    OUT_OF_MEMORY = "out-of-memory"
+    HUNG = "job-hung"
+    NOT_STARTED = "job-not-started"
+    ENDED = "job-failed"
+
+
+class Place(StrEnum):
+    """Which of the two jobs: `MAIN` (on the GPU, where there is one), or the one that stands in for it on CPUs."""
+
+    MAIN = "main"
+    FALLBACK = "fallback"
+
+
+@dataclass(frozen=True)
+class Execution:
+    """An execution of a job. `sign`: its last sign of life; `trouble`: why it failed, if it did."""
+
+    place: Place
+    name: str
+    alive: bool
+    sign: datetime
+    trouble: Trouble | None = None
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How long an execution may give no sign, and after which wait the other job is started (None: there is none)."""
+
+    stall: timedelta
+    fallback_after: timedelta | None
+
+
+@dataclass(frozen=True)
+class Steps:
+    """What to do now. `trouble`: what seems to be wrong, None while all is well."""
+
+    stop: tuple[Execution, ...] = ()
+    ask_again: bool = False
+    start: Place | None = None
+    trouble: Trouble | None = None
+
+
+def decide(
+    executions: Sequence[Execution], *, queued: bool, requested: datetime, now: datetime, policy: Policy
+) -> Steps:
+    """Decides what a look at a waiting analysis leads to.
+
+    `executions` of both jobs, newest first; `queued`: whether any request lies on the queue, hidden or not.
+    """
+    hung = tuple(e for e in executions if e.alive and now - e.sign > policy.stall)
+    at_work = any(e.alive for e in executions if e not in hung)
+    if at_work:
+        return Steps(stop=hung)
+    failed = next((e.trouble for e in executions if e.trouble and e.sign >= requested), None)
+    late = policy.fallback_after is not None and now - requested >= policy.fallback_after
+    return Steps(
+        stop=hung,
+        ask_again=not queued and not hung,  # lost with an execution that gave up without an answer
+        start=Place.FALLBACK if late else Place.MAIN,
+        trouble=Trouble.HUNG if hung else failed,
+    )
+
+
+def trouble_of(words: Sequence[str | None], codes: Sequence[int | None] = ()) -> Trouble:
+    """The kind of a failure, from the platform's words about it and the containers' exit statuses."""
+    said = " ".join(word for word in words if word).lower()
+    if any(word in said for word in _QUOTA_WORDS):
+        return Trouble.NO_QUOTA
+    if any(word in said for word in _IMAGE_WORDS):
+        return Trouble.IMAGE_PULL
+    if _KILLED in codes or any(word in said for word in _MEMORY_WORDS):
+        return Trouble.OUT_OF_MEMORY
+    return Trouble.ENDED

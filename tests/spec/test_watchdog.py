@@ -1,0 +1,79 @@
+"""What is done about an analysis that keeps us waiting: decided from signs of life, not from what a status claims."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from readfirst.domain.watchdog import Execution, Place, Policy, Steps, Trouble, decide, trouble_of
+
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+POLICY = Policy(stall=timedelta(minutes=10), fallback_after=timedelta(minutes=10))
+ALONE = Policy(stall=timedelta(minutes=10), fallback_after=None)
+
+
+def ago(minutes: float) -> datetime:
+    return NOW - timedelta(minutes=minutes)
+
+
+def alive(sign: float, place: Place = Place.MAIN) -> Execution:
+    return Execution(place, "e", alive=True, sign=ago(sign))
+
+
+def failed(started: float, trouble: Trouble) -> Execution:
+    return Execution(Place.MAIN, "e", alive=False, sign=ago(started), trouble=trouble)
+
+
+def steps(*executions: Execution, waited: float = 1, queued: bool = True, policy: Policy = POLICY) -> Steps:
+    return decide(executions, queued=queued, requested=ago(waited), now=NOW, policy=policy)
+
+
+def test_an_execution_that_gets_somewhere_is_left_alone() -> None:
+    assert steps(alive(9), waited=40) == Steps()
+    assert steps(alive(2, Place.FALLBACK), waited=40) == Steps()
+
+
+def test_a_lost_job_is_started_again_and_a_lost_message_is_sent_again() -> None:
+    assert steps() == Steps(start=Place.MAIN)
+    assert steps(queued=False) == Steps(start=Place.MAIN, ask_again=True)
+
+
+def test_an_execution_without_a_sign_of_life_is_stopped_and_another_is_started() -> None:
+    hung = alive(11)
+    assert steps(hung, waited=5) == Steps(stop=(hung,), start=Place.MAIN, trouble=Trouble.HUNG)
+
+
+def test_a_hung_execution_still_holds_its_message_so_nothing_is_asked_twice() -> None:
+    assert not steps(alive(11), queued=False).ask_again
+
+
+def test_after_the_deadline_of_the_policy_the_job_on_cpus_takes_over() -> None:
+    assert steps(failed(9, Trouble.NO_QUOTA), waited=10).start is Place.FALLBACK
+    assert steps(failed(9, Trouble.NO_QUOTA), waited=9.9).start is Place.MAIN
+
+
+def test_where_there_is_no_other_job_the_first_is_tried_again_and_again() -> None:
+    assert steps(waited=55, policy=ALONE).start is Place.MAIN
+
+
+def test_only_a_failure_since_the_request_explains_the_wait() -> None:
+    assert steps(failed(3, Trouble.IMAGE_PULL), waited=5).trouble is Trouble.IMAGE_PULL
+    assert steps(failed(6, Trouble.IMAGE_PULL), waited=5).trouble is None
+
+
+@pytest.mark.parametrize(
+    ("words", "codes", "trouble"),
+    [
+        (["QuotaExceeded", "GPU quota of the subscription"], [], Trouble.NO_QUOTA),
+        (["MaximumAllowedCoresExceeded"], [], Trouble.NO_QUOTA),
+        (["Terminated", "ErrImagePull"], [None], Trouble.IMAGE_PULL),
+        ([None, "ImagePullBackOff"], [], Trouble.IMAGE_PULL),
+        (["Terminated", None], [137], Trouble.OUT_OF_MEMORY),
+        (["OOMKilled"], [], Trouble.OUT_OF_MEMORY),
+        (["Terminated", "Error"], [1], Trouble.ENDED),
+        ([], [], Trouble.ENDED),
+    ],
+)
+def test_failures_are_told_apart(words: list[str | None], codes: list[int | None], trouble: Trouble) -> None:
+    assert trouble_of(words, codes) is trouble
