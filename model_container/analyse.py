@@ -6,7 +6,7 @@ import resource
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import ModuleType
@@ -14,9 +14,11 @@ from types import ModuleType
 import numpy as np
 
 from model_container import overlay
+from model_container.pixels import UnreadablePixels
 from model_container.reading import Detection, Engine, OutOfScope, Reading
-from model_container.volume import UnreadablePixels, Volume, read_volume
+from model_container.volume import Volume, read_volume
 from readfirst.domain.findings import Analysis, Box, Finding
+from readfirst.domain.instances import InstanceFacts
 from readfirst.domain.messages import AnalysisOrder
 from readfirst.domain.models import Manifest
 
@@ -88,10 +90,10 @@ def out_of_scope(order: AnalysisOrder, manifest: Manifest, reason: str, clock: C
     )  # fmt: skip
 
 
-def decode(contents: Sequence[bytes]) -> Volume | OutOfScope:
-    """The volume, or why there is none."""
+def decode(order: Sequence[InstanceFacts], contents: Mapping[str, bytes]) -> Volume | OutOfScope:
+    """The volume of an order's slices, or why there is none; `contents` holds the files by path."""
     try:
-        return read_volume(contents)
+        return read_volume([contents[one.path] for one in order], [one.frame for one in order])
     except UnreadablePixels as error:
         return OutOfScope("pixels-unreadable", str(error))
 
@@ -124,7 +126,8 @@ def _finding(key: str, detection: Detection, volume: Volume, order: AnalysisOrde
         key=key, kind=detection.channel.kind, concept=detection.channel.concept, category=detection.channel.category,
         probability=detection.probability, diameter_mm=detection.diameter_mm, volume_mm3=detection.volume_mm3,
         centre=centre, site="left lung" if centre[0] > 0 else "right lung", series_uid=order.series_uid,
-        sop_uid=str(volume.headers[z].SOPInstanceUID), slice=z, box=box_of(detection, z), overlay=picture,
+        sop_uid=str(volume.headers[z].SOPInstanceUID), frame=volume.frames[z], slice=z, box=box_of(detection, z),
+        overlay=picture,
     )  # fmt: skip
 
 

@@ -19,11 +19,13 @@ from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code as Concept
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.tag import Tag
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
 from model_container.reading import Detection
 from model_container.volume import Volume
 from readfirst.domain.findings import Code, Finding
+from readfirst.domain.instances import FUNCTIONAL_GROUPS
 from readfirst.domain.messages import AnalysisOrder
 from readfirst.domain.models import Manifest
 
@@ -37,6 +39,10 @@ _RISK = Concept("risk", "99READFIRST", "Probability that the study needs urgent 
 _LONG_AXIS = Concept("103339001", "SCT", "Long Axis")
 _UNITY = Concept("1", "UCUM", "no units")
 _ABNORMAL = Concept("49755003", "SCT", "Morphologically Abnormal Structure")
+_OF_FRAMES = (*FUNCTIONAL_GROUPS, Tag("NumberOfFrames"), Tag("SOPClassUID"))
+_DATES = ("SeriesDate", "StudyDate", "AcquisitionDate", "ContentDate")
+_TYPE_2 = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyID", "StudyDate", "StudyTime",
+           "AccessionNumber", "ReferringPhysicianName", "PositionReferenceIndicator")  # fmt: skip
 _LEFT, _RIGHT = Concept("7771000", "SCT", "Left"), Concept("24028007", "SCT", "Right")
 
 
@@ -62,9 +68,34 @@ class Study:
         unique = {str(header.SOPInstanceUID): header for header in self.volume.headers}
         return list(unique.values())
 
+    def slice_header(self, k: int) -> Dataset:
+        """The header of slice k; that of an enhanced file's frame as if the frame were a plain file: `_encoded` sets
+        right what then names it."""
+        header = self.volume.headers[k]
+        if not self.volume.frames[k]:
+            return header
+        plain = Dataset()
+        plain.update({e.tag: e for e in header if e.tag not in _OF_FRAMES})
+        plain.file_meta = header.file_meta
+        plain.SOPClassUID = CTImageStorage
+        plain.ImagePositionPatient = [float(v) for v in self.volume.positions[k]]
+        plain.ImageOrientationPatient = [*self.volume.along_columns.tolist(), *self.volume.along_rows.tolist()]
+        plain.PixelSpacing, plain.SliceThickness = list(self.volume.pixel), self.volume.spacing
+        return plain
+
+    def complete(self) -> None:
+        """Fills in what results must state and the images may lack: type 2 attributes, and a frame of reference."""
+        for header in self.sources:
+            for keyword in _TYPE_2:
+                if keyword not in header:
+                    setattr(header, keyword, None)
+            if not header.get("FrameOfReferenceUID"):
+                header.FrameOfReferenceUID = self.uid("frame of reference")
+
 
 def write_outputs(study: Study, pictures: Sequence[bytes]) -> dict[str, bytes]:
     """DICOM files by kind: "seg" (only with a finding), "sr" (always), "sc-1"… (one for each picture)."""
+    study.complete()
     files: dict[str, Dataset] = {}
     if study.findings:
         files["seg"] = segmentation(study)
@@ -84,8 +115,8 @@ def segmentation(study: Study) -> hd.seg.Segmentation:
     for k, detection in enumerate(study.detections):
         (z, top, left), (depth, rows, columns) = detection.mask.start, detection.mask.voxels.shape
         pixels[z : z + depth, top : top + rows, left : left + columns, k] = detection.mask.voxels
-    return hd.seg.Segmentation(
-        source_images=study.sources,
+    made = hd.seg.Segmentation(
+        source_images=[study.slice_header(k) for k in range(shape[0])],
         pixel_array=pixels,
         segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
         segment_descriptions=[_segment(study, finding, k) for k, finding in enumerate(study.findings, start=1)],
@@ -102,6 +133,27 @@ def segmentation(study: Study) -> hd.seg.Segmentation:
         series_description=f"AI segmentation. {study.manifest.disclaimer}",
         omit_empty_frames=False,
     )
+    _name_frames(made, study)
+    return made
+
+
+def _name_frames(seg: Dataset, study: Study) -> None:
+    """Of an enhanced source, each frame of the segmentation names the frame; the file itself is named once."""
+    frames = {
+        (str(h.SOPInstanceUID), tuple(p)): f
+        for h, p, f in zip(
+            study.volume.headers, np.round(study.volume.positions, 3).tolist(), study.volume.frames, strict=True
+        )
+    }
+    if not any(frames.values()):
+        return
+    for groups in seg.PerFrameFunctionalGroupsSequence:
+        place = tuple(np.round([float(v) for v in groups.PlanePositionSequence[0].ImagePositionPatient], 3).tolist())
+        source = groups.DerivationImageSequence[0].SourceImageSequence[0]
+        source.ReferencedFrameNumber = frames[str(source.ReferencedSOPInstanceUID), place]
+    for series in seg.ReferencedSeriesSequence:
+        unique = {str(i.ReferencedSOPInstanceUID): i for i in series.ReferencedInstanceSequence}
+        series.ReferencedInstanceSequence = list(unique.values())
 
 
 def _segment(study: Study, finding: Finding, number: int) -> hd.seg.SegmentDescription:
@@ -171,8 +223,8 @@ def _library(study: Study) -> list[Dataset]:
 
     A description of every slice would cost seconds for a long series, and say the same of each.
     """
-    keys = {finding.sop_uid for finding in study.findings}
-    return [header for header in study.sources if header.SOPInstanceUID in keys] or study.sources[:1]
+    keys = sorted({finding.slice for finding in study.findings}) or [0]
+    return [study.slice_header(k) for k in keys]
 
 
 def _observer(study: Study) -> hd.sr.ObserverContext:
@@ -290,7 +342,7 @@ def _concept(code: Code) -> Concept:
 def _encoded(ds: Dataset, study: Study) -> bytes:
     """The file's bytes, with the clean study's dates in place of today's."""
     first = study.sources[0]
-    day = str(first.get("SeriesDate") or first.get("StudyDate") or "")
+    day = next((str(v) for keyword in _DATES if (v := first.get(keyword))), "19000101")  # results must state one
     moment = str(first.get("SeriesTime") or first.get("StudyTime") or "000000")
     for keyword in ("ContentDate", "SeriesDate", "InstanceCreationDate", "DateOfSecondaryCapture"):
         if keyword in ds:
@@ -298,9 +350,13 @@ def _encoded(ds: Dataset, study: Study) -> bytes:
     for keyword in ("ContentTime", "SeriesTime", "InstanceCreationTime", "TimeOfSecondaryCapture"):
         if keyword in ds:
             setattr(ds, keyword, moment)
+    classes = {str(source.SOPInstanceUID): source.SOPClassUID for source in study.sources}
     for element in ds.iterall():
         if element.VR == "DT":  # observations and contributions inside sequences
             element.value = f"{day}{moment.split('.', maxsplit=1)[0]}"
+        for item in element.value if element.VR == "SQ" else ():
+            if item.get("ReferencedSOPInstanceUID") in classes:
+                item.ReferencedSOPClassUID = classes[item.ReferencedSOPInstanceUID]
     out = io.BytesIO()
     ds.save_as(out, enforce_file_format=True)
     return out.getvalue()

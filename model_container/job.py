@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import signal
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -148,7 +150,7 @@ class Job:
             self._check_receipts(order)
             contents = self._download(order)
         with prepared.clock.stage("decode"):
-            prepared.volume = decode(contents)
+            prepared.volume = decode(order.instances, contents)
 
     def _check_receipts(self, order: AnalysisOrder) -> None:
         """No receipt, no inference: a receipt must hold the digest of every instance."""
@@ -161,11 +163,13 @@ class Job:
             if batch.token != order.token:
                 raise CannotAnalyse("no-receipt: a receipt is for another study")
             covered |= {(receipt.sop_uid, receipt.output_digest) for receipt in batch.receipts}
-        bare = sum(1 for i in order.instances if (i.sop_uid, i.digest) not in covered)
-        if bare:
-            raise CannotAnalyse(f"no-receipt: {bare} of {len(order.instances)} instances have none")
+        wanted = {(i.sop_uid, i.digest) for i in order.instances}
+        if bare := wanted - covered:
+            raise CannotAnalyse(f"no-receipt: {len(bare)} of {len(wanted)} instances have none")
 
-    def _download(self, order: AnalysisOrder) -> list[bytes]:
+    def _download(self, order: AnalysisOrder) -> dict[str, bytes]:
+        """The instances' files by path: an enhanced file, which holds many slices, comes once."""
+
         def fetch(instance: InstanceFacts) -> bytes:
             content = self.studies.read_clean(instance.path)
             if content is None:
@@ -175,7 +179,8 @@ class Job:
             return content
 
         with ThreadPoolExecutor(_DOWNLOADS) as pool:
-            return list(pool.map(fetch, order.instances))
+            files = {instance.path: instance for instance in order.instances}
+            return dict(zip(files, pool.map(fetch, files.values()), strict=True))
 
     # ------------------------------------------------------------ the work
 
@@ -280,6 +285,8 @@ def _where(error: Exception) -> str:
 
 def main(studies: Studies, environment: Mapping[str, str] = os.environ) -> None:
     """Runs one execution."""
+    logging.disable(logging.WARNING)  # libraries quote the values that they warn of; this job logs facts only
+    warnings.simplefilter("ignore")
     shelf = Shelf(Path(environment.get("MODEL_DIR") or MODELS))
     job = Job(studies, shelf, float(environment.get("IDLE_SECONDS") or 20))
     signal.signal(signal.SIGTERM, job.stop)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import multiprocessing
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,27 +10,12 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileDataset
-from pydicom.pixels import pixel_array
-from pydicom.uid import UID
+
+from model_container.pixels import NATIVE, RLE, Format, UnreadablePixels, decode_all, native, packed
 
 AIR = -1024
-_PROCESSES_FROM = 160  # compressed slices: below that, starting processes costs more than they save on most machines
-_PATIENCE, _PATIENCE_PER_SLICE = 30.0, 1.0  # seconds
-# Which decoder reads what. The others (JPEG lossless) are GDCM's, in processes that can be ended.
-_PLUGINS = {
-    "1.2.840.10008.1.2.1.99": "",
-    "1.2.840.10008.1.2.2": "",
-    "1.2.840.10008.1.2.4.80": "pyjpegls",
-    "1.2.840.10008.1.2.4.81": "pyjpegls",
-    "1.2.840.10008.1.2.4.90": "pylibjpeg",
-    "1.2.840.10008.1.2.4.91": "pylibjpeg",
-    "1.2.840.10008.1.2.5": "pylibjpeg",
-}
-_NATIVE = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99"}
-
-
-class UnreadablePixels(ValueError):
-    """A slice's pixels cannot be decoded, or are no plain grey image. The message holds no content."""
+_HIGHEST = 3071
+_DENSITIES = ("HU", "HU_MOD", "US", "")  # RescaleType; US is "unspecified", which scanners write for HU as well
 
 
 @dataclass(frozen=True)
@@ -46,7 +29,7 @@ class Volume:
     pixel: tuple[float, float]  # between rows, between columns
     spacing: float  # between slices, along their normal
     headers: tuple[Dataset, ...]  # per slice, without pixels (frames of one file share theirs)
-    frames: tuple[int, ...]  # per slice: its frame in the file, from 1
+    frames: tuple[int, ...]  # per slice: its frame in the file, from 1; 0 in a file that has but one
 
     def point(self, z: float, row: float, column: float) -> tuple[float, float, float]:
         """Where a voxel's centre lies in the patient, in mm; indexes may be fractions."""
@@ -58,33 +41,32 @@ class Volume:
         return (round(float(at[0]), 2), round(float(at[1]), 2), round(float(at[2]), 2))
 
 
-def read_volume(contents: Sequence[bytes]) -> Volume:
-    """Decodes slices (files in order from feet to head, or one multi-frame file) into a volume.
+def read_volume(contents: Sequence[bytes], frames: Sequence[int] = ()) -> Volume:
+    """Decodes slices into a volume. `contents[k]` is the file of the slice k, from feet to head; `frames[k]` is its
+    frame in that file, from 1, and 0 in a file that has but one. A file may be given for many slices.
 
     Raises UnreadablePixels when a slice cannot be decoded or does not fit the others.
     """
-    parsed = [pydicom.dcmread(io.BytesIO(content)) for content in contents]
-    if len(parsed) == 1 and int(parsed[0].get("NumberOfFrames") or 1) > 1:
-        return _read_frames(parsed[0])
-    planes = _decode_all(parsed, contents)
-    shapes = {plane.shape for plane in planes}
-    if len(shapes) != 1 or len(next(iter(shapes))) != 2:
+    files = {key: _Source(content) for key, content in {id(content): content for content in contents}.items()}
+    slices = [_Slice(files[id(content)], max(0, frame - 1)) for content, frame in
+              zip(contents, frames or [0] * len(contents), strict=True)]  # fmt: skip
+    if len({(one.source.form.rows, one.source.form.columns) for one in slices}) != 1:
         raise UnreadablePixels("the slices do not have one size")
-    first = parsed[0]
-    rows, columns = _directions(first.ImageOrientationPatient)
-    positions = np.array([[float(v) for v in ds.ImagePositionPatient] for ds in parsed])
-    for ds in parsed:
-        del ds.PixelData
-    pixel = (float(first.PixelSpacing[0]), float(first.PixelSpacing[1]))
+    hu = _densities(slices)
+    rows, columns = _directions(slices[0].numbers("PlaneOrientationSequence", "ImageOrientationPatient", 6))
+    positions = np.array([one.numbers("PlanePositionSequence", "ImagePositionPatient", 3) for one in slices])
+    spacing = slices[0].numbers("PixelMeasuresSequence", "PixelSpacing", 2)
+    for source in files.values():
+        del source.ds.PixelData
     return Volume(
-        np.stack(planes), positions, columns, rows, pixel, _step(positions, rows, columns), tuple(parsed),
-        (1,) * len(parsed),
+        hu, positions, columns, rows, (spacing[0], spacing[1]), _step(positions, rows, columns),
+        tuple(one.source.ds for one in slices), tuple(one.frame + 1 if one.source.own else 0 for one in slices),
     )  # fmt: skip
 
 
 def _directions(orientation: Sequence[float]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Along the rows' index (second triple of ImageOrientationPatient) and along the columns' index (first one)."""
-    values = np.array([float(v) for v in orientation])
+    values = np.array(orientation)
     return values[3:] / np.linalg.norm(values[3:]), values[:3] / np.linalg.norm(values[:3])
 
 
@@ -93,109 +75,111 @@ def _step(positions: NDArray[np.float64], rows: NDArray[np.float64], columns: ND
     return float(np.median(np.abs(np.diff(heights)))) if len(heights) > 1 else 1.0
 
 
-# ---------------------------------------------------------------- pixels
+# ---------------------------------------------------------------- a slice: a file, or a frame of an enhanced one
 
 
-def _decode_all(parsed: Sequence[FileDataset], contents: Sequence[bytes]) -> list[NDArray[np.int16]]:
-    """Plain pixels are reshaped here; compressed ones are decoded in processes when there are many."""
-    if all(str(ds.file_meta.TransferSyntaxUID) in _NATIVE for ds in parsed):
-        return [hounsfield(ds) for ds in parsed]
-    only_gdcm = any(str(ds.file_meta.TransferSyntaxUID) not in _PLUGINS for ds in parsed)
-    if len(contents) < _PROCESSES_FROM and not only_gdcm:
-        return [_decode_file(content) for content in contents]
-    # Spawned, not forked: this process has threads. And ended when late: GDCM can hang for ever on a broken JPEG.
-    workers = min(os.cpu_count() or 1, len(contents))
-    with multiprocessing.get_context("spawn").Pool(workers) as pool:
-        work = pool.map_async(_decode_file, contents, chunksize=max(1, len(contents) // (4 * workers)))
+class _Source:
+    """One file: its header, how it stores its pictures, and what its frames share."""
+
+    def __init__(self, content: bytes) -> None:
+        self.ds: FileDataset = pydicom.dcmread(io.BytesIO(content))
+        self.form = Format.of(self.ds)
+        self.shared = _first(self.ds, "SharedFunctionalGroupsSequence")
+        self.own: Sequence[Dataset] = self.ds.get("PerFrameFunctionalGroupsSequence") or ()
+
+
+@dataclass(frozen=True)
+class _Slice:
+    source: _Source
+    frame: int  # from 0
+
+    def group(self, name: str) -> Dataset:
+        """Where the attributes of a functional group stand: with the frame, for all frames, or in a plain header."""
+        if not self.source.own:
+            return self.source.ds
+        if not self.frame < len(self.source.own):
+            raise UnreadablePixels("the file does not describe this frame")
+        own = self.source.own[self.frame]
+        return _first(own, name) if name in own else _first(self.source.shared, name)
+
+    def numbers(self, group: str, keyword: str, count: int) -> list[float]:
+        """Raises UnreadablePixels unless there are as many numbers as there should be."""
         try:
-            return work.get(_PATIENCE + _PATIENCE_PER_SLICE * len(contents))
-        except multiprocessing.TimeoutError as late:
-            raise UnreadablePixels("a slice could not be decoded in time") from late
+            value = self.group(group).get(keyword)
+            found = [float(v) for v in (value if count > 1 else [value])]
+        except (TypeError, ValueError) as error:
+            raise UnreadablePixels(f"a slice's {keyword} is missing or no number") from error
+        if len(found) != count or not np.isfinite(found).all():
+            raise UnreadablePixels(f"a slice's {keyword} is missing or no number")
+        return found
+
+    def rescaling(self) -> tuple[float, float]:
+        """Slope and intercept to HU. A CT slice that does not say them has no densities that anyone could trust."""
+        group, name = self.group("PixelValueTransformationSequence"), "PixelValueTransformationSequence"
+        if "ModalityLUTSequence" in group:
+            raise UnreadablePixels("densities given by a table are not taken")
+        if str(group.get("RescaleType") or "").strip().upper() not in _DENSITIES:
+            raise UnreadablePixels("the slices hold other values than densities in HU")
+        if self.source.ds.get("Modality") != "CT" and "RescaleSlope" not in group:
+            return 1.0, 0.0
+        slope, intercept = (self.numbers(name, keyword, 1)[0] for keyword in ("RescaleSlope", "RescaleIntercept"))
+        if slope == 0:
+            raise UnreadablePixels("a slice's RescaleSlope is zero")
+        return slope, intercept
 
 
-def _decode_file(content: bytes) -> NDArray[np.int16]:
-    return hounsfield(pydicom.dcmread(io.BytesIO(content)))
+def _first(ds: Dataset, keyword: str) -> Dataset:
+    items = ds.get(keyword) or ()
+    return items[0] if items else Dataset()
 
 
-def hounsfield(ds: FileDataset) -> NDArray[np.int16]:
-    """The pixels of a grey image in HU, padding made air, clipped to what scanners mean (-1024 to 3071)."""
-    if int(ds.get("SamplesPerPixel", 1)) != 1 or ds.get("PhotometricInterpretation") != "MONOCHROME2":
-        raise UnreadablePixels("not a grey image")
-    stored = _stored(ds)
-    slope, intercept = float(ds.get("RescaleSlope") or 1), float(ds.get("RescaleIntercept") or 0)
-    if slope == 1.0 and intercept == int(intercept):
-        hu = np.clip(stored.astype(np.int32) + int(intercept), AIR, 3071).astype(np.int16)
-    else:
-        hu = np.clip(np.round(stored * slope + intercept), AIR, 3071).astype(np.int16)
-    padding = _padding(ds)
-    if padding is not None:
-        hu[(stored >= padding[0]) & (stored <= padding[1])] = AIR
+# ---------------------------------------------------------------- densities
+
+
+def _densities(slices: Sequence[_Slice]) -> NDArray[np.int16]:
+    """HU of every slice; plain pixels are taken here, compressed ones are decoded first."""
+    form = slices[0].source.form
+    hu = np.empty((len(slices), form.rows, form.columns), np.int16)
+    compressed = [k for k, one in enumerate(slices) if one.source.form.syntax not in NATIVE]
+    pictures = [packed(slices[k].source.ds, slices[k].source.form, slices[k].frame) for k in compressed]
+    decoded = dict(zip(compressed, decode_all(pictures), strict=True))
+    for k, one in enumerate(slices):
+        values = decoded.pop(k) if k in decoded else native(one.source.ds, one.source.form, one.frame)
+        hu[k] = hounsfield(values, one)
     return hu
 
 
-def _stored(ds: FileDataset) -> NDArray[np.integer]:
-    """Stored values; plain little-endian 16-bit files skip pydicom's general path, which costs more than the work."""
-    shape = (int(ds.Rows), int(ds.Columns))
-    plain = str(ds.file_meta.TransferSyntaxUID) in _NATIVE - {"1.2.840.10008.1.2.1.99"}
-    if plain and ds.get("BitsAllocated") == 16 and ds.get("BitsStored") == 16 and "NumberOfFrames" not in ds:
-        kind = "<i2" if ds.PixelRepresentation else "<u2"
-        raw = ds.PixelData
-        if len(raw) < 2 * shape[0] * shape[1]:
-            raise UnreadablePixels("fewer pixels than rows and columns say")
-        return np.frombuffer(raw, kind, shape[0] * shape[1]).reshape(shape)
+def hounsfield(values: NDArray[np.integer], one: _Slice) -> NDArray[np.int16]:
+    """Stored values in HU: padding made air, clipped to what scanners mean (-1024 to 3071)."""
+    form, (slope, intercept) = one.source.form, one.rescaling()
+    meant = _meant(values, form) if form.syntax in NATIVE or form.syntax == RLE else values
+    if slope == 1.0 and intercept == int(intercept):
+        hu = np.clip(meant.astype(np.int32) + int(intercept), AIR, _HIGHEST).astype(np.int16)
+    else:
+        hu = np.clip(np.round(meant * slope + intercept), AIR, _HIGHEST).astype(np.int16)
+    padding = _padding(one.source.ds, form)
+    if padding is not None:
+        for some in (values, meant):  # padding may lie outside of the bits that hold values
+            hu[(some >= padding[0]) & (some <= padding[1])] = AIR
+    return hu
+
+
+def _meant(values: NDArray[np.integer], form: Format) -> NDArray[np.integer]:
+    """The words' stored bits alone, with their sign: what lies in the other bits (old overlays) is no density."""
+    spare = form.allocated - form.stored
+    if not spare:
+        return values
+    left = form.allocated - 1 - form.high
+    own = values.astype(values.dtype.newbyteorder("="))
+    return np.right_shift(np.left_shift(own, left), spare)
+
+
+def _padding(ds: Dataset, form: Format) -> tuple[int, int] | None:
+    first, last = ds.get("PixelPaddingValue"), ds.get("PixelPaddingRangeLimit")
     try:
-        return np.asarray(pixel_array(ds, decoding_plugin=_PLUGINS.get(str(ds.file_meta.TransferSyntaxUID), "")))
-    except Exception as error:  # decoders raise many kinds; the cause travels on, the content does not
-        raise UnreadablePixels(f"cannot decode {UID(str(ds.file_meta.TransferSyntaxUID)).name}") from error
-
-
-def _padding(ds: Dataset) -> tuple[int, int] | None:
-    if ds.get("PixelPaddingValue") is None:
-        return None
-    ends = [int(ds.PixelPaddingValue), int(ds.get("PixelPaddingRangeLimit") or ds.PixelPaddingValue)]
-    if ds.get("PixelRepresentation"):  # readers without the pixel's sign give signed padding as unsigned
-        ends = [end - 65536 if end > 32767 else end for end in ends]
-    return min(ends), max(ends)
-
-
-# ---------------------------------------------------------------- enhanced, multi-frame files
-
-
-def _read_frames(ds: FileDataset) -> Volume:
-    """One enhanced CT file: every frame says where it lies in its functional groups."""
-    frames = _decode_frames(ds)
-    shared = ds.SharedFunctionalGroupsSequence[0] if "SharedFunctionalGroupsSequence" in ds else Dataset()
-    groups = list(ds.PerFrameFunctionalGroupsSequence)
-    positions = np.array(
-        [[float(v) for v in _group(g, shared, "PlanePositionSequence").ImagePositionPatient] for g in groups]
-    )
-    rows, columns = _directions(_group(groups[0], shared, "PlaneOrientationSequence").ImageOrientationPatient)
-    spacing = _group(groups[0], shared, "PixelMeasuresSequence").PixelSpacing
-    order = np.argsort(positions @ np.cross(columns, rows) * np.sign(np.cross(columns, rows)[2] or 1.0))
-    hu = np.empty(frames.shape, np.int16)
-    for k, group in enumerate(groups):
-        rescale = _group(group, shared, "PixelValueTransformationSequence")
-        value = frames[k] * float(rescale.RescaleSlope) + float(rescale.RescaleIntercept)
-        hu[k] = np.clip(np.round(value), AIR, 3071).astype(np.int16)
-    del ds.PixelData
-    positions = positions[order]
-    return Volume(
-        hu[order], positions, columns, rows, (float(spacing[0]), float(spacing[1])), _step(positions, rows, columns),
-        (ds,) * len(order), tuple(int(k) + 1 for k in order),
-    )  # fmt: skip
-
-
-def _decode_frames(ds: FileDataset) -> NDArray[np.integer]:
-    syntax = str(ds.file_meta.TransferSyntaxUID)
-    if syntax not in _NATIVE and syntax not in _PLUGINS:
-        raise UnreadablePixels(f"multi-frame files in {UID(syntax).name} are not taken")
-    return np.asarray(pixel_array(ds, decoding_plugin=_PLUGINS.get(syntax, "")))
-
-
-def _group(frame: Dataset, shared: Dataset, name: str) -> Dataset:
-    """A functional group: the frame's own, else the shared one."""
-    source = frame if name in frame else shared
-    if name not in source:
-        raise UnreadablePixels(f"the file has no {name}")
-    item: Dataset = source[name].value[0]
-    return item
+        ends = [int(first), int(first if last is None else last)] if first is not None else []
+    except (TypeError, ValueError) as error:
+        raise UnreadablePixels("a slice's PixelPaddingValue is no number") from error
+    if form.signed:  # readers without the pixel's sign give signed padding as unsigned
+        ends = [end - (1 << form.allocated) if end >= 1 << (form.allocated - 1) else end for end in ends]
+    return (min(ends), max(ends)) if ends else None

@@ -78,7 +78,7 @@ def analyse_series(selection: Selection, contents: dict[str, bytes], out: Path) 
     )  # fmt: skip
     clock = Clock()
     with clock.stage("decode"):
-        volume = decode([contents[instance.path] for instance in selection.instances])
+        volume = decode(selection.instances, contents)
     if isinstance(volume, OutOfScope):
         result = out_of_scope(order, manifest, f"{volume.code}: {volume.text}", clock, engine.device)
     else:

@@ -56,6 +56,7 @@ class Finding(Part):
     site: str  # for people: "left lung", "right lung", …
     series_uid: str
     sop_uid: str  # the instance with the finding's largest section
+    frame: int = 0  # its frame in that instance, from 1; 0 where the instance has but one
     slice: int  # its index in the analysed series, from 0
     box: Box
     overlay: str = ""  # blob name in container `analysis` of the overlay PNG

@@ -2,10 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 from pydicom.dataset import Dataset
+
+FUNCTIONAL_GROUPS = (0x52009229, 0x52009230)  # the sequences that tell of an enhanced file's frames
+# BodyPartExamined for the regions that enhanced files state as codes instead (PS3.16, Table L-1).
+_REGIONS = {
+    "816094009": "CHEST", "51185008": "CHEST", "T-D3000": "CHEST", "818981001": "ABDOMEN", "113345001": "ABDOMEN",
+    "T-D4000": "ABDOMEN", "69536005": "HEAD", "T-D1100": "HEAD", "12738006": "BRAIN", "T-A0100": "BRAIN",
+    "45048000": "NECK", "T-D1600": "NECK", "816092008": "PELVIS", "12921003": "PELVIS", "T-D6000": "PELVIS",
+    "416550000": "CHESTABDOMEN", "416775004": "CHESTABDPELVIS", "416949008": "ABDOMENPELVIS",
+}  # fmt: skip
+
+Vector = tuple[float, float, float]
+Orientation = tuple[float, float, float, float, float, float]
+
+
+class Plane(BaseModel):
+    """Where one frame of a multi-frame file lies. What is None is as the instance says."""
+
+    model_config = ConfigDict(frozen=True)
+
+    position: Vector | None = None
+    orientation: Orientation | None = None
+    pixel_spacing: tuple[float, float] | None = None
+    image_type: tuple[str, ...] | None = None
+    acquisition_number: int | None = None
 
 
 class InstanceFacts(BaseModel):
@@ -28,8 +53,10 @@ class InstanceFacts(BaseModel):
     rows: int = 0
     columns: int = 0
     frames: int = 1
-    position: tuple[float, float, float] | None = None
-    orientation: tuple[float, float, float, float, float, float] | None = None
+    planes: tuple[Plane, ...] = ()  # of an enhanced multi-frame file: one for each frame
+    frame: int = 0  # set where the facts are those of one frame: its number, from 1
+    position: Vector | None = None
+    orientation: Orientation | None = None
     pixel_spacing: tuple[float, float] | None = None
     slice_thickness: float | None = None
     gantry_tilt: float | None = None
@@ -40,10 +67,26 @@ class InstanceFacts(BaseModel):
     path: str = ""  # blob name in container `clean`
     digest: str = ""  # sha256 of the clean file, hex
 
+    def slices(self) -> Iterator[InstanceFacts]:
+        """One for each frame of an enhanced file, as if it were a file of its own; else the instance itself."""
+        if not self.planes:
+            yield self
+            return
+        plain = self.model_copy(update={"planes": ()})
+        for number, plane in enumerate(self.planes, start=1):
+            own = {name: value for name in Plane.model_fields if (value := getattr(plane, name)) is not None}
+            yield plain.model_copy(update={"frame": number, **own})
+
 
 def facts_of(ds: Dataset, *, path: str = "", digest: str = "") -> InstanceFacts:
     """Reads the facts from a data set (a clean one: nothing here is removed)."""
     meta = getattr(ds, "file_meta", None)
+    frames = _integer(ds, "NumberOfFrames") or 1
+    shared, planes = _functional_groups(ds, frames)
+    plain = Plane(
+        position=_numbers(ds, "ImagePositionPatient", 3), orientation=_numbers(ds, "ImageOrientationPatient", 6),
+        pixel_spacing=_numbers(ds, "PixelSpacing", 2), image_type=tuple(str(v) for v in _values(ds, "ImageType")),
+    )  # fmt: skip
     return InstanceFacts(
         study_uid=_text(ds, "StudyInstanceUID"),
         series_uid=_text(ds, "SeriesInstanceUID"),
@@ -51,15 +94,16 @@ def facts_of(ds: Dataset, *, path: str = "", digest: str = "") -> InstanceFacts:
         sop_class=_text(ds, "SOPClassUID"),
         transfer_syntax=str(getattr(meta, "TransferSyntaxUID", "") or ""),
         modality=_text(ds, "Modality"),
-        body_part=_text(ds, "BodyPartExamined").upper(),
-        image_type=tuple(str(v) for v in _values(ds, "ImageType")),
+        body_part=_text(ds, "BodyPartExamined").upper() or _region(_group(ds, "SharedFunctionalGroupsSequence")),
+        image_type=shared.image_type or plain.image_type or (),
         rows=_integer(ds, "Rows") or 0,
         columns=_integer(ds, "Columns") or 0,
-        frames=_integer(ds, "NumberOfFrames") or 1,
-        position=_numbers(ds, "ImagePositionPatient", 3),
-        orientation=_numbers(ds, "ImageOrientationPatient", 6),
-        pixel_spacing=_numbers(ds, "PixelSpacing", 2),
-        slice_thickness=(_numbers(ds, "SliceThickness", 1) or (None,))[0],
+        frames=frames,
+        planes=planes,
+        position=plain.position or shared.position,
+        orientation=plain.orientation or shared.orientation,
+        pixel_spacing=plain.pixel_spacing or shared.pixel_spacing,
+        slice_thickness=_thickness(ds),
         gantry_tilt=(_numbers(ds, "GantryDetectorTilt", 1) or (None,))[0],
         series_number=_integer(ds, "SeriesNumber"),
         acquisition_number=_integer(ds, "AcquisitionNumber"),
@@ -68,6 +112,50 @@ def facts_of(ds: Dataset, *, path: str = "", digest: str = "") -> InstanceFacts:
         path=path,
         digest=digest,
     )
+
+
+def _functional_groups(ds: Dataset, frames: int) -> tuple[Plane, tuple[Plane, ...]]:
+    """What all frames of an enhanced file share, and what each has of its own; nothing of other files.
+
+    A file whose groups are not as many as its frames tells nothing: nobody can say which is whose.
+    """
+    own = _items(ds, "PerFrameFunctionalGroupsSequence")
+    if len(own) != frames:
+        return Plane(), ()
+    shared = _plane(_group(ds, "SharedFunctionalGroupsSequence"))
+    return shared, tuple(_plane(group) for group in own)
+
+
+def _plane(group: Dataset) -> Plane:
+    kinds = tuple(str(v) for v in _values(_group(group, "CTImageFrameTypeSequence"), "FrameType"))
+    return Plane(
+        position=_numbers(_group(group, "PlanePositionSequence"), "ImagePositionPatient", 3),
+        orientation=_numbers(_group(group, "PlaneOrientationSequence"), "ImageOrientationPatient", 6),
+        pixel_spacing=_numbers(_group(group, "PixelMeasuresSequence"), "PixelSpacing", 2),
+        image_type=kinds or None,
+        acquisition_number=_integer(_group(group, "FrameContentSequence"), "FrameAcquisitionNumber"),
+    )
+
+
+def _thickness(ds: Dataset) -> float | None:
+    measures = _group(_group(ds, "SharedFunctionalGroupsSequence"), "PixelMeasuresSequence")
+    found = _numbers(ds, "SliceThickness", 1) or _numbers(measures, "SliceThickness", 1)
+    return found[0] if found else None
+
+
+def _region(shared: Dataset) -> str:
+    region = _group(_group(shared, "FrameAnatomySequence"), "AnatomicRegionSequence")
+    return _REGIONS.get(_text(region, "CodeValue"), "")
+
+
+def _items(ds: Dataset, keyword: str) -> list[Dataset]:
+    return list(ds.get(keyword) or [])
+
+
+def _group(ds: Dataset, keyword: str) -> Dataset:
+    """The first item of a sequence; an empty one where there is none."""
+    items = _items(ds, keyword)
+    return items[0] if items else Dataset()
 
 
 def _text(ds: Dataset, keyword: str) -> str:

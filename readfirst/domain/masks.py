@@ -14,6 +14,8 @@ Runs = list[tuple[int, int, int]]  # row, first column, length
 def runs(segmentation: Dataset, findings: Sequence[str]) -> dict[str, dict[str, Runs]]:
     """Finding → SOP Instance UID of the source image → runs, from a SEG (PS3.3 A.51). Empty frames are left out.
 
+    A frame of a multi-frame source is named by the UID, "#" and its number.
+
     A segment belongs to the finding whose key is the last word of its Tracking ID or label; else to the finding of
     its number. What all frames share stands in the shared functional groups (PS3.3 C.7.6.16).
     """
@@ -42,7 +44,8 @@ def _owner(segment: Dataset, findings: Sequence[str]) -> str | None:
 def _source(groups: Dataset) -> str:
     for derivation in groups.get("DerivationImageSequence", []):
         for source in derivation.get("SourceImageSequence", []):
-            return str(source.ReferencedSOPInstanceUID)
+            frame = source.get("ReferencedFrameNumber")
+            return f"{source.ReferencedSOPInstanceUID}#{frame}" if frame else str(source.ReferencedSOPInstanceUID)
     return ""
 
 

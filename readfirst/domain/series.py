@@ -17,6 +17,9 @@ from readfirst.domain.models import Gate
 _AXIAL = math.cos(math.radians(35))  # a gantry tilts up to 30 degrees
 _MISSING = 1.5  # a step longer than this many usual steps hides a slice
 _SAME_PLACE = 0.05  # mm
+_PARALLEL = 0.01  # of a direction cosine: slices that differ less are parallel
+_SAME_SPACING = 0.001  # mm
+_SHIFTED = 3.0  # mm beside the stack's axis: slices of another field of view lie elsewhere
 
 
 class Ineligible(StrEnum):
@@ -31,6 +34,7 @@ class Ineligible(StrEnum):
     TOO_FEW = "too-few-slices"
     COVERAGE = "too-little-covered"
     MISSING = "slices-missing"
+    SHIFTED = "slices-shifted"
     TOO_THICK = "slices-too-far-apart"
     TOO_COARSE = "pixels-too-coarse"
 
@@ -45,7 +49,10 @@ class NotEligible:
 
 @dataclass(frozen=True)
 class Selection:
-    """The series to analyse: its instances from feet to head, and the usual step between them in mm."""
+    """The series to analyse: its slices from feet to head, and the usual step between them in mm.
+
+    A slice is an instance or, where `frame` is set, a frame of one.
+    """
 
     series_uid: str
     instances: tuple[InstanceFacts, ...]
@@ -59,7 +66,7 @@ def select_series(instances: Sequence[InstanceFacts], gate: Gate) -> Selection |
     """
     if not instances:
         return NotEligible(Ineligible.EMPTY, "The study holds no image.")
-    series = _by(instances, lambda i: i.series_uid)
+    series = _by([piece for instance in instances for piece in instance.slices()], lambda i: i.series_uid)
     series.sort(key=len, reverse=True)
     answers = [_judge(one, gate) for one in series]
     good = [answer for answer in answers if isinstance(answer, Selection)]
@@ -68,9 +75,9 @@ def select_series(instances: Sequence[InstanceFacts], gate: Gate) -> Selection |
 
 def run_key(selection: Selection, model_digest: str) -> str:
     """32 hex digits that name this work: the same slices in the same order for the same model, whatever the run."""
-    digests = [instance.digest for instance in selection.instances]
-    if not all(digests):
+    if not all(instance.digest for instance in selection.instances):
         raise ValueError("a run key needs the digest of every instance")
+    digests = [f"{i.digest}#{i.frame}" if i.frame else i.digest for i in selection.instances]
     return hashlib.sha256("\n".join(["readfirst-run-1", model_digest, *digests]).encode()).hexdigest()[:32]
 
 
@@ -95,13 +102,13 @@ def _judge(series: Sequence[InstanceFacts], gate: Gate) -> Selection | NotEligib
     slices = [i for i in series if _is_original(i)]
     if not slices:
         return NotEligible(Ineligible.NO_AXIAL, "The series holds localisers or derived pictures only.")
-    placed = [i for i in slices if i.position and i.orientation and i.pixel_spacing and i.rows and i.columns]
+    placed = [i for i in slices if _is_placed(i)]
     if not placed:
         return NotEligible(Ineligible.GEOMETRY, "The slices do not say where they lie.")
     axial = [i for i in placed if abs(_normal(i)[2]) >= _AXIAL]
     if not axial:
         return NotEligible(Ineligible.NO_AXIAL, "The series holds no axial slices.")
-    stacks = _by(axial, _stack_key)
+    stacks = _stacks(axial)
     stacks.sort(key=len, reverse=True)
     answers = [_judge_stack(stack, gate) for stack in stacks]
     # Several phases in one series lie between each other: then each acquisition is a stack of its own.
@@ -130,6 +137,12 @@ def _is_original(instance: InstanceFacts) -> bool:
     return not kinds & {"LOCALIZER", "DERIVED", "SECONDARY", "SCREEN SAVE", "PROJECTION IMAGE"}
 
 
+def _is_placed(instance: InstanceFacts) -> bool:
+    """A slice that says where it lies; a file of several frames that does not say it of each is none."""
+    known = instance.position and instance.orientation and instance.pixel_spacing and min(instance.pixel_spacing) > 0
+    return bool(known and instance.rows and instance.columns and (instance.frame or instance.frames == 1))
+
+
 def _years(age: str) -> float | None:
     match = re.fullmatch(r"(\d{1,3})([DWMY])", age)
     return int(match[1]) / {"D": 365.25, "W": 52.2, "M": 12, "Y": 1}[match[2]] if match else None
@@ -151,15 +164,28 @@ def _height(instance: InstanceFacts) -> float:
     return sign * sum(p * n for p, n in zip(instance.position, normal, strict=True))
 
 
-def _stack_key(instance: InstanceFacts) -> Hashable:
-    """Slices that can make one volume agree in these."""
-    orientation, spacing = instance.orientation or (), instance.pixel_spacing or ()
+def _stacks(slices: Sequence[InstanceFacts]) -> list[list[InstanceFacts]]:
+    """Slices that can make one volume: parallel, of one size and pixel spacing."""
+    stacks: list[list[InstanceFacts]] = []
+    for one in slices:
+        mine = next((stack for stack in stacks if _fits(one, stack[0])), None)
+        if mine is None:
+            stacks.append([one])
+        else:
+            mine.append(one)
+    return stacks
+
+
+def _fits(one: InstanceFacts, other: InstanceFacts) -> bool:
     return (
-        tuple(round(v, 2) + 0.0 for v in orientation),
-        tuple(round(v, 3) for v in spacing),
-        instance.rows,
-        instance.columns,
+        (one.rows, one.columns) == (other.rows, other.columns)
+        and _near(one.orientation or (), other.orientation or (), _PARALLEL)
+        and _near(one.pixel_spacing or (), other.pixel_spacing or (), _SAME_SPACING)
     )
+
+
+def _near(some: Sequence[float], others: Sequence[float], within: float) -> bool:
+    return all(abs(a - b) <= within for a, b in zip(some, others, strict=True))
 
 
 def _judge_stack(stack: Sequence[InstanceFacts], gate: Gate) -> Selection | NotEligible:
@@ -174,6 +200,8 @@ def _judge_stack(stack: Sequence[InstanceFacts], gate: Gate) -> Selection | NotE
     gaps = sum(1 for step in steps if step > usual * _MISSING)
     if gaps:
         return NotEligible(Ineligible.MISSING, f"The series has {gaps} gap(s) where slices are missing.")
+    if _shift(ordered) > _SHIFTED:
+        return NotEligible(Ineligible.SHIFTED, "The slices do not lie above each other: their fields of view differ.")
     if usual > gate.max_spacing:
         return NotEligible(
             Ineligible.TOO_THICK, f"The slices lie {usual:.1f} mm apart; the model takes up to {gate.max_spacing:g} mm."
@@ -187,6 +215,22 @@ def _judge_stack(stack: Sequence[InstanceFacts], gate: Gate) -> Selection | NotE
     if max(first.pixel_spacing or (0.0,)) > gate.max_pixel or min(first.rows, first.columns) < gate.min_pixels:
         return NotEligible(Ineligible.TOO_COARSE, "The pictures are too coarse for the model.")
     return Selection(first.series_uid, tuple(ordered), round(usual, 4))
+
+
+def _shift(ordered: Sequence[InstanceFacts]) -> float:
+    """How far the slice that lies farthest beside the line from the first to the last one is from it, in mm.
+
+    A tilted gantry moves each slice by the same step, so its slices lie on that line.
+    """
+    places = [i.position for i in ordered if i.position]
+    first, last = places[0], places[-1]
+    bottom, height = _height(ordered[0]), _height(ordered[-1]) - _height(ordered[0])
+    farthest = 0.0
+    for instance, place in zip(ordered, places, strict=True):
+        share = (_height(instance) - bottom) / height if height else 0.0
+        on_line = [a + share * (b - a) for a, b in zip(first, last, strict=True)]
+        farthest = max(farthest, math.dist(place, on_line))
+    return farthest
 
 
 def _each_place_once(stack: Sequence[InstanceFacts]) -> list[InstanceFacts]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import math
 import shutil
 import subprocess
 
@@ -11,12 +13,13 @@ import numpy as np
 import pydicom
 import pytest
 
-from model_container.analyse import Clock, analyse
+from model_container.analyse import Clock, analyse, decode
 from model_container.reading import Detection, Mask, Reading
-from model_container.volume import read_volume
+from readfirst.domain.instances import facts_of
 from readfirst.domain.messages import AnalysisOrder
 from readfirst.domain.models import default_model
-from readfirst.domain.series import run_key
+from readfirst.domain.series import Selection, run_key, select_series
+from tests.model.files import enhanced, rewritten
 
 
 class Says:
@@ -45,14 +48,16 @@ def lump(z=3, row=100, column=150):
     )
 
 
-def outputs(phantom, *detections):
+def outputs(contents, *detections):
     """The analysis and its files."""
-    instances = phantom.selection.instances
-    volume = read_volume([phantom.contents[i.sop_uid] for i in instances])
-    model = default_model()
+    paths = {hashlib.sha256(content).hexdigest(): content for content in contents}
+    facts = [facts_of(pydicom.dcmread(io.BytesIO(content)), path=d, digest=d) for d, content in paths.items()]
+    selection, model = select_series(facts, default_model().gate), default_model()
+    assert isinstance(selection, Selection), selection
+    volume = decode(selection.instances, paths)
     order = AnalysisOrder(
-        token="ab" * 16, handle="ABCD1234", run_key=run_key(phantom.selection, model.digest), model_name=model.name,
-        model_digest=model.digest, series_uid=phantom.selection.series_uid, instances=instances, receipts=(),
+        token="ab" * 16, handle="ABCD1234", run_key=run_key(selection, model.digest), model_name=model.name,
+        model_digest=model.digest, series_uid=selection.series_uid, instances=selection.instances, receipts=(),
     )  # fmt: skip
     files = {}
 
@@ -63,14 +68,18 @@ def outputs(phantom, *detections):
     return analyse(order, volume, model, Says(*detections), put, lambda *_: None, Clock()), files
 
 
+def slices(phantom):
+    return [phantom.contents[i.sop_uid] for i in phantom.selection.instances]
+
+
 @pytest.fixture(scope="module")
 def positive(phantom):
-    return outputs(phantom, lump(), lump(6, 40, 60))
+    return outputs(slices(phantom), lump(), lump(6, 40, 60))
 
 
 @pytest.fixture(scope="module")
 def negative(phantom):
-    return outputs(phantom)
+    return outputs(slices(phantom))
 
 
 def opened(files, name):
@@ -103,14 +112,74 @@ def test_a_study_without_findings_gets_a_report_that_says_absent_and_no_empty_se
     assert ("Presence", "Absent") in said and ("Presence", "Present") not in said
 
 
+def tilted(ds):
+    """The gantry leans by 15 degrees; the table moves along the patient."""
+    lean = math.radians(15)
+    ds.ImageOrientationPatient = ["1", "0", "0", "0", f"{math.cos(lean):.8f}", f"{-math.sin(lean):.8f}"]
+
+
+def oblique(ds):
+    """The patient lies askew: slices are stacked along their own normal, which is none of the patient's axes."""
+    row = np.array([math.cos(0.2), math.sin(0.2), 0])
+    column = np.array([-math.sin(0.2) * math.cos(0.25), math.cos(0.2) * math.cos(0.25), -math.sin(0.25)])
+    place = np.array([-150.0, -170.0, 0]) + np.cross(row, column) * float(ds.ImagePositionPatient[2])
+    ds.ImageOrientationPatient = [f"{v:.8f}" for v in (*row, *column)]
+    ds.ImagePositionPatient = [f"{v:.6f}" for v in place]
+
+
+def bare(ds):
+    """Nobody said who, when, and in which frame of reference."""
+    for keyword in ("PatientName", "PatientSex", "PatientBirthDate", "StudyDate", "StudyTime", "SeriesDate",
+                    "SeriesTime", "AcquisitionDate", "ContentDate", "StudyID", "AccessionNumber",
+                    "ReferringPhysicianName", "FrameOfReferenceUID", "PositionReferenceIndicator"):  # fmt: skip
+        ds.pop(keyword, None)
+
+
+WAYS = {
+    "plain": lambda contents: contents,
+    "tilted": lambda contents: [rewritten(c, tilted) for c in contents],
+    "oblique": lambda contents: [rewritten(c, oblique) for c in contents],
+    "enhanced": lambda contents: [enhanced(contents[::-1])],
+    "enhanced, two files": lambda contents: [enhanced(contents[:6]), enhanced(contents[6:])],
+    "bare": lambda contents: [rewritten(c, bare) for c in contents],
+}
+
+
 @pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="dciodvfy (Debian dicom3tools) is not installed")
-def test_dciodvfy_finds_no_error(positive, negative, tmp_path):
-    for kind, (_, files) in (("positive", positive), ("negative", negative)):
-        for name, content in files.items():
+@pytest.mark.parametrize("way", WAYS)
+def test_dciodvfy_finds_no_error_however_the_slices_came(phantom, tmp_path, way):
+    contents = WAYS[way](slices(phantom))
+    for detections in ((), (lump(), lump(6, 40, 60))):
+        for name, content in outputs(contents, *detections)[1].items():
             if name.endswith(".dcm"):
                 (tmp_path / name).write_bytes(content)
                 said = subprocess.run(["dciodvfy", str(tmp_path / name)], capture_output=True, text=True)
-                assert [x for x in (said.stdout + said.stderr).splitlines() if "Error" in x] == [], (kind, name)
+                assert [x for x in (said.stdout + said.stderr).splitlines() if "Error" in x] == [], name
+
+
+@pytest.mark.parametrize("way", ["enhanced", "enhanced, two files"])
+def test_of_an_enhanced_file_results_name_the_frames(phantom, way):
+    """The mask lies on the frames that show the finding, and every reference names file, class and frame."""
+    contents = WAYS[way](slices(phantom))
+    result, files = outputs(contents, lump())
+    sources = {ds.SOPInstanceUID: ds for ds in (pydicom.dcmread(io.BytesIO(c)) for c in contents)}
+    seg = opened(files, "seg.dcm")
+    marked = set()
+    for frame, groups in zip(seg.pixel_array, seg.PerFrameFunctionalGroupsSequence, strict=True):
+        named = groups.DerivationImageSequence[0].SourceImageSequence[0]
+        source = sources[named.ReferencedSOPInstanceUID]
+        own = source.PerFrameFunctionalGroupsSequence[named.ReferencedFrameNumber - 1]
+        place = groups.PlanePositionSequence[0].ImagePositionPatient
+        assert place == pytest.approx(own.PlanePositionSequence[0].ImagePositionPatient, abs=0.001)
+        assert named.ReferencedSOPClassUID == source.SOPClassUID
+        if frame.any():
+            assert np.array_equal(np.argwhere(frame)[[0, -1]], [[100, 150], [119, 159]])
+            marked.add((named.ReferencedSOPInstanceUID, named.ReferencedFrameNumber))
+    finding = result.findings[0]
+    assert len(marked) == 4 and (finding.sop_uid, finding.frame) in marked
+    (listed,) = seg.ReferencedSeriesSequence
+    assert {i.ReferencedSOPInstanceUID for i in listed.ReferencedInstanceSequence} == set(sources)
+    assert len(listed.ReferencedInstanceSequence) == len(sources)
 
 
 def test_the_segmentation_is_the_mask_at_its_place_and_covers_every_slice(positive, phantom):
@@ -164,7 +233,7 @@ def test_no_output_holds_a_date_of_the_clock(positive):
 
 
 def test_the_same_work_gives_the_same_objects(positive, phantom):
-    _, again = outputs(phantom, lump(), lump(6, 40, 60))
+    _, again = outputs(slices(phantom), lump(), lump(6, 40, 60))
     assert {n: opened(again, n).SOPInstanceUID for n in again if n.endswith(".dcm")} == {
         n: opened(positive[1], n).SOPInstanceUID for n in positive[1] if n.endswith(".dcm")
     }

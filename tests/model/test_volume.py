@@ -3,32 +3,39 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 import time
+from pathlib import Path
 
-import gdcm
 import numpy as np
 import pydicom
 import pytest
-from pydicom.dataset import Dataset
-from pydicom.sequence import Sequence
-from pydicom.uid import EnhancedCTImageStorage, ExplicitVRBigEndian, JPEG2000Lossless, JPEGLSLossless, RLELossless
+from pydicom.uid import (
+    HTJ2K,
+    MPEG4HP41,
+    ExplicitVRBigEndian,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    RLELossless,
+)  # fmt: skip
 
-from model_container import volume as volume_module
+from model_container import pixels as pixels_module
 from model_container.chest import to_network
 from model_container.components import pieces
-from model_container.volume import AIR, UnreadablePixels, hounsfield, read_volume
+from model_container.pixels import UnreadablePixels
+from model_container.volume import AIR, read_volume
+from tests.model.files import compressed, enhanced, jpeg_lossless, picture_of, rewritten, with_picture
+
+HT = Path(__file__).with_name("data") / "htj2k.npz"  # a phantom's slice, and what OpenJPH makes of it
 
 
 def files(phantom, count=12):
     return [phantom.contents[i.sop_uid] for i in phantom.selection.instances[:count]]
-
-
-def rewritten(content, change):
-    ds = pydicom.dcmread(io.BytesIO(content))
-    change(ds)
-    out = io.BytesIO()
-    ds.save_as(out, enforce_file_format=True)
-    return out.getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -36,41 +43,55 @@ def plain(phantom):
     return read_volume(files(phantom))
 
 
-def jpeg_lossless(content, tmp_path):
-    (tmp_path / "in.dcm").write_bytes(content)
-    reader = gdcm.ImageReader()
-    reader.SetFileName(str(tmp_path / "in.dcm"))
-    assert reader.Read()
-    change = gdcm.ImageChangeTransferSyntax()
-    change.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.JPEGLosslessProcess14_1))
-    change.SetInput(reader.GetImage())
-    assert change.Change()
-    writer = gdcm.ImageWriter()
-    writer.SetFileName(str(tmp_path / "out.dcm"))
-    writer.SetFile(reader.GetFile())
-    writer.SetImage(change.GetOutput())
-    assert writer.Write()
-    return (tmp_path / "out.dcm").read_bytes()
-
-
 @pytest.mark.parametrize("syntax", [JPEG2000Lossless, JPEGLSLossless, RLELossless], ids=lambda uid: uid.name)
 def test_a_compressed_series_gives_the_same_densities(phantom, plain, syntax):
-    packed = [
-        rewritten(content, lambda ds: ds.compress(syntax, generate_instance_uid=False)) for content in files(phantom, 3)
-    ]
+    packed = [compressed(content, syntax) for content in files(phantom, 3)]
     assert np.array_equal(read_volume(packed).hu, plain.hu[:3])
 
 
-def test_jpeg_lossless_gives_the_same_densities_without_a_gpl_decoder(phantom, plain, tmp_path):
-    packed = [jpeg_lossless(content, tmp_path) for content in files(phantom, 2)]
-    assert pydicom.dcmread(io.BytesIO(packed[0])).file_meta.TransferSyntaxUID == "1.2.840.10008.1.2.4.70"
+def test_jpeg_lossless_gives_the_same_densities_without_a_gpl_decoder(phantom, plain):
+    packed = [jpeg_lossless(content) for content in files(phantom, 2)]
+    assert pydicom.dcmread(io.BytesIO(packed[0])).file_meta.TransferSyntaxUID == JPEGLosslessSV1
     assert np.array_equal(read_volume(packed).hu, plain.hu[:2])
 
 
+@pytest.mark.parametrize(("syntax", "kind", "error"), [
+    (HTJ2KLossless, "lossless", 0), (HTJ2KLosslessRPCL, "lossless", 0), (HTJ2K, "lossy", 2)
+], ids=["lossless", "RPCL", "lossy"])  # fmt: skip
+def test_high_throughput_jpeg_2000_gives_the_same_densities(phantom, syntax, kind, error):
+    def small(ds):
+        ds.Rows = ds.Columns = 64
+        ds.PixelRepresentation, ds.BitsStored, ds.HighBit, ds.RescaleIntercept = 0, 12, 11, "-1024"
+        ds.pop("PixelPaddingValue", None)
+
+    held = np.load(HT)
+    content = with_picture(rewritten(files(phantom, 1)[0], small), held[kind].tobytes(), syntax)
+    assert np.abs(read_volume([content]).hu[0] - (held["values"].astype(int) - 1024)).max() <= error
+
+
+def test_compressions_may_be_mixed_in_one_series(phantom, plain):
+    one, two, three = files(phantom, 3)
+    mixed = [compressed(one, JPEG2000Lossless), jpeg_lossless(two), three]
+    assert np.array_equal(read_volume(mixed).hu, plain.hu[:3])
+
+
 def test_many_compressed_slices_are_decoded_in_processes_to_the_same_volume(phantom, plain, monkeypatch):
-    monkeypatch.setattr(volume_module, "_PROCESSES_FROM", 24)
-    packed = [rewritten(c, lambda ds: ds.compress(RLELossless, generate_instance_uid=False)) for c in files(phantom)]
+    monkeypatch.setattr(pixels_module, "PROCESSES_FROM", 24)
+    packed = [compressed(c, RLELossless) for c in files(phantom)]
     assert np.array_equal(read_volume(packed * 2).hu, np.concatenate([plain.hu, plain.hu]))
+
+
+def test_a_decoder_is_started_by_name_and_not_by_the_program_that_needs_it(phantom, tmp_path):
+    """A script without a guard would start itself again and again in each worker that imports it."""
+    (tmp_path / "slice.dcm").write_bytes(jpeg_lossless(files(phantom, 1)[0]))
+    script = tmp_path / "script.py"
+    script.write_text(
+        f"import sys\nsys.path.insert(0, {str(Path(__file__).parents[2])!r})\nprint('started')\n"
+        "from model_container.volume import read_volume\n"
+        f"print(read_volume([open({str(tmp_path / 'slice.dcm')!r}, 'rb').read()]).hu.shape)\n"
+    )
+    said = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=60)
+    assert said.stdout.split("\n")[:2] == ["started", "(1, 256, 256)"], said.stderr
 
 
 def test_big_endian_files_give_the_same_densities(phantom, plain):
@@ -94,95 +115,105 @@ def test_rescaling_is_applied_even_when_it_is_no_whole_number(phantom, plain):
     assert np.abs(changed.hu.astype(int) - plain.hu[:2]).max() <= 1
 
 
-def test_padding_is_air_also_when_it_was_written_without_its_sign(phantom):
+def test_every_slice_is_rescaled_by_its_own_header(phantom, plain):
+    def darker(ds):
+        ds.PixelData = (np.frombuffer(ds.PixelData, "<i2") - 40).tobytes()
+        ds.RescaleIntercept = str(int(ds.RescaleIntercept) + 40)
+
+    one, two = files(phantom, 2)
+    assert np.array_equal(read_volume([one, rewritten(two, darker)]).hu, plain.hu[:2])
+
+
+@pytest.mark.parametrize(("stored", "first", "limit"), [(16, 63536, None), (16, -2000, -1990), (12, -32768, None)],
+                         ids=["unsigned", "a range", "outside of the stored bits"])  # fmt: skip
+def test_padding_is_air_however_it_was_written(phantom, stored, first, limit):
     def pad(ds):
-        pixels = np.frombuffer(ds.PixelData, "<i2").copy()
-        pixels[:500] = -2000
-        ds.PixelData = pixels.tobytes()
-        ds.add_new("PixelPaddingValue", "US", 63536)
+        pixels = np.clip(np.frombuffer(ds.PixelData, "<i2"), -1024, 2047)
+        value = first - 65536 if first > 32767 else first
+        pixels[:500] = value if limit is None else limit
+        ds.PixelData = pixels.astype("<i2").tobytes()
+        ds.BitsStored, ds.HighBit = stored, stored - 1
+        ds.add_new("PixelPaddingValue", "US" if first > 0 else "SS", first)
+        if limit is not None:
+            ds.add_new("PixelPaddingRangeLimit", "SS", limit)
 
-    ds = pydicom.dcmread(io.BytesIO(rewritten(files(phantom, 1)[0], pad)))
-    assert (hounsfield(ds).ravel()[:500] == AIR).all()
+    assert (read_volume([rewritten(files(phantom, 1)[0], pad)]).hu.ravel()[:500] == AIR).all()
 
 
-@pytest.mark.parametrize(
-    "spoil",
-    [
-        lambda ds: setattr(ds, "PixelData", ds.PixelData[:100]),
-        lambda ds: setattr(ds, "PhotometricInterpretation", "RGB"),
-        lambda ds: (setattr(ds, "Rows", 128), setattr(ds, "PixelData", ds.PixelData[: 128 * 256 * 2])),
-    ],
-    ids=["too few pixels", "colour", "another size"],
-)
-def test_pixels_that_cannot_be_used_are_refused_without_content(phantom, spoil):
+@pytest.mark.parametrize("high", [11, 15])
+def test_bits_that_hold_no_density_do_not_count(phantom, plain, high):
+    """Old scanners kept overlays in the spare bits of each word."""
+
+    def old(ds):
+        values = np.clip(plain.hu[0].astype(int) + 1024, 0, 4095) << (high - 11)
+        ds.PixelData = (values | (0xA000 if high == 11 else 0x000A)).astype("<u2").tobytes()
+        ds.PixelRepresentation, ds.BitsStored, ds.HighBit, ds.RescaleIntercept = 0, 12, high, "-1024"
+        ds.pop("PixelPaddingValue", None)
+
+    assert np.array_equal(read_volume([rewritten(files(phantom, 1)[0], old)]).hu[0], plain.hu[0])
+
+
+SPOILT = {
+    "too few pixels": (lambda ds: setattr(ds, "PixelData", ds.PixelData[:100]), "fewer pixels"),
+    "colour": (lambda ds: setattr(ds, "PhotometricInterpretation", "RGB"), "grey"),
+    "inverted": (lambda ds: setattr(ds, "PhotometricInterpretation", "MONOCHROME1"), "grey"),
+    "another size": (lambda ds: setattr(ds, "Rows", 128), "one size"),
+    "no rescaling": (lambda ds: ds.pop("RescaleSlope"), "RescaleSlope is missing"),
+    "rescaled by zero": (lambda ds: setattr(ds, "RescaleSlope", "0"), "zero"),
+    "no place": (lambda ds: setattr(ds, "ImagePositionPatient", None), "ImagePositionPatient is missing"),
+    "no densities": (lambda ds: setattr(ds, "RescaleType", "Z_EFF"), "other values than densities"),
+    "a table": (lambda ds: setattr(ds, "ModalityLUTSequence", [pydicom.Dataset()]), "table"),
+    "impossible bits": (lambda ds: setattr(ds, "BitsAllocated", 12), "contradicts"),
+    "no bits": (lambda ds: ds.pop("BitsStored"), "how its pixels are stored"),
+}
+
+
+@pytest.mark.parametrize(("spoil", "why"), SPOILT.values(), ids=SPOILT)
+def test_pixels_that_cannot_be_used_are_refused_without_content(phantom, spoil, why):
     contents = files(phantom, 3)
     contents[1] = rewritten(contents[1], spoil)
-    with pytest.raises(UnreadablePixels) as refused:
+    with pytest.raises(UnreadablePixels, match=why) as refused:
         read_volume(contents)
     assert "1.2.840" not in str(refused.value)
 
 
-def test_a_broken_compressed_slice_is_refused(phantom):
-    broken = rewritten(files(phantom, 1)[0], lambda ds: ds.compress(JPEG2000Lossless, generate_instance_uid=False))
-    ds = pydicom.dcmread(io.BytesIO(broken))
-    ds.PixelData = ds.PixelData[:60] + b"\0" * (len(ds.PixelData) - 60)
-    out = io.BytesIO()
-    ds.save_as(out)
+def test_a_compression_that_nobody_decodes_here_is_refused_by_name(phantom):
+    with pytest.raises(UnreadablePixels, match=r"MPEG-4 .* is not taken"):
+        read_volume([with_picture(files(phantom, 1)[0], b"video", MPEG4HP41)])
+
+
+@pytest.mark.parametrize("share", [0.5, 0.99])
+@pytest.mark.parametrize("syntax", [JPEG2000Lossless, JPEGLosslessSV1, RLELossless], ids=lambda uid: uid.name)
+def test_a_compressed_slice_that_ends_too_early_is_refused(phantom, syntax, share):
+    whole = files(phantom, 1)[0]
+    packed = jpeg_lossless(whole) if syntax == JPEGLosslessSV1 else compressed(whole, syntax)
+    picture = picture_of(packed)
     with pytest.raises(UnreadablePixels, match="cannot decode"):
-        read_volume([out.getvalue()])
+        read_volume([with_picture(packed, picture[: int(len(picture) * share)], syntax)])
 
 
-def test_a_decoder_that_hangs_is_ended(phantom, tmp_path, monkeypatch):
+@pytest.mark.parametrize("syntax", [JPEGLosslessSV1, JPEGBaseline8Bit], ids=lambda uid: uid.name)
+def test_a_decoder_that_hangs_is_ended(phantom, monkeypatch, syntax):
     """GDCM does not return from a JPEG frame that ends too early; the study must not wait for it."""
-    ds = pydicom.dcmread(io.BytesIO(jpeg_lossless(files(phantom, 1)[0], tmp_path)))
-    ds.PixelData = pydicom.encaps.encapsulate([b"\xff\xd8\xff\xe0 no picture \xff\xd9\x00"])
-    out = io.BytesIO()
-    ds.save_as(out)
-    monkeypatch.setattr(volume_module, "_PATIENCE", 4.0)
+    monkeypatch.setattr(pixels_module, "PATIENCE", 3.0)
     started = time.monotonic()
-    with pytest.raises(UnreadablePixels):
-        read_volume([out.getvalue()])
+    with pytest.raises(UnreadablePixels, match="fell or took too long"):
+        read_volume([with_picture(files(phantom, 1)[0], b"\xff\xd8\xff\xe0 no picture \xff\xd9\x00", syntax)])
     assert time.monotonic() - started < 60
 
 
-def enhanced(contents):
-    """The same slices as one multi-frame file, frames in the wrong order."""
-    slices = [pydicom.dcmread(io.BytesIO(c)) for c in contents][::-1]
-    ds = pydicom.dcmread(io.BytesIO(contents[0]))
-    ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = EnhancedCTImageStorage
-    for keyword in (
-        "ImagePositionPatient",
-        "ImageOrientationPatient",
-        "PixelSpacing",
-        "RescaleSlope",
-        "RescaleIntercept",
-    ):
-        delattr(ds, keyword)
-    ds.NumberOfFrames = len(slices)
-    ds.PixelData = b"".join(s.PixelData for s in slices)
-    shared, measures, orientation, rescale = Dataset(), Dataset(), Dataset(), Dataset()
-    measures.PixelSpacing, measures.SliceThickness = slices[0].PixelSpacing, slices[0].SliceThickness
-    orientation.ImageOrientationPatient = slices[0].ImageOrientationPatient
-    rescale.RescaleSlope, rescale.RescaleIntercept, rescale.RescaleType = "1", "-1024", "HU"
-    shared.PixelMeasuresSequence, shared.PlaneOrientationSequence = Sequence([measures]), Sequence([orientation])
-    shared.PixelValueTransformationSequence = Sequence([rescale])
-    ds.SharedFunctionalGroupsSequence = Sequence([shared])
-    frames = []
-    for s in slices:
-        frame, place = Dataset(), Dataset()
-        place.ImagePositionPatient = s.ImagePositionPatient
-        frame.PlanePositionSequence = Sequence([place])
-        frames.append(frame)
-    ds.PerFrameFunctionalGroupsSequence = Sequence(frames)
-    out = io.BytesIO()
-    ds.save_as(out, enforce_file_format=True)
-    return out.getvalue()
-
-
-def test_an_enhanced_multi_frame_file_is_the_same_volume_as_its_slices(phantom, plain):
-    volume = read_volume([enhanced(files(phantom))])
+@pytest.mark.parametrize("syntax", [None, JPEG2000Lossless, RLELossless, JPEGLosslessSV1],
+                         ids=lambda uid: uid.name if uid else "plain")  # fmt: skip
+def test_the_frames_of_an_enhanced_file_are_the_same_volume_as_its_slices(phantom, plain, syntax):
+    whole = enhanced(files(phantom)[::-1], syntax)  # frames from head to feet
+    volume = read_volume([whole] * 12, range(12, 0, -1))
     assert np.array_equal(volume.hu, plain.hu) and np.allclose(volume.positions, plain.positions)
     assert volume.frames == tuple(range(12, 0, -1)) and volume.spacing == pytest.approx(2.5)
+
+
+def test_a_frame_that_an_enhanced_file_does_not_have_is_refused(phantom):
+    with pytest.raises(UnreadablePixels, match="fewer pixels"):
+        read_volume([enhanced(files(phantom, 2))], [3])
 
 
 def test_a_voxel_s_place_follows_position_orientation_and_spacing(plain):

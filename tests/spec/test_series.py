@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from readfirst.domain.instances import InstanceFacts
+from readfirst.domain.instances import InstanceFacts, Plane
 from readfirst.domain.models import Gate
 from readfirst.domain.series import Ineligible, NotEligible, Selection, run_key, select_series
 
@@ -155,6 +155,68 @@ def test_the_run_key_names_the_slices_their_order_and_the_model():
     assert key == run_key(chosen(slices()[::-1]), "a" * 64)
     assert key != run_key(selection, "b" * 64)
     assert key != run_key(other, "a" * 64)
+
+
+def enhanced(planes, **changes):
+    """One enhanced file of these frames."""
+    (one,) = slices(1, **changes)
+    return one.model_copy(update={"frames": len(planes), "planes": tuple(planes), "position": None})
+
+
+def frames(count=12, spacing=2.5, start=0.0, **changes):
+    return [Plane(position=(-180, -180, start + spacing * k), **changes) for k in range(count)]
+
+
+def test_the_frames_of_an_enhanced_file_are_slices():
+    selection = chosen([enhanced(frames()[::-1])])
+    assert [i.frame for i in selection.instances] == list(range(12, 0, -1)) and selection.spacing == 2.5
+
+
+def test_an_enhanced_series_may_be_several_files():
+    whole = [enhanced(frames(6, start=15), series="1.5", acquisition_number=2), enhanced(frames(6), series="1.5")]
+    assert [i.acquisition_number for i in chosen(whole).instances] == [1] * 6 + [2] * 6
+
+
+def test_of_an_enhanced_file_s_frames_those_that_are_original_and_axial_count():
+    derived = frames(6, start=200, image_type=("DERIVED", "PRIMARY", "VOLUME", "MAXIMUM"))
+    coronal = frames(5, start=300, orientation=(1, 0, 0, 0, 0, -1))
+    assert {i.frame for i in chosen([enhanced(derived + frames() + coronal)]).instances} == set(range(7, 19))
+
+
+def test_missing_frames_are_missing_slices():
+    assert refused([enhanced(frames(9) + frames(9, start=40))]) == Ineligible.MISSING
+
+
+def test_an_enhanced_file_s_phases_are_told_apart_by_their_acquisition():
+    both = frames(acquisition_number=1) + frames(start=0.9, acquisition_number=2)
+    assert {i.frame for i in chosen([enhanced(both)]).instances} == set(range(1, 13))
+
+
+def test_a_file_of_many_frames_that_does_not_say_where_each_lies_is_refused():
+    assert refused([i.model_copy(update={"frames": 40}) for i in slices()]) == Ineligible.GEOMETRY
+
+
+def test_slices_that_differ_by_less_than_anybody_could_see_are_one_stack():
+    given = [
+        i.model_copy(
+            update={"orientation": (1, 0.0050 + 1e-4 * (k % 2), 0, 0, 1, 0), "pixel_spacing": (0.7005, 0.7005)}
+        )
+        for k, i in enumerate(slices())
+    ]
+    assert len(chosen(given).instances) == 12
+
+
+def test_slices_that_do_not_lie_above_each_other_are_no_volume():
+    given = slices()
+    moved = [i.model_copy(update={"position": (-140, -180, i.position[2])}) for i in given[6:]]
+    assert refused(given[:6] + moved) == Ineligible.SHIFTED
+
+
+def test_the_run_key_tells_frames_of_one_file_apart():
+    selection = chosen([enhanced(frames(13))])
+    fewer = Selection(selection.series_uid, selection.instances[1:], selection.spacing)
+    other = Selection(selection.series_uid, selection.instances[:-1], selection.spacing)
+    assert run_key(fewer, "a" * 64) != run_key(other, "a" * 64)
 
 
 def test_a_run_key_without_digests_is_a_fault():

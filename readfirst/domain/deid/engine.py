@@ -42,7 +42,7 @@ from readfirst.domain.deid.risk import must_search
 from readfirst.domain.deid.scrub import Scrubber, scrubber_of
 from readfirst.domain.deid.table import TABLE_EDITION, types_of
 from readfirst.domain.deid.visual import could_show_face
-from readfirst.domain.instances import InstanceFacts, facts_of
+from readfirst.domain.instances import FUNCTIONAL_GROUPS, InstanceFacts, facts_of
 from readfirst.domain.pseudonyms import Pseudonyms, handle_of
 from readfirst.domain.refusals import Reason, Refused
 
@@ -131,7 +131,7 @@ def _deidentify(
         return Refused(Reason.RESIDUAL)
     clean = _marked(clean, plan, subject, patient, handle, face, verified=pixels.verified)
     output = _write(file, clean, target)
-    told = [e for e in clean if isinstance(e.value, bytes)]  # sequences tell `facts_of` nothing
+    told = [e for e in clean if isinstance(e.value, bytes) or e.tag in FUNCTIONAL_GROUPS]  # what `facts_of` reads
     cleaned = File([], told, file.encoding, file.transfer_syntax, 0)
     identity = _identity(file, subject, cleaner, names, patient, handle)
     receipt = Receipt(
