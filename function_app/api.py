@@ -57,7 +57,7 @@ def me(call: Call) -> func.HttpResponse:
 
 def studies(call: Call) -> func.HttpResponse:
     """GET studies: a page of the worklist in reading order; 304 where nothing changed."""
-    size = _number(call.query("limit", str(_PAGE)), 1, _PAGE_LIMIT)
+    size = web.number(call.query("limit", str(_PAGE)), 1, _PAGE_LIMIT)
     wanted = Filter(
         **{name: call.query(name) for name in Filter.model_fields if name in call.request.params},
     )
@@ -287,18 +287,10 @@ def audit(call: Call) -> func.HttpResponse:
 
 def ops_view(call: Call) -> func.HttpResponse:
     """GET ops?days=: the figures of the person's clinics."""
-    days = _number(call.query("days", "30"), 1, 366)
+    days = web.number(call.query("days", "30"), 1, 366)
     since = iso(call.now - timedelta(days=days))
     records = web.worklist().since(call.person.clinics, since)
     return answer_if_changed(call.request, ops.figures(records, iso(call.now), settings().cost_profile))
-
-
-def _number(text: str, low: int, high: int) -> int:
-    try:
-        value = int(text)
-    except ValueError:
-        raise Problem(400, "not-a-number", "A number is needed here.") from None
-    return min(max(value, low), high)
 
 
 HANDLERS = {

@@ -175,13 +175,25 @@ def _item(call: Call) -> tuple[str, str]:
 
 
 def quarantine_picture(call: Call) -> func.HttpResponse:
-    """GET quarantine/{item}/picture."""
+    """GET quarantine/{item}/picture?frame=: one frame, from 1."""
+    _, look = _looked(call)
+    return binary(look.encoded(_PICTURE_SIDE), "image/png")
+
+
+def quarantine_texts(call: Call) -> func.HttpResponse:
+    """GET quarantine/{item}/texts?frame=: how many frames there are, and where this one shows text."""
+    frame, look = _looked(call)
+    return answer({"frame": frame, "frames": look.frames, "texts": look.texts()})
+
+
+def _looked(call: Call) -> tuple[int, quarantine.Look]:
     owner, arrival = _item(call)
     call.audit("allowed", arrival)
-    picture = quarantine.picture(owner, arrival, _PICTURE_SIDE)
-    if picture is None:
-        raise Problem(404, "no-picture", "The file shows no picture.")
-    return binary(picture, "image/png")
+    frame = web.number(call.query("frame", "1"), 1, 100_000)
+    look = quarantine.look(owner, arrival, frame - 1)
+    if look is None:
+        raise Problem(404, "no-picture", "The file shows no such picture.")
+    return frame, look
 
 
 class _Ruling(BaseModel):
@@ -227,13 +239,26 @@ def _told_to(clinic: str) -> list[dict[str, Any]]:
     return found
 
 
+class _Wanted(BaseModel):
+    """An address of the whole inbox, or of one large file that comes in blocks, in a folder that nobody guesses."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    clinic: str
+    blob: str = Field("", max_length=900, pattern=r"^$|^portal-[0-9a-f-]{36}(/[^/\\\x00-\x1f\x7f]+)+$")
+
+
 def upload_address(call: Call) -> func.HttpResponse:
-    """POST uploads/address {clinic}: a create-only address of the clinic's inbox."""
-    clinic = str((web.parsed_body(call.request) or {}).get("clinic", ""))
-    if clinic not in call.person.clinics:
+    """POST uploads/address {clinic, blob}: a create-only address of the inbox, or of one blob that is not there yet."""
+    wanted = call.body(_Wanted)
+    if wanted.clinic not in call.person.clinics:
         raise Problem(404, "no-such-clinic", "There is no such clinic.")
-    call.audit("allowed", clinic)
-    address, until = sas.upload_only(clinic, _UPLOAD_ADDRESS_LIFE)
+    if wanted.blob:
+        if {".", ".."} & set(wanted.blob.split("/")):
+            raise Problem(422, "invalid", "A file's name may not lead elsewhere.")
+        if blobs.exists(clients.container(names.UPLOADS, names.inbox(wanted.clinic)), wanted.blob):
+            raise Problem(409, "sent-already", "This file has been sent.")
+    call.audit("allowed", wanted.clinic)
+    address, until = sas.upload_only(wanted.clinic, _UPLOAD_ADDRESS_LIFE, wanted.blob)
     return answer({"address": address, "until": until}, status=201)
 
 
@@ -241,7 +266,7 @@ HANDLERS = {
     handler.__name__: handler
     for handler in (
         treatment, break_glass, break_glass_list, break_glass_review, request_identity, requests, request_decision,
-        request_open, quarantine_picture, quarantine_decision, uploads, upload_address,
+        request_open, quarantine_picture, quarantine_texts, quarantine_decision, uploads, upload_address,
     )
 } | {"quarantine": quarantine_list}  # fmt: skip
 

@@ -213,6 +213,15 @@ def binary(data: bytes, media_type: str, *, seconds: int = 0) -> func.HttpRespon
     return func.HttpResponse(data, mimetype=media_type, headers=headers)
 
 
+def number(text: str, low: int, high: int) -> int:
+    """A query's number, brought into its bounds. Raises Problem 400."""
+    try:
+        value = int(text)
+    except ValueError:
+        raise Problem(400, "not-a-number", "A number is needed here.") from None
+    return min(max(value, low), high)
+
+
 def page(html: str) -> func.HttpResponse:
     """A page to print. Nothing in it may run or load, wherever it is opened."""
     policy = "default-src 'none'; style-src 'unsafe-inline'; sandbox"

@@ -131,7 +131,8 @@ export interface StudyDetail {
   review: Review;
   events: { number: number; at: string; by_name: string; what: { kind: string; text?: string } }[];
   timeline: { at: string; what: string; by: string; seconds: number | null }[];
-  priors: { id: string; handle: string; modality: string; body_part: string; label: Label; review: ReviewState; instances: number; days: number }[];
+  priors: { id: string; handle: string; modality: string; body_part: string; label: Label; review: ReviewState; instances: number; days: number | null }[];
+  cost: { usd: number; job_seconds: number; profile: string; prices: string; lines: { what: string; quantity: number; per: string; usd: number }[] };
 }
 
 export interface ImageSeries {
@@ -139,7 +140,13 @@ export interface ImageSeries {
   modality: string;
   number: number | null;
   description: string;
-  instances: { sop_uid: string; frames: number; image: boolean; url: string }[];
+  /** `at`: where the slice lies along the series' normal, in mm. */
+  instances: { sop_uid: string; frames: number; image: boolean; at: number | null; url: string }[];
+}
+
+/** The instances of a series that are pictures for the stack. */
+export function imagesOf(series: ImageSeries): ImageSeries["instances"] {
+  return series.instances.filter((i) => i.image);
 }
 
 /** Runs of pixels of a segmented finding: instance → [row, first column, length][]. */
@@ -207,9 +214,9 @@ export class Api {
     return tagged<T>(answer);
   }
 
-  /** An object URL of a picture; the caller revokes it. */
-  async picture(path: string): Promise<string> {
-    return URL.createObjectURL(await (await this.call("GET", path)).blob());
+  /** An object URL of a picture (or of what else `accept` names); the caller revokes it. */
+  async picture(path: string, accept = "image/*"): Promise<string> {
+    return URL.createObjectURL(await (await this.call("GET", path, undefined, { Accept: accept })).blob());
   }
 
   private async call(method: string, path: string, body?: string, headers: Record<string, string> = {}): Promise<Response> {

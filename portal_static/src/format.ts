@@ -26,3 +26,17 @@ export function exam(study: { modality: string; body_part: string; instances: nu
 }
 
 export const CATEGORY: Record<1 | 2 | 3, string> = { 1: "within minutes", 2: "within hours", 3: "within days" };
+
+/** How long before (or after) the current study another was made: an interval tells no date. */
+export function ago(days: number | null): string {
+  if (days === null) return "interval unknown";
+  if (days === 0) return "the same day";
+  const count = Math.abs(days);
+  const [amount, unit] = count < 60 ? [count, "day"] : count < 730 ? [Math.round(count / 30.44), "month"] : [Math.round(count / 365.25), "year"];
+  return `${days < 0 ? "−" : "+"}${amount} ${unit}${amount === 1 ? "" : "s"}`;
+}
+
+/** A small amount of money: what a study costs is cents, and less. */
+export function dollars(usd: number): string {
+  return `US$ ${usd >= 100 ? usd.toFixed(0) : usd >= 1 ? usd.toFixed(2) : usd.toPrecision(2)}`;
+}

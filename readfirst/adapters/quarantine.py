@@ -5,10 +5,14 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from readfirst.adapters import blobs, clients
 from readfirst.domain import names, pictures
+from readfirst.domain.deid.pixels.text import find_text
 from readfirst.domain.refusals import ADVICE, Reason
 
 if TYPE_CHECKING:
@@ -41,8 +45,35 @@ def every() -> Iterator[Kept]:
         yield Kept(owner, arrival, reason, int(blob.size), blob.last_modified.isoformat(timespec="seconds"))
 
 
-def picture(owner: str, arrival: str, side: int) -> bytes | None:
-    """The file's first frame as PNG; None where it is gone, too large, or shows nothing."""
+@dataclass(frozen=True)
+class Look:
+    """One frame of a file kept back, of how many, and the places where the detector sees text (shares of the sides)."""
+
+    picture: NDArray[np.uint8]
+    frames: int
+
+    def encoded(self, side: int) -> bytes:
+        """The picture as PNG."""
+        return pictures.encoded(self.picture, side=side)
+
+    def texts(self) -> list[dict[str, Any]]:
+        """Each place, and whether it reads as a side marker. What it reads stays out: the picture shows it."""
+        grey = self.picture if self.picture.ndim == 2 else self.picture.mean(axis=2).astype(np.uint8)
+        height, width = grey.shape
+        return [
+            {
+                "left": text.box[0] / width,
+                "top": text.box[1] / height,
+                "right": text.box[2] / width,
+                "bottom": text.box[3] / height,
+                "marker": bool(text.marker),
+            }
+            for text in find_text(grey)
+        ]
+
+
+def look(owner: str, arrival: str, frame: int) -> Look | None:
+    """A frame of the file, counted from 0; None where it is gone, too large, or shows no such picture."""
     from pydicom import dcmread
 
     blob = _container().get_blob_client(f"{owner}/{arrival}")
@@ -51,7 +82,8 @@ def picture(owner: str, arrival: str, side: int) -> bytes | None:
         return None
     try:
         ds = dcmread(io.BytesIO(blob.download_blob().readall()))
-        return pictures.encoded(pictures.grey_or_colour(ds), side=side)
+        frames = int(ds.get("NumberOfFrames") or 1)
+        return Look(pictures.grey_or_colour(ds, frame), frames) if 0 <= frame < frames else None
     except Exception:  # it is in quarantine because it may be anything
         return None
 

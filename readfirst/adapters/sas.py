@@ -60,17 +60,27 @@ def _signed(service: BlobServiceClient, clinic: str, lifetime: timedelta) -> Doo
     )
 
 
-def upload_only(clinic: str, lifetime: timedelta) -> tuple[str, str]:
-    """The address of a clinic's inbox for the portal's page, and when it lapses: it creates, and lists nothing."""
-    from azure.storage.blob import ContainerSasPermissions
+def upload_only(clinic: str, lifetime: timedelta, blob: str = "") -> tuple[str, str]:
+    """An address to upload to for the portal's page, and when it lapses.
+
+    Without `blob`, of the whole inbox: it creates blobs, and lists, reads, overwrites and deletes nothing. With `blob`,
+    of that one name: it may also write, because blocks of a blob that is not there yet need that; it reaches no other
+    blob, and intake takes what it takes by ETag, whatever is written to that name afterwards.
+    """
+    from azure.storage.blob import BlobSasPermissions, ContainerSasPermissions, generate_blob_sas
 
     start = now() - _CLOCKS_APART
     end = start + lifetime
-    service = clients.blob_service(names.UPLOADS)
-    signer = _signer(service, start, end)
-    inbox = service.get_container_client(names.inbox(clinic))
-    address = _url(inbox, ContainerSasPermissions(create=True), signer, start, end)
-    return address, end.isoformat(timespec="minutes")
+    signer = _signer(clients.blob_service(names.UPLOADS), start, end)
+    until, inbox = end.isoformat(timespec="minutes"), clients.container(names.UPLOADS, names.inbox(clinic))
+    if not blob:
+        return _url(inbox, ContainerSasPermissions(create=True), signer, start, end), until
+    client = inbox.get_blob_client(blob)
+    permission = BlobSasPermissions(create=True, write=True)
+    token = generate_blob_sas(
+        str(client.account_name), client.container_name, blob, permission=permission, start=start, expiry=end, **signer
+    )
+    return f"{client.url}?{token}", until
 
 
 def _signer(service: BlobServiceClient, start: datetime, end: datetime) -> dict[str, Any]:

@@ -6,18 +6,19 @@ import io
 import re
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from readfirst.domain.deid import IdentityRecord
 from readfirst.domain.records import StudyRecord
 from tests.portal.browser import CHROMIUM, chromium, signed_in
-from tests.portal.stage import LESION, SIDE, Stage, furnish, staged
+from tests.portal.stage import LESION, SIDE, Stage, chest, furnish, staged
 from tests.portal.studies import record
 
 pytestmark = [pytest.mark.browser, pytest.mark.stack, pytest.mark.skipif(not CHROMIUM, reason="chromium is needed")]
@@ -151,7 +152,10 @@ def test_a_length_is_measured_by_hand_and_kept_in_millimetres(stage: Stage, as_u
     middle = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     page.mouse.move(*middle)
     page.mouse.down()
-    page.mouse.move(middle[0] + 50 * scale, middle[1], steps=50)  # the tool begins at the first step
+    page.wait_for_timeout(
+        700
+    )  # until the viewer knows that it is no double click, it would begin where the mouse is then
+    page.mouse.move(middle[0] + 50 * scale, middle[1], steps=50)
     page.mouse.up()
     page.get_by_role("button", name="Save measurements").click()
     expect(page.locator(".notice.good")).to_contain_text("Measurements saved")
@@ -242,6 +246,34 @@ def test_a_clinic_user_uploads_files_and_sees_what_became_of_them(
     expect(page.locator("main")).to_contain_text("2 of 2 sent", timeout=20_000)
     expect(page.locator("table")).to_contain_text("note.dcm", timeout=60_000)
     expect(page.get_by_role("row", name=re.compile("note.dcm"))).to_contain_text("The file is not DICOM")
+
+
+def test_a_folder_with_a_zip_goes_on_after_a_reload_and_becomes_a_study(
+    stage: Stage, as_user: Callable[..., Page], tmp_path: Path
+) -> None:
+    study = record(207, "lakeside")
+    with zipfile.ZipFile(tmp_path / "ct.zip", "w", zipfile.ZIP_STORED) as archive:
+        for number, image in enumerate(chest(study.study_uid, f"{study.study_uid}.3", 96)):
+            archive.writestr(f"IM{number}", image)  # 12.6 MB: four blocks
+    (tmp_path / "readme.txt").write_text("no image")
+    page = as_user("clinic-user.lakeside", "/uploads")
+    sent: list[str] = []
+    page.on("request", lambda r: sent.append(r.url) if "comp=block&" in r.url else None)
+
+    def break_off(route: Route) -> None:
+        route.continue_() if len(sent) <= 2 else route.abort()
+
+    page.route(re.compile("comp=block"), break_off)
+    page.get_by_label("Folder").set_input_files(tmp_path)
+    expect(page.locator("main")).to_contain_text("1 failed", timeout=60_000)
+    page.unroute_all()
+    page.reload()
+    sent.clear()
+    page.get_by_label("Folder").set_input_files(tmp_path)
+    expect(page.locator("main")).to_contain_text("1 of 2 sent, 1 sent before", timeout=60_000)
+    assert 1 <= len(sent) <= 2, "blocks that had arrived were sent again"
+    assert "ct.zip" not in page.evaluate("JSON.stringify(localStorage)")  # a file's name can be a patient's
+    expect(page.get_by_role("row", name=re.compile("ct.zip"))).to_contain_text("taken, 96 images", timeout=90_000)
 
 
 def test_a_file_in_quarantine_is_looked_at_and_released(stage: Stage, as_user: Callable[..., Page]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import uuid
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -104,10 +105,38 @@ def test_a_file_kept_back_is_shown_to_the_privacy_officer_and_released_by_a_comm
     item = next(i for i in pia.get("/quarantine").json()["items"] if i["item"] == kept)
     assert item["reason"] == "burned-in-text-likely" and item["advice"]
     assert Image.open(io.BytesIO(pia.get(f"/quarantine/{kept}/picture").content)).size == (256, 256)
+    assert pia.get(f"/quarantine/{kept}/picture?frame=2").status_code == 404
+    assert pia.get(f"/quarantine/{kept}/picture?frame=last").status_code == 400
     ruling = {"release": True, "reason": "A scale, no name"}
     assert pia.post(f"/quarantine/{kept}/decision", json=ruling).status_code == 202
     queued = [json.loads(m.content) for m in clients.queue(names.COMMANDS).receive_messages()]
     assert any(m["kind"] == "release" and m["detail"] == {"arrival": "a" * 32} for m in queued)
+
+
+def test_the_places_with_text_are_pointed_at_frame_by_frame_and_never_spelled_out(as_) -> None:
+    import pydicom
+    from PIL import Image, ImageDraw, ImageFont
+
+    study = record(85)
+    index(study)
+    frames = [Image.new("L", (512, 384), 20) for _ in range(2)]
+    ImageDraw.Draw(frames[1]).text((60, 300), "QUELLMALZ 1960", font=ImageFont.load_default(size=32), fill=235)
+    ds = pydicom.dcmread(io.BytesIO(chest(study.study_uid, f"{study.study_uid}.3")[0]))
+    ds.Rows, ds.Columns, ds.NumberOfFrames, ds.BitsAllocated, ds.BitsStored, ds.HighBit = 384, 512, 2, 8, 8, 7
+    ds.PixelRepresentation = 0
+    ds.PixelData = b"".join(frame.tobytes() for frame in frames)
+    out = io.BytesIO()
+    ds.save_as(out)
+    container = clients.container(names.UPLOADS, names.QUARANTINE)
+    container.upload_blob(f"{study.id}/{'e' * 32}", out.getvalue(), metadata={"reason": "pixels-not-verified"})
+    pia, path = as_("privacy-officer", name="Pia"), f"/quarantine/{study.id}~{'e' * 32}/texts"
+    assert pia.get(path).json()["texts"] == []
+    found = pia.get(path, params={"frame": "2"})
+    assert found.json()["frames"] == 2 and "QUELL" not in found.text
+    box = found.json()["texts"][0]
+    assert box["left"] < 90 / 512 and box["right"] > 200 / 512 and box["top"] < 315 / 384 < box["bottom"]
+    far = as_("privacy-officer", clinics=("south",), name="Paul")
+    assert far.get(path).status_code == 404
 
 
 def test_quarantine_of_another_clinic_does_not_exist(as_, kept: str) -> None:
@@ -127,6 +156,37 @@ def test_an_upload_address_creates_in_the_own_inbox_and_does_nothing_else(as_) -
     assert requests.put(name, data=b"y", headers=headers, timeout=10).status_code in (403, 409)
     assert requests.get(name, timeout=10).status_code == 403
     assert requests.get(f"{base}?restype=container&comp=list&{signature}", timeout=10).status_code == 403
+
+
+def test_the_address_of_one_large_file_takes_its_blocks_and_reaches_nothing_else(as_) -> None:
+    cem = as_("clinic-user", name="Cem")
+    folder = f"portal-{uuid.uuid4()}"
+
+    def ask(blob: object) -> requests.Response:
+        return cem.post("/uploads/address", json={"clinic": "north", "blob": blob})
+
+    wrong = ["a.zip", folder, f"{folder}/", f"{folder}/../x", f"{folder}/a//b", f"{folder}/a\\b", "portal-x/a", 7, None,
+             f"{folder}/{'x' * 900}", f"{folder}/a\nb", f"{uuid.uuid4()}/a"]  # fmt: skip
+    assert {ask(name).status_code for name in wrong} == {422}
+    base, signature = ask(f"{folder}/Größe 1 ü.zip").json()["address"].split("?")
+
+    def put(address: str, query: str = "", **headers: str) -> int:
+        whole = f"{address}?{signature}{query}"
+        return requests.put(whole, data=b"x" * 10, headers=headers, timeout=10).status_code
+
+    assert put(base, "&comp=block&blockid=MDAwMDAwMDA%3D") == 201
+    listed = "<BlockList><Latest>MDAwMDAwMDA=</Latest></BlockList>"
+    address = f"{base}?{signature}&comp=blocklist"
+    assert requests.put(address, data=listed, headers={"If-None-Match": "*"}, timeout=10).status_code == 201
+    assert ask(f"{folder}/Größe 1 ü.zip").status_code == 409  # what is there gets no address to write to
+    other = base.rsplit("/", 1)[0] + "/other.zip"
+    assert put(other, **{"x-ms-blob-type": "BlockBlob"}) == 403
+    assert put(other, "&comp=block&blockid=MDAwMDAwMDA%3D") == 403
+    assert requests.get(f"{base}?{signature}", timeout=10).status_code == 403
+    assert requests.get(f"{base}?{signature}&comp=blocklist", timeout=10).status_code == 403
+    assert requests.delete(f"{base}?{signature}", timeout=10).status_code == 403
+    inbox = base.split("/portal-")[0]
+    assert requests.get(f"{inbox}?restype=container&comp=list&{signature}", timeout=10).status_code == 403
 
 
 def test_a_clinic_sees_what_it_was_told_and_no_other_clinics_answers(as_) -> None:

@@ -1,7 +1,7 @@
 import { html, nothing, svg, type TemplateResult } from "lit";
 import { customElement, state } from "lit/decorators.js";
 
-import { percent, seconds } from "../format.js";
+import { dollars, percent, seconds } from "../format.js";
 import { Page } from "../page.js";
 
 interface Figures {
@@ -13,6 +13,7 @@ interface Figures {
   not_analysed: Record<string, number>;
   refused: Record<string, number>;
   past_due: number;
+  spend: { per_day: { day: string; usd: number }[]; studies: number; fixed_a_month: number; profile: string; prices: string };
   models: { model: string; month: string; signed: number; confirmed: number; rejected: number; positive_predictive_value: number | null; missed: number; minutes_to_review: number }[];
 }
 
@@ -41,10 +42,12 @@ export class Operations extends Page {
           <p class="card"><b>${f.labels["NOT ANALYSED: read as usual"] ?? 0}</b>not analysed</p>
           <p class="card"><b>${f.states["failed"] ?? 0}</b>failed</p>
           <p class="card"><b>${f.past_due}</b>past due, unsigned</p>
+          <p class="card"><b>${dollars(f.spend.studies)}</b>spent on these studies</p>
         </div>
         <div class="plots">
           <section class="card"><h2>Studies per day</h2>${perDay(f.per_day)}</section>
           <section class="card"><h2>Time per stage, median and 95th percentile</h2>${stages(f.stages)}</section>
+          <section class="card"><h2>Spend per day</h2>${spend(f.spend)}</section>
           <section class="card"><h2>Why not analysed</h2>${counts(f.not_analysed)}</section>
           <section class="card"><h2>Files refused</h2>${counts(f.refused)}</section>
         </div>
@@ -53,20 +56,59 @@ export class Operations extends Page {
   }
 }
 
-function perDay(days: Figures["per_day"]): TemplateResult {
-  if (!days.length) return html`<p class="dim">No studies in this period.</p>`;
-  const most = Math.max(...days.map((d) => d.high_risk + d.other));
+interface Column {
+  day: string;
+  parts: [string, number][];
+}
+
+/** Columns by day, every day of the period: a gap is a day without any. */
+function columns(found: Column[], label: string, amount: (value: number) => string): TemplateResult {
+  const list = everyDay(found);
+  const total = (c: Column): number => c.parts.reduce((sum, [, value]) => sum + value, 0);
+  const most = Math.max(...list.map(total));
   const [width, height] = [600, 130];
-  const step = width / days.length;
-  const y = (count: number): number => (count / most) * height;
-  const total = days.reduce((sum, d) => sum + d.high_risk + d.other, 0);
-  return html`<svg class="plot" viewBox="-34 -8 ${width + 40} ${height + 34}" role="img" aria-label="${total} studies in ${days.length} days, at most ${most} a day">
+  const step = width / list.length;
+  const bar = Math.min(Math.max(step - 2, 1), 40);
+  return html`<svg class="plot" viewBox="-64 -8 ${width + 70} ${height + 34}" role="img" aria-label=${label}>
     <line x1="0" x2=${width} y1=${height} y2=${height}></line><line x1="0" x2=${width} y1="0" y2="0"></line>
-    <text x="-6" y="4" text-anchor="end">${most}</text><text x="-6" y=${height + 4} text-anchor="end">0</text>
-    ${days.map((d, i) => svg`<rect class="other" x=${i * step + 1} width=${Math.min(step - 2, 40)} y=${height - y(d.other)} height=${y(d.other)}></rect>
-      <rect class="high" x=${i * step + 1} width=${Math.min(step - 2, 40)} y=${height - y(d.other + d.high_risk)} height=${y(d.high_risk)}></rect>`)}
-    <text x="0" y=${height + 20}>${days[0]!.day}</text><text x=${width} y=${height + 20} text-anchor="end">${days.length > 1 ? days.at(-1)!.day : ""}</text>
-  </svg><p class="dim small">Orange: high risk</p>`;
+    <text x="-6" y="4" text-anchor="end">${amount(most)}</text><text x="-6" y=${height + 4} text-anchor="end">0</text>
+    ${list.map((column, i) => {
+      let base = height;
+      return column.parts.map(([kind, value]) => {
+        const size = most ? (value / most) * height : 0;
+        base -= size;
+        return svg`<rect class=${kind} x=${i * step + (step - bar) / 2} width=${bar} y=${base} height=${size}><title>${column.day}: ${amount(value)}</title></rect>`;
+      });
+    })}
+    <text x="0" y=${height + 20}>${list[0]!.day}</text><text x=${width} y=${height + 20} text-anchor="end">${list.length > 1 ? list.at(-1)!.day : ""}</text>
+  </svg>`;
+}
+
+function everyDay(found: Column[]): Column[] {
+  const known = new Map(found.map((c) => [c.day, c]));
+  const days: Column[] = [];
+  const last = Date.parse(found.at(-1)!.day);
+  for (let at = Date.parse(found[0]!.day); at <= last; at += 86_400_000) {
+    const day = new Date(at).toISOString().slice(0, 10);
+    days.push(known.get(day) ?? { day, parts: [] });
+  }
+  return days;
+}
+
+const NOTHING = html`<p class="dim">No studies in this period.</p>`;
+
+function perDay(days: Figures["per_day"]): TemplateResult {
+  if (!days.length) return NOTHING;
+  const total = days.reduce((sum, d) => sum + d.high_risk + d.other, 0);
+  const list = days.map((d): Column => ({ day: d.day, parts: [["other", d.other], ["high", d.high_risk]] }));
+  return html`${columns(list, `${total} studies on ${days.length} days`, (n) => String(n))}<p class="dim small"><span class="swatch high"></span>high risk <span class="swatch other"></span>the rest</p>`;
+}
+
+function spend(found: Figures["spend"]): TemplateResult {
+  if (!found.per_day.length) return NOTHING;
+  const list = found.per_day.map((d): Column => ({ day: d.day, parts: [["cost", d.usd]] }));
+  return html`${columns(list, `${dollars(found.studies)} in this period`, dollars)}
+    <p class="dim small">An estimate from each study's files and the job's measured seconds, at list prices of ${found.prices}. Beside it profile ${found.profile} costs ${dollars(found.fixed_a_month)} a month, whatever comes.</p>`;
 }
 
 function stages(list: Figures["stages"]): TemplateResult {

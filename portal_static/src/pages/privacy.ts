@@ -3,6 +3,7 @@ import { customElement, state } from "lit/decorators.js";
 
 import { clock } from "../format.js";
 import { Page } from "../page.js";
+import "../deid.js";
 
 interface Use {
   act: { id: string; handle: string; clinic: string; by_name: string; at: string; reason: string };
@@ -22,6 +23,7 @@ export class Privacy extends Page {
   @state() private log: Log | undefined;
   @state() private app = "identity";
   @state() private day = "";
+  @state() private handle = "";
 
   protected override begin(): void {
     void this.attempt(async () => {
@@ -53,8 +55,16 @@ export class Privacy extends Page {
     return html`<section class="sheet">
       <h1>Privacy</h1>
       ${this.failed()}
-      ${this.loading ? this.skeleton() : html`<section><h2>Uses of break-glass</h2>${this.usesTable()}</section><section><h2>Audit log</h2>${this.logView()}</section>`}
+      ${this.loading ? this.skeleton() : html`${this.reports()}<section><h2>Uses of break-glass</h2>${this.usesTable()}</section><section><h2>Audit log</h2>${this.logView()}</section>`}
     </section>`;
+  }
+
+  private reports(): TemplateResult {
+    return html`<section><h2>De-identification reports</h2>
+      <form class="row" @submit=${(e: SubmitEvent) => { e.preventDefault(); this.handle = String(new FormData(e.target as HTMLFormElement).get("handle")).trim().toUpperCase(); }}>
+        <label class="field"><span>Handle of a study of your clinics</span><input name="handle" required pattern="\\s*[0-9A-HJKMNP-TV-Za-hjkmnp-tv-z]{8}\\s*" title="8 letters and digits" autocomplete="off" spellcheck="false" /></label>
+        <button class="below">Look it up</button></form>
+      ${this.handle ? html`<p>${this.handle}: <rf-deid .api=${this.api} .me=${this.me} .study=${this.handle}></rf-deid></p>` : nothing}</section>`;
   }
 
   private usesTable(): TemplateResult {

@@ -1,4 +1,4 @@
-import { html, nothing, type TemplateResult } from "lit";
+import { html, nothing, svg, type TemplateResult } from "lit";
 import { customElement, state } from "lit/decorators.js";
 
 import { clock } from "../format.js";
@@ -14,17 +14,29 @@ interface Item {
   at: string;
 }
 
+interface Texts {
+  frame: number;
+  frames: number;
+  /** Shares of the picture's sides. */
+  texts: { left: number; top: number; right: number; bottom: number; marker: boolean }[];
+}
+
 @customElement("rf-quarantine")
 export class Quarantine extends Page {
   @state() private items: Item[] = [];
   @state() private chosen = "";
   @state() private picture = "";
   @state() private saved = "";
+  @state() private texts: Texts | undefined;
+  @state() private searching = false;
+  @state() private boxes = true;
 
   protected override begin(): void {
-    void this.attempt(async () => {
-      this.items = (await this.api.get<{ items: Item[] }>("/quarantine")).items;
-    });
+    void this.attempt(() => this.read());
+  }
+
+  private async read(): Promise<void> {
+    this.items = (await this.api.get<{ items: Item[] }>("/quarantine")).items;
   }
 
   override disconnectedCallback(): void {
@@ -32,13 +44,22 @@ export class Quarantine extends Page {
     URL.revokeObjectURL(this.picture);
   }
 
-  private async look(item: Item): Promise<void> {
+  private async look(item: Item, frame = 1): Promise<void> {
+    if (this.chosen !== item.item) this.texts = undefined;
     this.chosen = item.item;
+    this.saved = "";
+    const path = `/quarantine/${encodeURIComponent(item.item)}`;
+    // The picture is there at once; looking for text in it takes a second or two.
+    this.searching = true;
+    const texts = this.api.get<Texts>(`${path}/texts?frame=${frame}`).catch(() => undefined);
+    const picture = await this.api.picture(`${path}/picture?frame=${frame}`).catch(() => "");
+    if (this.chosen !== item.item) return URL.revokeObjectURL(picture);
     URL.revokeObjectURL(this.picture);
-    this.picture = "";
-    await this.attempt(async () => {
-      this.picture = await this.api.picture(`/quarantine/${encodeURIComponent(item.item)}/picture`);
-    });
+    this.picture = picture;
+    const found = await texts;
+    if (this.chosen !== item.item) return;
+    this.texts = found;
+    this.searching = false;
   }
 
   private async decide(event: SubmitEvent): Promise<void> {
@@ -47,7 +68,8 @@ export class Quarantine extends Page {
     const reason = String(new FormData(event.target as HTMLFormElement).get("reason"));
     await this.attempt(async () => {
       await this.api.post(`/quarantine/${encodeURIComponent(this.chosen)}/decision`, { release, reason });
-      this.saved = release ? "Release asked for: the pipeline carries it out." : "Rejected.";
+      this.saved = release ? "Release asked for: the pipeline carries it out." : "Rejected: the pipeline removes it.";
+      this.items = this.items.filter((i) => i.item !== this.chosen);
       this.chosen = "";
     });
   }
@@ -70,8 +92,21 @@ export class Quarantine extends Page {
     const item = this.items.find((i) => i.item === this.chosen);
     if (!item) return html`<p class="dim">Choose a file.</p>`;
     return html`<article class="card"><h2>${item.reason}</h2><p>${item.advice}</p>
-      ${this.picture ? html`<img src=${this.picture} alt="The picture that was kept back" />` : html`<p class="dim">This file shows no picture.</p>`}
+      ${this.image(item)}
       <form @submit=${(e: SubmitEvent) => void this.decide(e)}><label class="field wide"><span>Reason for the decision</span><textarea name="reason" required minlength="3" maxlength="500" rows="2"></textarea></label>
       <div class="row"><button class="primary" value="release">Release</button><button class="danger" value="reject">Reject</button></div></form></article>`;
+  }
+
+  private image(item: Item): TemplateResult {
+    if (!this.picture) return html`<p class="dim" role="status">${this.searching ? "Fetching the picture…" : "This file shows no picture."}</p>`;
+    const [frame, frames] = [this.texts?.frame ?? 1, this.texts?.frames ?? 1];
+    const texts = this.texts?.texts ?? [];
+    return html`<div class="kept">
+        <img src=${this.picture} alt="The picture that was kept back" />
+        ${this.boxes && !this.searching ? html`<svg viewBox="0 0 1 1" preserveAspectRatio="none" aria-hidden="true">${texts.map((t) => svg`<rect class=${t.marker ? "marker" : "text"} x=${t.left} y=${t.top} width=${t.right - t.left} height=${t.bottom - t.top}></rect>`)}</svg>` : nothing}
+      </div>
+      <p role="status">${this.searching ? "Looking for text…" : !this.texts ? "The detector could not look. Look yourself." : texts.length ? `Text seen in ${texts.length} ${texts.length === 1 ? "place" : "places"}${frames > 1 ? ` of frame ${frame}` : ""}.` : "The detector sees no text here. Look yourself."}</p>
+      <div class="row"><label class="check"><input type="checkbox" .checked=${this.boxes} @change=${() => (this.boxes = !this.boxes)} />Show the places</label>
+        ${frames > 1 ? html`<label class="field"><span>Frame ${frame} of ${frames}: look at every one before a release</span><input type="range" min="1" max=${frames} .value=${String(frame)} @change=${(e: Event) => void this.look(item, Number((e.target as HTMLInputElement).value))} /></label>` : nothing}</div>`;
   }
 }

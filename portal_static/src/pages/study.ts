@@ -1,13 +1,19 @@
 import { html, nothing, type TemplateResult } from "lit";
 import { customElement, property, state } from "lit/decorators.js";
+import { keyed } from "lit/directives/keyed.js";
 
 import type { Finding, ImageSeries, Mask, Measured, Missed, ReviewEvent, StudyDetail, Told, Verdict } from "../api.js";
-import { Problem } from "../api.js";
-import { CATEGORY, clock, exam, interval, percent, seconds } from "../format.js";
+import { Problem, imagesOf } from "../api.js";
+import { CATEGORY, ago, clock, dollars, exam, percent, seconds } from "../format.js";
 import { Page, go, typing } from "../page.js";
+import type { Prior } from "../prior.js";
+import type { Scrubber } from "../scrubber.js";
 import type { Tool, Viewer } from "../viewer/viewer.js";
 import { labelOf, waiting } from "./worklist.js";
+import "../deid.js";
 import "../identity.js";
+import "../prior.js";
+import "../scrubber.js";
 
 const TOOLS: [Tool, string, string][] = [
   ["window", "Window", "w"],
@@ -29,8 +35,6 @@ export class StudyPage extends Page {
   @state() private detail: StudyDetail | undefined;
   @state() private series: ImageSeries[] = [];
   @state() private shown = "";
-  @state() private slice = 0;
-  @state() private loaded = 0;
   @state() private tool: Tool = "window";
   @state() private overlay = true;
   @state() private opacity = 0.5;
@@ -40,8 +44,9 @@ export class StudyPage extends Page {
   @state() private saved = "";
   @state() private keyImage = "";
   @state() private drawn = false;
-  @state() private priorToken = "";
-  @state() private priorImage = "";
+  @state() private prior: StudyDetail["priors"][number] | undefined;
+  /** Not drawn by this page: at thirty slices a second, only what shows the place is touched. */
+  private slice = 0;
   private masks: Record<string, Mask> = {};
   private etag = "";
   private viewer: Viewer | undefined;
@@ -60,7 +65,7 @@ export class StudyPage extends Page {
     super.disconnectedCallback();
     removeEventListener("keydown", this.onKey);
     this.viewer?.close();
-    for (const url of [this.keyImage, this.priorImage]) if (url) URL.revokeObjectURL(url);
+    URL.revokeObjectURL(this.keyImage);
   }
 
   /** Everything that the first look needs is asked for at once; the viewer's code arrives meanwhile. */
@@ -75,7 +80,7 @@ export class StudyPage extends Page {
     if (!found) return;
     document.title = `${this.detail?.study.handle}: Readfirst`;
     await this.attempt(async () => {
-      this.series = (await images).series.filter((s) => s.instances.some((i) => i.image));
+      this.series = (await images).series.filter((s) => imagesOf(s).length);
       this.masks = (await masks).findings;
       this.overlay = this.detail?.study.provenance?.model?.intended_use !== "triage" || this.overlay;
       await this.updateComplete;
@@ -84,12 +89,41 @@ export class StudyPage extends Page {
       if (!series) return;
       const { Viewer } = await code;
       this.viewer = await Viewer.open(this.querySelector<HTMLDivElement>(".viewport")!, {
-        slice: (index) => (this.slice = index),
-        loaded: (count) => (this.loaded = count),
+        slice: (index) => this.moved(index),
+        loaded: (count) => (this.scrubber.loaded = count),
         drawn: () => (this.drawn = true),
       });
       await this.show(series, first);
     });
+  }
+
+  private get scrubber(): Scrubber {
+    return this.querySelector<Scrubber>("rf-scrubber")!;
+  }
+
+  private moved(index: number): void {
+    this.slice = index;
+    this.tellPlace();
+    this.querySelector<Prior>("rf-prior")?.follow(index);
+    if (this.form === "missed") this.requestUpdate(); // its title names the slice
+  }
+
+  private tellPlace(): void {
+    const scrubber = this.querySelector<Scrubber>("rf-scrubber");
+    const count = this.images.length;
+    if (!scrubber || !count) return;
+    scrubber.slice = this.slice;
+    this.querySelector(".frame.main .slice")!.textContent = `${this.slice + 1} / ${count}`;
+    this.querySelector(".frame.main .viewport")!.setAttribute("aria-label", `Slice ${this.slice + 1} of ${count}`);
+  }
+
+  protected override updated(): void {
+    this.tellPlace();
+  }
+
+  private window(centre: number, width: number): void {
+    this.viewer?.window(centre, width);
+    this.querySelector<Prior>("rf-prior")?.window(centre, width);
   }
 
   private async reload(): Promise<void> {
@@ -100,14 +134,18 @@ export class StudyPage extends Page {
 
   private async show(series: ImageSeries, finding?: Finding): Promise<void> {
     this.shown = series.series_uid;
-    const images = series.instances.filter((i) => i.image);
+    const images = imagesOf(series);
+    this.scrubber.loaded = 0;
     const at = images.findIndex((i) => i.sop_uid === finding?.sop_uid);
     this.finding = finding?.key ?? this.finding;
     this.paintOverlay();
     await this.viewer?.show(images, at >= 0 ? at : Math.floor(images.length / 2));
-    const study = this.detail?.study;
-    if (series.modality === "CT" && study?.body_part.toUpperCase() === "CHEST") this.viewer?.window(PRESETS[0]![1], PRESETS[0]![2]);
+    if (this.chest) this.viewer?.window(PRESETS[0]![1], PRESETS[0]![2]);
     this.paintOverlay();
+  }
+
+  private get chest(): boolean {
+    return this.current?.modality === "CT" && this.detail?.study.body_part.toUpperCase() === "CHEST";
   }
 
   private get current(): ImageSeries | undefined {
@@ -115,7 +153,7 @@ export class StudyPage extends Page {
   }
 
   private get images(): ImageSeries["instances"] {
-    return this.current?.instances.filter((i) => i.image) ?? [];
+    return this.current ? imagesOf(this.current) : [];
   }
 
   private paintOverlay(): void {
@@ -158,9 +196,10 @@ export class StudyPage extends Page {
       n: () => this.step(1),
       p: () => this.step(-1),
       h: () => this.toggleOverlay(),
+      b: () => this.beside(this.prior ? undefined : this.detail?.priors[0]),
       u: () => go("/"),
       ...Object.fromEntries(TOOLS.map(([tool, , key]) => [key, () => this.use(tool)])),
-      ...Object.fromEntries(PRESETS.map(([, centre, width], i) => [String(i + 1), () => this.viewer?.window(centre, width)])),
+      ...Object.fromEntries(PRESETS.map(([, centre, width], i) => [String(i + 1), () => this.window(centre, width)])),
       ...(review && {
         a: () => void this.judge("accept"),
         x: () => void this.judge("reject"),
@@ -217,7 +256,7 @@ export class StudyPage extends Page {
       <div class="stage">${this.thumbnails()}${this.stage()}</div>
       <aside class="panel" aria-label="Result and review">${this.failed()}
         <div role="status" aria-live="polite">${this.saved ? html`<p class="notice good">${this.saved}</p>` : nothing}</div>
-        ${this.result()} ${this.findings()} ${this.missedList()} ${this.entry()} ${this.actions()} ${this.priors()} ${this.communication()} ${this.timeline()} ${this.provenance()}
+        ${this.result()} ${this.findings()} ${this.missedList()} ${this.entry()} ${this.actions()} ${this.priors()} ${this.communication()} ${this.timeline()} ${this.costs()} ${this.provenance()}
       </aside>
       <dialog id="picture" aria-label="Key image"><img alt="The finding, outlined and enlarged" /><form method="dialog"><button>Close</button></form></dialog>
     </div>`;
@@ -249,28 +288,23 @@ export class StudyPage extends Page {
       <div class="tools" role="toolbar" aria-label="Viewer">
         ${TOOLS.map(([tool, title, key]) => html`<button aria-pressed=${this.tool === tool} title="${title} (${key})" @click=${() => this.use(tool)}>${title}</button>`)}
         <span class="gap"></span>
-        ${PRESETS.map(([title, centre, width], i) => html`<button title="${title} (${i + 1})" @click=${() => this.viewer?.window(centre, width)}>${title}</button>`)}
+        ${PRESETS.map(([title, centre, width], i) => html`<button title="${title} (${i + 1})" @click=${() => this.window(centre, width)}>${title}</button>`)}
         <span class="gap"></span>
         <button aria-pressed=${this.overlay} title="AI overlay (h)" @click=${() => this.toggleOverlay()}>AI overlay</button>
         <label class="opacity"><span class="hidden">Overlay opacity</span>
           <input type="range" min="0.1" max="1" step="0.05" .value=${String(this.opacity)} @input=${(e: Event) => this.setOpacity(Number((e.target as HTMLInputElement).value))} /></label>
         <button title="Fit the image" @click=${() => this.viewer?.reset()}>Reset</button>
       </div>
-      <div class="viewports ${this.priorToken ? "two" : ""}">
-        <div class="frame">
-          <div class="viewport" tabindex="0" role="img" aria-label="Slice ${this.slice + 1} of ${images.length}"></div>
+      <div class="viewports ${this.prior ? "two" : ""}">
+        <div class="frame main">
+          <div class="viewport" tabindex="0" role="img" aria-label="Images of the study"></div>
           ${this.drawn || !this.keyImage ? nothing : html`<img class="first" src=${this.keyImage} alt="The slice that matters most" />`}
           <p class="corner top">SYNTHETIC: NOT FOR DIAGNOSIS</p>
-          <p class="corner bottom">${images.length ? html`<span class="slice">${this.slice + 1} / ${images.length}</span>` : this.loading || this.shown ? "" : "No image"}</p>
+          <p class="corner bottom"><span class="slice"></span>${images.length || this.loading || this.shown ? "" : "No image"}</p>
         </div>
-        ${this.priorToken ? html`<div class="frame prior"><img src=${this.priorImage} alt="Key image of the prior study" /><p class="corner top">Prior, ${this.priorDays()}</p>
-          <button class="close" @click=${() => (this.priorToken = "")}>Close prior</button></div>` : nothing}
+        ${this.prior ? keyed(this.prior.id, html`<rf-prior .api=${this.api} .me=${this.me} .prior=${this.prior} .beside=${this.current} @closed=${() => this.beside(undefined)} @shown=${(e: Event) => this.joined(e.target as Prior)}></rf-prior>`) : nothing}
       </div>
-      <div class="progress">
-        <input type="range" min="0" max=${Math.max(0, images.length - 1)} .value=${String(this.slice)} aria-label="Slice" @input=${(e: Event) => this.viewer?.goTo(Number((e.target as HTMLInputElement).value))} />
-        <progress max=${Math.max(1, images.length)} .value=${this.loaded} aria-label="Images loaded"></progress>
-        <span class="dim">${!images.length ? "" : this.loaded < images.length ? `${this.loaded} of ${images.length} images` : "All images here"}</span>
-      </div>
+      <rf-scrubber .total=${images.length} @go=${(e: CustomEvent<number>) => this.viewer?.goTo(e.detail)}></rf-scrubber>
     </section>`;
   }
 
@@ -372,6 +406,7 @@ export class StudyPage extends Page {
         return form(`Finding that the AI missed, on slice ${this.slice + 1}`, html`${text("what", "What it is", "", true)}${text("site", "Place")}${size()}${category(2)}${comment}`, (d) => this.saveMissed(d));
       case "told":
         return form("Who was told", html`${text("who", "Who (role, never the patient)", "", true)}<label class="field"><span>How</span><select name="how"><option>telephone</option><option>in person</option><option>secure message</option></select></label>
+          <label class="field"><span>When</span><input name="when" type="datetime-local" required .value=${localNow()} max=${localNow()} /></label>
           <label class="check"><input type="checkbox" name="read_back" />They read it back to me</label><label class="field wide"><span>Note</span><textarea name="note" maxlength="2000" rows="2"></textarea></label>`, (d) => void this.saveTold(d));
       case "reopen":
         return form("Re-open the review", html`<label class="field wide"><span>Reason</span><textarea name="reason" required minlength="3" maxlength="2000" rows="2"></textarea></label>`, (d) => void this.say({ kind: "reopened", reason: String(d.get("reason")) }, "Re-opened."));
@@ -397,7 +432,7 @@ export class StudyPage extends Page {
   }
 
   private async saveTold(data: FormData): Promise<void> {
-    const told: Told = { kind: "told", who: String(data.get("who")), how: String(data.get("how")), when: new Date().toISOString(), read_back: data.has("read_back"), note: String(data.get("note")) };
+    const told: Told = { kind: "told", who: String(data.get("who")), how: String(data.get("how")), when: new Date(String(data.get("when"))).toISOString(), read_back: data.has("read_back"), note: String(data.get("note")) };
     await this.attempt(async () => {
       await this.api.post(`/studies/${this.token}/told`, told);
       this.form = "";
@@ -430,20 +465,18 @@ export class StudyPage extends Page {
     const { priors } = this.detail!;
     if (!priors.length) return nothing;
     return html`<section><h2>Same patient</h2><ul class="plain">${priors.map((p) => html`<li><a class="handle" href="/studies/${p.id}" target="_self">${p.handle}</a> ${exam(p)} <span class="dim">${ago(p.days)}</span>
-      <button @click=${() => void this.beside(p.id)}>Beside</button></li>`)}</ul></section>`;
+      <button aria-pressed=${this.prior?.id === p.id} title="Beside this one (b)" @click=${() => this.beside(this.prior?.id === p.id ? undefined : p)}>Beside</button></li>`)}</ul></section>`;
   }
 
-  private async beside(token: string): Promise<void> {
-    await this.attempt(async () => {
-      this.priorImage = await this.api.picture(`/studies/${token}/key-image`);
-      this.priorToken = token;
-      await this.updateComplete;
-      this.viewer?.resize();
-    });
+  private beside(prior: typeof this.prior): void {
+    this.prior = prior;
+    void this.updateComplete.then(() => this.querySelector<Prior>("rf-prior")?.follow(this.slice));
   }
 
-  private priorDays(): string {
-    return ago(this.detail!.priors.find((p) => p.id === this.priorToken)?.days ?? 0);
+  /** A prior that is there begins where this stack stands, in the same window. */
+  private joined(prior: Prior): void {
+    prior.follow(this.slice);
+    if (this.chest) prior.window(PRESETS[0]![1], PRESETS[0]![2]);
   }
 
   private communication(): TemplateResult | typeof nothing {
@@ -461,16 +494,25 @@ export class StudyPage extends Page {
     return html`<section><h2>Timeline</h2><ol class="timeline">${this.detail!.timeline.map((step) => html`<li><span>${STAGE[step.what] ?? step.what}${step.by ? html` <span class="dim">${step.by}</span>` : nothing}</span><span class="dim">${step.seconds === null ? clock(step.at) : seconds(step.seconds)}</span></li>`)}</ol></section>`;
   }
 
+  private costs(): TemplateResult {
+    const { cost } = this.detail!;
+    return html`<details><summary>Cost: about ${dollars(cost.usd)}</summary>
+      <p class="dim small">An estimate: this study's files and the job's ${seconds(cost.job_seconds)}, at list prices of ${cost.prices}, profile ${cost.profile}. No bill.</p>
+      <dl class="facts money">${cost.lines.slice(0, 6).map((line) => html`<div><dt>${line.what}</dt><dd>${dollars(line.usd)}</dd></div>`)}</dl></details>`;
+  }
+
   private provenance(): TemplateResult | typeof nothing {
     const made = this.detail!.study.provenance;
     if (!made) return nothing;
     return html`<details><summary>Provenance</summary><dl class="facts">
       <div><dt>Readfirst</dt><dd>${made.readfirst}</dd></div><div><dt>De-identification</dt><dd>${made.profile}, engine ${made.engine}, table ${made.table}</dd></div>
-      <div><dt>Model</dt><dd>${made.model ? html`${made.model.name} ${made.model.version} <code>${made.model.digest.slice(0, 16)}</code>` : "none"}</dd></div><div><dt>Run</dt><dd><code>${made.run_key.slice(0, 16)}</code></dd></div></dl></details>`;
+      <div><dt>Model</dt><dd>${made.model ? html`${made.model.name} ${made.model.version} <code>${made.model.digest.slice(0, 16)}</code>` : "none"}</dd></div><div><dt>Run</dt><dd><code>${made.run_key.slice(0, 16)}</code></dd></div></dl>
+      ${this.may("study_privacy") ? html`<rf-deid .api=${this.api} .me=${this.me} .study=${this.token}></rf-deid>` : nothing}</details>`;
   }
 }
 
-function ago(days: number): string {
-  const text = Math.abs(days) < 1 ? interval(days * 86_400_000) : `${Math.round(Math.abs(days))} days`;
-  return days <= 0 ? `${text} earlier` : `${text} later`;
+/** This minute, as a field for date and time has it. */
+function localNow(): string {
+  const now = new Date();
+  return new Date(now.getTime() - now.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
 }

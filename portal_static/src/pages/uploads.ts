@@ -3,7 +3,7 @@ import { customElement, state } from "lit/decorators.js";
 
 import { clock } from "../format.js";
 import { Page } from "../page.js";
-import { filesOf, put } from "../upload.js";
+import { Sender, filesOf, type Picked } from "../upload.js";
 
 interface Told {
   clinic: string;
@@ -22,11 +22,9 @@ interface Told {
   others?: { member: string; outcome: string; advice?: string }[];
 }
 
-interface Sending {
-  file: File;
-  name: string;
+interface Sending extends Picked {
   share: number;
-  state: "waiting" | "sending" | "sent" | "failed";
+  state: "waiting" | "sending" | "sent" | "before" | "failed";
 }
 
 const AT_ONCE = 4;
@@ -58,29 +56,27 @@ export class Uploads extends Page {
     if (event.dataTransfer) this.send(await filesOf(event.dataTransfer));
   }
 
-  private send(files: { file: File; name: string }[]): void {
+  private send(files: Picked[]): void {
     const added = files.map((f): Sending => ({ ...f, share: 0, state: "waiting" }));
-    this.sending = [...added, ...this.sending];
+    this.sending = [...added, ...this.sending.filter((s) => s.state !== "sent" && s.state !== "before")];
     void this.attempt(() => this.sendAll(added));
   }
 
-  private async sendAll(list: Sending[]): Promise<void> {
-    const clinic = this.querySelector<HTMLSelectElement>("#clinic")?.value ?? this.me.clinics[0]?.id;
-    const { body } = await this.api.post<{ address: string }>("/uploads/address", { clinic });
-    const folder = `portal-${crypto.randomUUID()}`;
+  private async sendAll(list: Sending[], again = false): Promise<void> {
+    const clinic = this.querySelector<HTMLSelectElement>("#clinic")?.value ?? this.me.clinics[0]?.id ?? "";
+    const sender = new Sender(this.api, clinic);
     const queue = [...list];
     const next = async (): Promise<void> => {
-      for (let one = queue.shift(); one; one = queue.shift()) await this.sendOne(body.address, folder, one);
+      for (let one = queue.shift(); one; one = queue.shift()) await this.sendOne(sender, one, again);
     };
     await Promise.all(Array.from({ length: AT_ONCE }, next));
     await this.read();
   }
 
-  private async sendOne(address: string, folder: string, one: Sending): Promise<void> {
-    this.mark(one, { state: "sending" });
+  private async sendOne(sender: Sender, one: Sending, again: boolean): Promise<void> {
+    this.mark(one, { state: "sending", share: 0 });
     try {
-      await put(address, `${folder}/${one.name}`, one.file, (share) => this.mark(one, { share }));
-      this.mark(one, { state: "sent", share: 1 });
+      this.mark(one, { state: await sender.send(one, again, (share) => this.mark(one, { share })) });
     } catch {
       this.mark(one, { state: "failed" });
     }
@@ -99,6 +95,7 @@ export class Uploads extends Page {
         ${this.me.clinics.length > 1 ? html`<label class="field"><span>Clinic</span><select id="clinic">${this.me.clinics.map((c) => html`<option value=${c.id}>${c.name}</option>`)}</select></label>` : nothing}
         <div class="row"><label class="field"><span>Files</span><input type="file" multiple @change=${(e: Event) => this.picked(e)} /></label>
         <label class="field"><span>Folder</span><input type="file" webkitdirectory @change=${(e: Event) => this.picked(e)} /></label></div>
+        <p class="dim">If the connection breaks off or the page is closed, drop the same files again: only the rest is sent.</p>
         <p class="dim">The names of patients are removed after arrival, before anything is analysed.</p>
       </div>
       ${this.sending.length ? html`<section><h2>Sending</h2>${this.progress()}</section>` : nothing}
@@ -113,10 +110,17 @@ export class Uploads extends Page {
   }
 
   private progress(): TemplateResult {
-    const sent = this.sending.filter((s) => s.state === "sent").length;
-    const open = this.sending.filter((s) => s.state !== "sent").slice(0, 20);
-    return html`<p role="status"><b>${sent}</b> of ${this.sending.length} sent</p>
-      ${open.map((s) => html`<div class="file"><span>${s.name}</span><progress max="1" .value=${s.share} aria-label=${s.name}></progress><span>${s.state === "failed" ? html`<button @click=${() => void this.attempt(() => this.sendAll([s]))}>Try again</button>` : s.state}</span></div>`)}`;
+    const all = this.sending;
+    const [sent, before, failed] = (["sent", "before", "failed"] as const).map((state) => all.filter((s) => s.state === state));
+    const bytes = all.reduce((sum, s) => sum + s.file.size, 0);
+    const gone = all.reduce((sum, s) => sum + s.file.size * (s.state === "sent" || s.state === "before" ? 1 : s.share), 0);
+    const open = all.filter((s) => s.state !== "sent" && s.state !== "before").slice(0, 20);
+    return html`<p role="status"><b>${sent!.length}</b> of ${all.length} sent${before!.length ? html`, ${before!.length} sent before` : nothing}${failed!.length ? html`, <span class="overdue">${failed!.length} failed</span>` : nothing}</p>
+      <progress class="whole" max=${Math.max(1, bytes)} .value=${gone} aria-label="All files"></progress>
+      ${failed!.length ? html`<p class="notice bad">The connection broke off. What has arrived stays: go on, or drop the same files again later.
+        <button @click=${() => void this.attempt(() => this.sendAll(failed!))}>Go on</button></p>` : nothing}
+      ${before!.length ? html`<p><button class="quiet" @click=${() => void this.attempt(() => this.sendAll(before!, true))}>Send those once more</button></p>` : nothing}
+      ${open.map((s) => html`<div class="file"><span>${s.name}</span><progress max="1" .value=${s.share} aria-label=${s.name}></progress><span>${s.state}</span></div>`)}`;
   }
 
   private table(): TemplateResult {

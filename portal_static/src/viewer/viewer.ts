@@ -14,6 +14,7 @@ import {
   addTool,
   annotation,
   init as initTools,
+  type Types as ToolTypes,
 } from "@cornerstonejs/tools";
 
 import type { ImageSeries, Measured } from "../api.js";
@@ -138,7 +139,7 @@ export class Viewer {
 
   /** What was measured by hand on this series, as the review keeps it. */
   measurements(series: string): Measured[] {
-    return annotation.state.getAllAnnotations().flatMap((found) => {
+    return this.drawnByHand().flatMap((found) => {
       const sop = this.images[this.ids.indexOf(found.metadata?.referencedImageId ?? "")]?.sop_uid;
       const stats = Object.values((found.data.cachedStats ?? {}) as Record<string, Record<string, number | string>>)[0];
       const points = (found.data.handles?.points ?? []) as [number, number, number][];
@@ -150,15 +151,20 @@ export class Viewer {
     });
   }
 
+  /** The annotations on this stack: another may lie beside it. */
+  private drawnByHand(): ToolTypes.Annotation[] {
+    return annotation.state.getAllAnnotations().filter((found) => this.ids.includes(found.metadata?.referencedImageId ?? ""));
+  }
+
   forgetMeasurements(): void {
-    annotation.state.removeAllAnnotations();
+    for (const found of this.drawnByHand()) annotation.state.removeAnnotation(found.annotationUID!);
     this.viewport.render();
   }
 
   close(): void {
     this.streaming++;
     this.resizing.disconnect();
-    annotation.state.removeAllAnnotations();
+    for (const found of this.drawnByHand()) annotation.state.removeAnnotation(found.annotationUID!);
     ToolGroupManager.destroyToolGroup(this.id);
     this.engine.destroy();
   }

@@ -1,0 +1,59 @@
+/** What de-identification did to a study: the report of its receipts, to read and to keep. */
+
+import { html, nothing, type TemplateResult } from "lit";
+import { customElement, property, state } from "lit/decorators.js";
+
+import { Page } from "./page.js";
+
+interface Report {
+  handle: string;
+  title: string;
+  legal: string;
+  facts: [string, string][];
+  harbor: [string, string, string][];
+  rules: [string, string, string, number][];
+}
+
+@customElement("rf-deid")
+export class DeidReport extends Page {
+  /** The study's token, or its handle. */
+  @property() study = "";
+  @state() private report: Report | undefined;
+
+  private async open(): Promise<void> {
+    await this.attempt(async () => {
+      this.report = await this.api.get<Report>(`/studies/${encodeURIComponent(this.study)}/privacy`);
+      await this.updateComplete;
+      this.querySelector("dialog")?.showModal();
+    });
+  }
+
+  /** The page to print. It is kept as a file, because a page may not open one that was made by another. */
+  private async keep(): Promise<void> {
+    await this.attempt(async () => {
+      const address = await this.api.picture(`/studies/${encodeURIComponent(this.study)}/privacy`, "text/html");
+      const link = Object.assign(document.createElement("a"), { href: address, download: `deidentification-${this.report?.handle}.html` });
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(address), 10_000);
+    });
+  }
+
+  protected override render(): TemplateResult {
+    return html`<button @click=${() => void this.open()}>De-identification report</button>${this.failed()}${this.report ? this.dialog(this.report) : nothing}`;
+  }
+
+  private dialog(report: Report): TemplateResult {
+    return html`<dialog class="report" aria-labelledby="deid-title" @close=${() => (this.report = undefined)}>
+      <h2 id="deid-title">De-identification of study <span class="handle">${report.handle}</span></h2>
+      <p><b>${report.title}.</b> ${report.legal}</p>
+      <dl class="facts">${report.facts.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>
+      ${report.harbor.length ? html`<h3>The 18 identifiers of HIPAA Safe Harbor</h3><div class="scroll"><table><thead><tr><th scope="col">Letter</th><th scope="col">Identifier</th><th scope="col">What happened to it</th></tr></thead>
+        <tbody>${report.harbor.map(([letter, what, how]) => html`<tr><td>${letter}</td><th scope="row">${what}</th><td>${how}</td></tr>`)}</tbody></table></div>` : nothing}
+      <h3>Every rule that acted</h3>
+      ${report.rules.length ? html`<div class="scroll"><table><thead><tr><th scope="col">Attribute</th><th scope="col">Action</th><th scope="col">Why</th><th scope="col">Times</th></tr></thead>
+        <tbody>${report.rules.map(([name, action, why, times]) => html`<tr><th scope="row">${name}</th><td>${action}</td><td>${why}</td><td>${times}</td></tr>`)}</tbody></table></div>` : html`<p class="dim">There are no receipts of this study.</p>`}
+      <p class="dim small">No value is recorded. Attributes that are not listed stayed as they were.</p>
+      <form method="dialog" class="row"><button autofocus class="primary">Close</button><button type="button" @click=${() => void this.keep()}>Save as a page</button></form>
+    </dialog>`;
+  }
+}
