@@ -251,6 +251,7 @@ def shared_names() -> str:
         "inferenceResults": names.INFERENCE_RESULTS,
         "commands": names.COMMANDS,
         "returns": names.RETURNS,
+        "erasures": names.ERASURES,
         "intakeRotation": names.INTAKE_ROTATION,
         "identityRotation": names.IDENTITY_ROTATION,
     }

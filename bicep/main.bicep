@@ -108,6 +108,7 @@ var poison = map(
     shared.queues.inferenceResults
     shared.queues.commands
     shared.queues.returns
+    shared.queues.erasures
     shared.queues.intakeRotation
     shared.queues.identityRotation
   ],
@@ -268,6 +269,7 @@ module studies 'modules/storage.bicep' = {
         names.queues.inferenceResults
         names.queues.commands
         names.queues.returns
+        names.queues.erasures
         names.queues.intakeRotation
         names.queues.identityRotation
       ],

@@ -17,7 +17,12 @@ _MODULES = {
         "orchestrations",
     ],
     "api": ["function_app.api", "function_app.dicomweb"],
-    "identity": ["function_app.returns", "function_app.identity", "function_app.rotate_identity"],
+    "identity": [
+        "function_app.returns",
+        "function_app.erasures",
+        "function_app.identity",
+        "function_app.rotate_identity",
+    ],
 }
 
 

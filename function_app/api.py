@@ -228,6 +228,13 @@ def study_replay(call: Call) -> func.HttpResponse:
     return answer({"accepted": True}, status=202)
 
 
+def study_cancel(call: Call) -> func.HttpResponse:
+    """POST studies/{token}/cancel."""
+    call.audit("allowed")
+    command(call, "cancel", {})
+    return answer({"accepted": True}, status=202)
+
+
 def _append(call: Call, what: What, expected: str) -> func.HttpResponse:
     record = StudyRecord.model_validate(call.study)
     container = clients.container(names.STUDIES, names.REVIEWS)
@@ -297,7 +304,7 @@ HANDLERS = {
     handler.__name__: handler
     for handler in (
         api_description, me, studies, study, study_images, study_key_image, study_overlay, study_masks, study_privacy,
-        study_review, study_told, study_replay, models, audit,
+        study_review, study_told, study_replay, study_cancel, models, audit,
     )
 } | {"ops": ops_view}  # fmt: skip
 

@@ -8,9 +8,9 @@ import azure.durable_functions as df
 import azure.functions as func
 
 from orchestrations.alert import ACKNOWLEDGED
-from orchestrations.messages import Run
+from orchestrations.messages import Erasure, Run
 from orchestrations.quarantine import reject, release
-from orchestrations.runs import ensure, replay
+from orchestrations.runs import ensure, replay, start_once
 from readfirst.adapters import index, papers
 from readfirst.domain import names
 from readfirst.domain.messages import Command
@@ -35,8 +35,14 @@ async def take_command(message: func.QueueMessage, client: df.DurableOrchestrati
             await ensure(client, run)
     elif command.kind == "reject":
         await asyncio.to_thread(reject, command.token, command.detail["arrival"])
+    elif command.kind == "cancel":
+        record = await asyncio.to_thread(index.read, command.token)
+        if record is not None:
+            run = Run(token=record.id, clinic=record.clinic, n=record.run)
+            await start_once(client, "cancel_study", f"{run.instance}-cancel", run, over_is_done=False)
     else:
-        raise ValueError(f"the intake app does not know the command {command.kind}")
+        doomed = Erasure(token=command.token, by=command.by, at=command.at, **command.detail)
+        await start_once(client, "erase_study", f"erase-{doomed.token}", doomed, over_is_done=False)
 
 
 async def _acknowledge(command: Command, client: df.DurableOrchestrationClient) -> None:

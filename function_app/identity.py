@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 import uuid
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 import azure.functions as func
 from pydantic import BaseModel, ConfigDict, Field
@@ -23,6 +24,7 @@ _UPLOAD_ADDRESS_LIFE = timedelta(hours=2)
 _ITEM = re.compile(r"([0-9a-f]{32}|[a-z0-9-]{1,40})~([0-9a-f]{32})")
 _PICTURE_SIDE = 1024
 _LATEST = 200
+_MOST_STUDIES = 1000  # of one patient
 
 
 def treatment(call: Call) -> func.HttpResponse:
@@ -140,6 +142,31 @@ def request_open(call: Call) -> func.HttpResponse:
     return _shown(approved, case.act.token, "dual control", case.act.reason)
 
 
+class _Erase(Asked):
+    of: Literal["study", "patient"]
+
+
+def erase(call: Call) -> func.HttpResponse:
+    """POST identity/erasures/{token}: the intake app stops and erases, and has this app erase the rest."""
+    wish, study = call.body(_Erase), call.study
+    doomed = [study] if wish.of == "study" else _of_same_patient(study)
+    call.audit(f"erase {wish.of}: {len(doomed)}", wish.reason)
+    for one in doomed:
+        detail = {"clinic": str(one["clinic"]), "handle": str(one["handle"])}
+        _command(call, "erase", str(one["id"]), detail)
+    return answer({"accepted": True, "handles": [str(one["handle"]) for one in doomed]}, status=202)
+
+
+def _of_same_patient(study: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return web.worklist().all_studies([str(study["clinic"])], _MOST_STUDIES, {"patient": str(study["patient"])})
+
+
+def _command(call: Call, kind: Literal["release", "reject", "erase"], token: str, detail: dict[str, str]) -> None:
+    """Puts a command into the queue: the only way into orchestrations."""
+    message = Command(kind=kind, token=token, by=call.person.id, at=iso(call.now), detail=detail)
+    clients.queue(names.COMMANDS).send_message(message.model_dump_json())
+
+
 def quarantine_list(call: Call) -> func.HttpResponse:
     """GET quarantine: the files kept back of the person's clinics."""
     kept = [k for k in quarantine.every() if _clinic_of(k.owner, call) in call.person.clinics]
@@ -207,14 +234,7 @@ def quarantine_decision(call: Call) -> func.HttpResponse:
     owner, arrival = _item(call)
     ruling = call.body(_Ruling)
     call.audit("release" if ruling.release else "reject", f"{arrival} {ruling.reason}")
-    message = Command(
-        kind="release" if ruling.release else "reject",
-        token=owner,
-        by=call.person.id,
-        at=iso(call.now),
-        detail={"arrival": arrival},
-    )
-    clients.queue(names.COMMANDS).send_message(message.model_dump_json())
+    _command(call, "release" if ruling.release else "reject", owner, {"arrival": arrival})
     return answer({"accepted": True}, status=202)
 
 
@@ -266,7 +286,7 @@ HANDLERS = {
     handler.__name__: handler
     for handler in (
         treatment, break_glass, break_glass_list, break_glass_review, request_identity, requests, request_decision,
-        request_open, quarantine_picture, quarantine_texts, quarantine_decision, uploads, upload_address,
+        request_open, erase, quarantine_picture, quarantine_texts, quarantine_decision, uploads, upload_address,
     )
 } | {"quarantine": quarantine_list}  # fmt: skip
 

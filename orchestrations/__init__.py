@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrations import alert, analyse, deidentify, report, settle, study
+from orchestrations import alert, analyse, deidentify, erase, report, settle, study
 from orchestrations.blueprint import blueprint
 
-__all__ = ["alert", "analyse", "blueprint", "deidentify", "report", "settle", "study"]
+__all__ = ["alert", "analyse", "blueprint", "deidentify", "erase", "report", "settle", "study"]

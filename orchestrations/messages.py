@@ -91,6 +91,22 @@ class Report(Handed):
     seconds: dict[str, float] = {}
 
 
+class Erasure(Handed):
+    """A study that must be forgotten: orchestration instance `erase-{token}`. `by`: who asked, an object id."""
+
+    token: str
+    clinic: str
+    handle: str
+    by: str
+    at: str  # ISO 8601, UTC
+    again: bool = False  # swept once already
+
+    @property
+    def next(self) -> Erasure:
+        """The sweep after this one."""
+        return self.model_copy(update={"again": True})
+
+
 class Alert(Handed):
     """A high-risk study of today: orchestration instance `alert-{token}-{finding}`."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import azure.durable_functions as df
 
-from orchestrations.messages import Alert, Run
+from orchestrations.messages import Handed, Run
 
 _OVER = {"Completed", "Failed", "Terminated", "Canceled"}
 
@@ -24,7 +24,7 @@ async def replay(client: df.DurableOrchestrationClient, run: Run) -> None:
 
 
 async def start_once(
-    client: df.DurableOrchestrationClient, orchestrator: str, instance: str, given: Run | Alert, *, over_is_done: bool
+    client: df.DurableOrchestrationClient, orchestrator: str, instance: str, given: Handed, *, over_is_done: bool
 ) -> None:
     """Starts an orchestration under a fixed id; the host would silently replace a finished one, so we look first."""
     if await _there(client, instance, over_is_done):

@@ -89,6 +89,13 @@ var containerGrants = concat(
     }
     {
       who: 'identity'
+      on: 'studies'
+      name: names.containers.reviews
+      role: 'eraser'
+      why: 'Erases the reviews of a study that must be forgotten; no writer of reviews can.'
+    }
+    {
+      who: 'identity'
       on: 'vault'
       name: names.containers.identities
       role: 'blobContributor'
@@ -150,6 +157,7 @@ var queueGrants = concat(
       { who: 'intake', on: 'studies', name: names.queues.commands, why: 'Takes the readers\' commands.' }
       { who: 'intake', on: 'studies', name: names.queues.intakeRotation, why: 'Rotates its secrets.' }
       { who: 'identity', on: 'studies', name: names.queues.returns, why: 'Takes studies whose results go home.' }
+      { who: 'identity', on: 'studies', name: names.queues.erasures, why: 'Takes studies that must be forgotten.' }
       { who: 'identity', on: 'studies', name: names.queues.identityRotation, why: 'Re-wraps identities.' }
     ],
     trigger => [
@@ -197,6 +205,13 @@ var queueGrants = concat(
       name: names.queues.returns
       role: 'queueSender'
       why: 'Says whose results can go home.'
+    }
+    {
+      who: 'intake'
+      on: 'studies'
+      name: names.queues.erasures
+      role: 'queueSender'
+      why: 'Passes on what only identity can erase.'
     }
   ]
 )

@@ -80,9 +80,13 @@ def _say(clinic: str, name: str, answer: dict[str, Any]) -> None:
     blobs.put(clients.container(names.UPLOADS, names.results(clinic)), name, data, "application/json")
 
 
+def readable(upload: str) -> str:
+    """What an answer's name begins with: a clinic recognises its file by it."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", upload).strip("._")[:80] or "file"
+
+
 def _file_name(upload: str, upload_id: str) -> str:
-    # A clinic recognises its file by the start of the name; the id keeps two files of one name apart.
-    return f"{re.sub(r'[^A-Za-z0-9._-]+', '_', upload).strip('._')[:80] or 'file'}-{upload_id[:8]}.json"
+    return f"{readable(upload)}-{upload_id[:8]}.json"  # the id keeps two files of one name apart
 
 
 def _at() -> str:

@@ -36,9 +36,18 @@ INFERENCE_REQUESTS = "inference-requests"
 INFERENCE_RESULTS = "inference-results"
 COMMANDS = "commands"
 RETURNS = "returns"  # tokens of studies whose results can go home
+ERASURES = "erasures"  # studies whose identities and reviews app `identity` has to erase
 INTAKE_ROTATION = "rotate-intake"  # Key Vault's events for pseudonym-kek and receipt-signing-key
 IDENTITY_ROTATION = "rotate-identity"  # Key Vault's events for identity-kek
-STUDIES_QUEUES = (INFERENCE_REQUESTS, INFERENCE_RESULTS, COMMANDS, RETURNS, INTAKE_ROTATION, IDENTITY_ROTATION)
+STUDIES_QUEUES = (
+    INFERENCE_REQUESTS,
+    INFERENCE_RESULTS,
+    COMMANDS,
+    RETURNS,
+    ERASURES,
+    INTAKE_ROTATION,
+    IDENTITY_ROTATION,
+)
 
 # Cosmos DB.
 DATABASE = "readfirst"

@@ -26,6 +26,7 @@ RIGHTS = {
     "Readfirst sealer": "add",
     "Readfirst appender": "append",
     "Readfirst tagger": "tag",
+    "Readfirst eraser": "read and erase",
     "Readfirst job starter": "start",
     "Readfirst secret rotator": "read and write secrets",
 }
@@ -81,7 +82,10 @@ def test_identity_reads_vault_analysis_and_quarantine_and_writes_only_results(gr
         "uploads account": {"sign"},
         "Cosmos DB database readfirst": {"read and replace"},
         "studies account, container analysis": {"read"},
+        "studies account, container reviews": {"read and erase"},
         "studies account, queue commands": {"send"},
+        "studies account, queue erasures": {"write"},
+        "studies account, queue erasures-poison": {"send"},
         "studies account, queue returns": {"write"},
         "studies account, queue returns-poison": {"send"},
         "studies account, queue rotate-identity": {"write"},

@@ -11,7 +11,8 @@ import pytest
 
 from orchestrations.alert import alert
 from orchestrations.analyse import analyse
-from orchestrations.messages import Alert, Look, Plan, Run, Verdict, Watch
+from orchestrations.erase import cancel_study, erase_study
+from orchestrations.messages import Alert, Erasure, Look, Plan, Run, Verdict, Watch
 from orchestrations.study import read_study, run_study
 
 RUN = Run(token="0" * 32, clinic="lakeside", n=1)
@@ -228,3 +229,22 @@ def test_an_alert_that_nobody_acknowledges_goes_to_the_next_in_line() -> None:
     context = Context(ALERT, {"send_alert": 1800.0, "escalate_alert": None})
     assert run(alert, context) == "escalated"
     assert context.steps() == ["send_alert", "escalate_alert"]
+
+
+DOOMED = Erasure(token=RUN.token, clinic="lakeside", handle="ABCDEFGH", by="somebody", at="2026-01-01T00:00:00Z")
+
+
+def test_an_erasure_sweeps_again_until_nothing_comes_back() -> None:
+    context = Context(DOOMED.dump(), {"stop_runs": 1, "sweep": 12})
+    run(erase_study, context)
+    assert context.steps() == ["stop_runs", "sweep"]
+    assert context.timers[0].due - context.current_utc_datetime >= timedelta(minutes=5)
+    second = Context(context.again, {"sweep": 0})
+    assert run(erase_study, second) == "erased"
+    assert second.steps() == ["sweep"], "a run that was started since belongs to a new study"
+
+
+def test_a_cancelled_run_is_stopped_and_its_readers_are_told() -> None:
+    context = Context(RUN.dump(), {"stop_runs": 1, "report": []})
+    assert run(cancel_study, context) == "cancelled"
+    assert context.told[-1][1]["verdict"] == {"outcome": "failed", "reason": "cancelled: by an operator"}

@@ -1,0 +1,31 @@
+"""Queue trigger `erasures` (app `identity`): the part of an erasure that only this app can do, and its audit entry."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import azure.durable_functions as df
+import azure.functions as func
+
+from function_app.web import audit_log
+from readfirst.adapters.erasure import sweep_vault_and_reviews
+from readfirst.domain import names
+from readfirst.domain.messages import Command
+
+blueprint = df.Blueprint()
+
+
+@blueprint.queue_trigger(arg_name="message", queue_name=names.ERASURES, connection=names.STUDIES)
+def erase_identity(message: func.QueueMessage) -> None:
+    """Erases identities and reviews. Audited only when there was something: the sweeps come more than once."""
+    command = Command.model_validate_json(message.get_body())
+    if found := sweep_vault_and_reviews(command.token):
+        audit_log("identity").add(
+            datetime.now(UTC),
+            actor=command.by,
+            role="",
+            act="erased",
+            outcome=f"{found} records",
+            token=command.token,
+            clinic=command.detail["clinic"],
+        )

@@ -1,0 +1,75 @@
+"""Erase: a study that must be forgotten is stopped and swept away until nothing of it comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from datetime import timedelta
+from typing import Any
+
+import azure.durable_functions as df
+
+from orchestrations.blueprint import SEALING, blueprint
+from orchestrations.messages import Erasure, Report, Run, Verdict
+from orchestrations.report import report
+from readfirst.adapters import clients, erasure, papers
+from readfirst.adapters.ledger import ledger_of
+from readfirst.domain import names
+from readfirst.domain.messages import Command
+
+_BETWEEN_SWEEPS = timedelta(minutes=10)  # longer than an activity or a job's analysis that was under way
+_PARTS = ("", "-read", "-read-analyse", "-replay", "-replay-read", "-replay-read-analyse")
+_ALIVE = {"Running", "Pending", "ContinuedAsNew", "Suspended"}
+
+
+@blueprint.orchestration_trigger(context_name="context")
+def erase_study(context: df.DurableOrchestrationContext) -> Generator[Any, Any, Any]:
+    """Sweeps until nothing is found: what was under way when the study was stopped may still have written something."""
+    doomed = Erasure.model_validate(context.get_input())
+    if not doomed.again:
+        yield context.call_activity_with_retry(stop_runs, SEALING, doomed.token)
+    found = yield context.call_activity_with_retry(sweep, SEALING, doomed.dump())
+    if not found:
+        return "erased"
+    yield context.create_timer(context.current_utc_datetime + _BETWEEN_SWEEPS)
+    context.continue_as_new(doomed.next.dump())
+    return None
+
+
+@blueprint.orchestration_trigger(context_name="context")
+def cancel_study(context: df.DurableOrchestrationContext) -> Generator[Any, Any, Any]:
+    """Stops a run that is under way; its readers are told that the study was not analysed."""
+    run = Run.model_validate(context.get_input())
+    yield context.call_activity_with_retry(stop_runs, SEALING, run.token)
+    told = Report(run=run, verdict=Verdict(outcome="failed", reason="cancelled: by an operator"))
+    yield context.call_activity_with_retry(report, SEALING, told.dump())
+    return "cancelled"
+
+
+@blueprint.activity_trigger(input_name="token")
+@blueprint.durable_client_input(client_name="client")
+async def stop_runs(token: str, client: df.DurableOrchestrationClient) -> int:
+    """Stops every orchestration of the study, the alerts' too. Returns how many were under way."""
+    instances = [f"{token}-{n}{part}" for n in range(1, ledger_of(token).runs() + 2) for part in _PARTS]
+    instances += [f"alert-{token}-{finding}" for finding in papers.alerted(token)]
+    stopped = 0
+    for instance in instances:
+        status = await client.get_status(instance)
+        if status and status.runtime_status and status.runtime_status.value in _ALIVE:
+            await client.terminate(instance, "stopped on request")
+            stopped += 1
+    return stopped
+
+
+@blueprint.activity_trigger(input_name="doomed")
+def sweep(doomed: dict[str, Any]) -> int:
+    """Erases what this app holds, then asks app `identity` for the rest. Returns how many things were found here.
+
+    A study whose files have arrived since the first sweep was sent again: it is a new study, and stays.
+    """
+    this = Erasure.model_validate(doomed)
+    if this.again and ledger_of(this.token).notes():
+        return 0
+    found = erasure.sweep_uploads_and_studies(this.token, this.clinic, this.handle)
+    command = Command(kind="erase", token=this.token, by=this.by, at=this.at, detail={"clinic": this.clinic})
+    clients.queue(names.ERASURES).send_message(command.model_dump_json())
+    return found

@@ -1,0 +1,82 @@
+"""A study that must be forgotten: nothing of it is left in any store, and the audit log says who asked."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+import requests
+
+from readfirst.adapters import clients
+from readfirst.domain import names
+from readfirst.domain.records import StudyRecord
+from readfirst.local.stack import Stack
+from tests.e2e.conftest import Study, reported, upload
+
+pytestmark = [pytest.mark.stack, pytest.mark.slow]
+REASON = "The patient asks to be forgotten"
+ACCOUNTS = {
+    names.UPLOADS: [names.ORIGINALS, names.ARRIVALS, names.QUARANTINE, names.results("lakeside")],
+    names.STUDIES: [names.CLEAN, names.ANALYSIS, names.REVIEWS],
+    names.VAULT: [names.IDENTITIES],
+}
+
+
+def traces(study: Study, record: StudyRecord) -> list[str]:
+    """Every blob that names the study, by its name or inside, and its document."""
+    found = []
+    marks = (study.token.encode(), record.handle.encode(), study.planted["surname"].encode())
+    for account, containers in ACCOUNTS.items():
+        for container in containers:
+            client = clients.container(account, container)
+            for name in client.list_blob_names():
+                if any(mark.decode() in name for mark in marks):
+                    found.append(f"{container}/{name}")
+                elif any(mark in client.download_blob(name).readall() for mark in marks):
+                    found.append(f"{container}/{name} (inside)")
+    query = "SELECT c.id FROM c WHERE c.clinic = 'lakeside' AND c.id = @id"
+    parameters = [{"name": "@id", "value": study.token}]
+    items = clients.cosmos_container().query_items(query, parameters=parameters, partition_key="lakeside")
+    return found + [f"document {item['id']}" for item in items]
+
+
+def eventually(condition: Callable[[], object], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.5)
+
+
+def ask(stack: Stack, user: str, record: StudyRecord, of: str) -> requests.Response:
+    address = f"http://127.0.0.1:{stack.ports.host}/api/identity/erasures/{record.handle}"
+    headers = {"Authorization": f"Bearer {stack.access_token(user)}"}
+    return requests.post(address, json={"reason": REASON, "of": of}, headers=headers, timeout=30)
+
+
+def test_an_erased_study_leaves_nothing_but_its_audit_entries(stack: Stack, study: Study) -> None:
+    upload(study.files)
+    record = reported(study.token).record
+    assert record is not None
+    eventually(lambda: any("studies/" in t and t.endswith("result.json") for t in traces(study, record)), 60)
+    clients.container(names.STUDIES, names.REVIEWS).upload_blob(f"{study.token}/000001.json", b"{}")
+    assert len({trace.split("/")[0] for trace in traces(study, record)}) == 8, "it is in every store but quarantine"
+    assert ask(stack, "radiologist", record, "study").status_code == 403
+    asked = ask(stack, "privacy-officer", record, "study")
+    assert (asked.status_code, asked.json()["handles"]) == (202, [record.handle])
+    eventually(lambda: traces(study, record) == [], 90)
+    audit = clients.container(names.AUDIT, names.audit("identity"))
+    day = datetime.now(UTC).date().isoformat()
+
+    def entries() -> list[dict[str, str]]:
+        lines = audit.download_blob(f"{day}.jsonl").readall().splitlines()
+        return [e for e in map(json.loads, lines) if e["token"] == study.token]
+
+    eventually(lambda: [e for e in entries() if e["act"] == "erased"], 30)
+    assert [e["reason"] for e in entries() if e["act"] == "erase"] == [REASON]
+    upload(study.files)
+    again = reported(study.token).record
+    assert again is not None
+    assert (again.run, again.handle) == (1, record.handle), "what is sent again is a new study"
