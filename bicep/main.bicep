@@ -135,8 +135,18 @@ module monitoring 'modules/monitoring.bicep' = {
     tags: tags
     logCapGb: profile.logCapGb
     securityLogDays: profile.securityLogDays
+    network: network
+    zones: [...monitorZones, 'privatelink.blob.${environment().suffixes.storage}']
   }
+  dependsOn: [privateNetwork]
 }
+
+var monitorZones = [
+  'privatelink.monitor.azure.com'
+  'privatelink.oms.opinsights.azure.com'
+  'privatelink.ods.opinsights.azure.com'
+  'privatelink.agentsvc.azure-automation.net'
+]
 
 module privateNetwork 'modules/network.bicep' = if (profile.privateNetwork) {
   name: 'network'
@@ -145,6 +155,7 @@ module privateNetwork 'modules/network.bicep' = if (profile.privateNetwork) {
     location: location
     tags: tags
     addressPrefix: networkPrefix
+    monitorZones: monitorZones
   }
 }
 

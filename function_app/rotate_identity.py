@@ -31,6 +31,10 @@ def rewrap_identities(message: func.QueueMessage) -> None:
         sweep(str(content["cursor"]))
     elif asked_for(content) == Rotation("new-key", names.IDENTITY_KEK):
         sweep("")
+    elif asked_for(content) == Rotation(
+        "key-expires", names.IDENTITY_KEK
+    ):  # the policy should have rotated it long ago
+        logging.error("key near expiry: %s", names.IDENTITY_KEK)
 
 
 @blueprint.timer_trigger(arg_name="timer", schedule="0 0 4 * * *")

@@ -175,6 +175,15 @@ var queries = !logAlerts
         severity: 2
       }
       {
+        name: 'keys-near-expiry'
+        on: operationsId
+        description: 'A key expires within 30 days although its policy should have rotated it. Runbook: keys near expiry.'
+        query: 'AppTraces | where Message startswith "key near expiry"'
+        threshold: 0
+        minutes: 15
+        severity: 1
+      }
+      {
         name: 'log-cap'
         on: operationsId
         description: 'The operations workspace reached its daily cap: log alerts are blind until tomorrow. Runbook: log cap.'

@@ -136,7 +136,7 @@ module endpoint 'private-endpoint.bicep' = if (network.private) {
     tags: tags
     targetId: account.id
     groupId: 'Sql'
-    zone: 'privatelink.documents.azure.com'
+    zones: ['privatelink.documents.azure.com']
     subnetId: network.endpointSubnetId
   }
 }

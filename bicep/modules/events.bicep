@@ -170,13 +170,18 @@ resource rotations 'Microsoft.EventGrid/systemTopics/eventSubscriptions@2025-02-
     {
       name: 'intake'
       queue: names.queues.intakeRotation
-      types: ['Microsoft.KeyVault.KeyNewVersionCreated', 'Microsoft.KeyVault.SecretNearExpiry']
+      types: [
+        'Microsoft.KeyVault.KeyNewVersionCreated'
+        'Microsoft.KeyVault.KeyNearExpiry'
+        'Microsoft.KeyVault.SecretNearExpiry'
+        'Microsoft.KeyVault.SecretExpired'
+      ]
       subjects: [names.keys.pseudonym, names.secrets.receiptKey]
     }
     {
       name: 'identity'
       queue: names.queues.identityRotation
-      types: ['Microsoft.KeyVault.KeyNewVersionCreated']
+      types: ['Microsoft.KeyVault.KeyNewVersionCreated', 'Microsoft.KeyVault.KeyNearExpiry']
       subjects: [names.keys.identity]
     }
   ]: {

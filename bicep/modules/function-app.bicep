@@ -153,7 +153,7 @@ module endpoint 'private-endpoint.bicep' = if (network.private) {
     tags: tags
     targetId: site.id
     groupId: 'sites'
-    zone: 'privatelink.azurewebsites.net'
+    zones: ['privatelink.azurewebsites.net']
     subnetId: network.endpointSubnetId
   }
 }

@@ -110,7 +110,7 @@ module endpoint 'private-endpoint.bicep' = if (network.private) {
     tags: tags
     targetId: vault.id
     groupId: 'vault'
-    zone: 'privatelink.vaultcore.azure.net'
+    zones: ['privatelink.vaultcore.azure.net']
     subnetId: network.endpointSubnetId
   }
 }

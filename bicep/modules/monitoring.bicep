@@ -1,5 +1,7 @@
 metadata description = 'Two workspaces (operations with a cap, security without) and Application Insights, which takes no key.'
 
+import { Network } from 'types.bicep'
+
 @description('Prefix of the names.')
 param prefix string
 @description('Region.')
@@ -10,6 +12,13 @@ param tags object
 param logCapGb int
 @description('Days that security logs are kept.')
 param securityLogDays int
+@description('How telemetry may come in.')
+param network Network
+@description('Private DNS zones of Azure Monitor, that of blobs included.')
+param zones string[]
+
+// Queries stay reachable: they need an Entra token, and the alert rules are the platform's own.
+var ingestion = network.private ? 'Disabled' : 'Enabled'
 
 resource operations 'Microsoft.OperationalInsights/workspaces@2025-02-01' = {
   name: '${prefix}-operations'
@@ -19,6 +28,8 @@ resource operations 'Microsoft.OperationalInsights/workspaces@2025-02-01' = {
     sku: { name: 'PerGB2018' }
     retentionInDays: 30
     workspaceCapping: { dailyQuotaGb: logCapGb }
+    publicNetworkAccessForIngestion: ingestion
+    publicNetworkAccessForQuery: 'Enabled'
     features: { disableLocalAuth: true, enableLogAccessUsingOnlyResourcePermissions: true }
   }
 }
@@ -30,6 +41,8 @@ resource security 'Microsoft.OperationalInsights/workspaces@2025-02-01' = {
   properties: {
     sku: { name: 'PerGB2018' }
     retentionInDays: securityLogDays
+    publicNetworkAccessForIngestion: ingestion
+    publicNetworkAccessForQuery: 'Enabled'
     features: { disableLocalAuth: true, enableLogAccessUsingOnlyResourcePermissions: false }
   }
 }
@@ -44,7 +57,51 @@ resource insights 'Microsoft.Insights/components@2020-02-02' = {
     WorkspaceResourceId: operations.id
     DisableLocalAuth: true
     IngestionMode: 'LogAnalytics'
+    publicNetworkAccessForIngestion: ingestion
+    publicNetworkAccessForQuery: 'Enabled'
   }
+}
+
+// PrivateOnly: from inside the network, telemetry reaches these three and nobody else's.
+resource scope 'microsoft.insights/privateLinkScopes@2021-07-01-preview' = if (network.private) {
+  name: '${prefix}-monitor'
+  location: 'global'
+  tags: tags
+  properties: {
+    accessModeSettings: { ingestionAccessMode: 'PrivateOnly', queryAccessMode: 'Open', exclusions: [] }
+  }
+}
+
+resource operationsInScope 'microsoft.insights/privateLinkScopes/scopedResources@2021-07-01-preview' = if (network.private) {
+  parent: scope
+  name: operations.name
+  properties: { linkedResourceId: operations.id }
+}
+
+resource securityInScope 'microsoft.insights/privateLinkScopes/scopedResources@2021-07-01-preview' = if (network.private) {
+  parent: scope
+  name: security.name
+  properties: { linkedResourceId: security.id }
+}
+
+resource insightsInScope 'microsoft.insights/privateLinkScopes/scopedResources@2021-07-01-preview' = if (network.private) {
+  parent: scope
+  name: insights.name
+  properties: { linkedResourceId: insights.id }
+}
+
+module endpoint 'private-endpoint.bicep' = if (network.private) {
+  name: '${prefix}-monitor-endpoint'
+  params: {
+    name: '${prefix}-monitor'
+    location: location
+    tags: tags
+    targetId: scope.id
+    groupId: 'azuremonitor'
+    zones: zones
+    subnetId: network.endpointSubnetId
+  }
+  dependsOn: [operationsInScope, securityInScope, insightsInScope]
 }
 
 @description('Workspace of operations.')

@@ -1,4 +1,4 @@
-metadata description = 'One private endpoint and its record in the private DNS zone.'
+metadata description = 'One private endpoint and its records in private DNS zones.'
 
 @description('Name of the endpoint.')
 param name string
@@ -10,14 +10,16 @@ param tags object
 param targetId string
 @description('Its sub-resource: blob, vault, Sql, sites, registry.')
 param groupId string
-@description('Private DNS zone, in this resource group.')
-param zone string
+@description('Private DNS zones, in this resource group.')
+param zones string[]
 @description('Subnet that the endpoint lives in.')
 param subnetId string
 
-resource dnsZone 'Microsoft.Network/privateDnsZones@2024-06-01' existing = {
-  name: zone
-}
+resource dnsZone 'Microsoft.Network/privateDnsZones@2024-06-01' existing = [
+  for zone in zones: {
+    name: zone
+  }
+]
 
 resource endpoint 'Microsoft.Network/privateEndpoints@2025-05-01' = {
   name: name
@@ -41,9 +43,9 @@ resource endpoint 'Microsoft.Network/privateEndpoints@2025-05-01' = {
     name: 'default'
     properties: {
       privateDnsZoneConfigs: [
-        {
+        for (zone, i) in zones: {
           name: replace(zone, '.', '-')
-          properties: { privateDnsZoneId: dnsZone.id }
+          properties: { privateDnsZoneId: dnsZone[i].id }
         }
       ]
     }

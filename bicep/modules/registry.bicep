@@ -44,7 +44,7 @@ module endpoint 'private-endpoint.bicep' = if (network.private) {
     tags: tags
     targetId: registry.id
     groupId: 'registry'
-    zone: 'privatelink${environment().suffixes.acrLoginServer}'
+    zones: ['privatelink${environment().suffixes.acrLoginServer}']
     subnetId: network.endpointSubnetId
   }
 }

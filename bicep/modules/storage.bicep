@@ -182,7 +182,7 @@ module endpoint 'private-endpoint.bicep' = [
       tags: tags
       targetId: account.id
       groupId: service
-      zone: 'privatelink.${service}.${environment().suffixes.storage}'
+      zones: ['privatelink.${service}.${environment().suffixes.storage}']
       subnetId: network.endpointSubnetId
     }
   }

@@ -13,7 +13,7 @@ type Profile = {
   portal: 'Free' | 'Standard'
   @description('Private endpoints, VNet integration, public access off.')
   privateNetwork: bool
-  @description('Customer-managed keys for storage, Cosmos DB and the registry.')
+  @description('Customer-managed keys for storage and Cosmos DB. The registry holds images of programs, no data.')
   customerKeys: bool
   @description('Spread over availability zones.')
   zoneRedundant: bool

@@ -33,11 +33,14 @@ def uploaded(event: object) -> Uploaded | None:
     return Uploaded(clinic, blob)
 
 
+What = Literal["new-key", "key-expires", "secret-expires"]
+
+
 @dataclass(frozen=True)
 class Rotation:
-    """What Key Vault tells of: a new version of a key, or a secret that expires soon."""
+    """What Key Vault tells of: a new version of a key, or a key or secret that expires soon."""
 
-    what: Literal["new-key", "secret-expires"]
+    what: What
     name: str
 
 
@@ -45,8 +48,9 @@ def rotation(event: object) -> Rotation | None:
     """The rotation that an Event Grid event of Key Vault asks for; None for any other event."""
     if not isinstance(event, dict):
         return None
-    kinds: dict[str, Literal["new-key", "secret-expires"]] = {
+    kinds: dict[str, What] = {
         "Microsoft.KeyVault.KeyNewVersionCreated": "new-key",
+        "Microsoft.KeyVault.KeyNearExpiry": "key-expires",
         "Microsoft.KeyVault.SecretNearExpiry": "secret-expires",
         "Microsoft.KeyVault.SecretExpired": "secret-expires",
     }

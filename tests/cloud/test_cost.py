@@ -19,6 +19,8 @@ BILLED_BY_THE_MONTH = {
     "Microsoft.Insights/metricAlerts": "metric-alert",
     "Microsoft.Network/privateEndpoints": "private-endpoint",
     "Microsoft.Network/privateDnsZones": "dns-zone",
+    "Microsoft.Network/natGateways": "nat-gateway",
+    "Microsoft.Network/publicIPAddresses": "public-address",
 }
 
 

@@ -104,20 +104,45 @@ def test_a_hospital_has_no_public_way_in(evaluated: Callable[..., list[Resource]
     needed = {("rfup", "blob"), ("rfup", "queue"), ("rfst", "blob"), ("rfst", "queue"), ("rfva", "blob")}
     needed |= {("rfau", "blob"), ("rfhi", "blob"), ("rfhi", "queue"), ("rfhi", "table"), ("rfha", "blob")}
     needed |= {("rfhd", "blob"), ("rfkv", "vault"), ("rfdb", "Sql"), ("rfcr", "registry"), ("read", "sites")}
-    assert targets == needed
+    assert targets == needed | {("read", "azuremonitor")}
+    for kind in ("Microsoft.Insights/components", "Microsoft.OperationalInsights/workspaces"):
+        assert {r["properties"]["publicNetworkAccessForIngestion"] for r in of_type(resources, kind)} == {"Disabled"}
+
+
+def test_a_hospital_has_one_way_out_and_a_poisoned_model_none(evaluated: Callable[..., list[Resource]]) -> None:
+    resources = evaluated("hospital")
+    (network,) = of_type(resources, "Microsoft.Network/virtualNetworks")
+    subnets = {s["name"]: s["properties"] for s in network["properties"]["subnets"]}
+    assert subnets.keys() == {"intake", "api", "identity", "job", "endpoints"}
+    assert all(s["defaultOutboundAccess"] is False for s in subnets.values())
+    assert {name for name, s in subnets.items() if "natGateway" in s} == {"intake", "api", "identity", "job"}
+    out = {}
+    for guard in of_type(resources, "Microsoft.Network/networkSecurityGroups"):
+        rules = [
+            r["properties"] for r in guard["properties"]["securityRules"] if r["properties"]["direction"] == "Outbound"
+        ]
+        last = max(rules, key=lambda rule: rule["priority"])
+        assert (last["access"], last["destinationAddressPrefix"]) == ("Deny", "Internet")
+        out[guard["name"].rsplit("-", 1)[1]] = {r["destinationAddressPrefix"] for r in rules if r["access"] == "Allow"}
+    platform = {"AzureActiveDirectory", "AzureFrontDoor.FirstParty", "AzureMonitor", "MicrosoftContainerRegistry"}
+    assert out == {"apps": platform | {"AzureCloud"}, "job": platform, "endpoints": set()}
+    assert subnets["job"]["networkSecurityGroup"]["id"].endswith("-job")
+    assert {subnets[app]["networkSecurityGroup"]["id"].rsplit("-", 1)[1] for app in ("intake", "api", "identity")} == {
+        "apps"
+    }
 
 
 def test_every_private_endpoint_finds_its_dns_zone(evaluated: Callable[..., list[Resource]]) -> None:
     resources = evaluated("hospital")
     zones = {plain(z["name"]).strip("[']") for z in of_type(resources, "Microsoft.Network/privateDnsZones")}
     links = of_type(resources, "Microsoft.Network/privateDnsZones/virtualNetworkLinks")
-    linked = {re.search(r"privatelink\.[a-z.]+", plain(link["id"])) for link in links}
+    linked = {re.search(r"privatelink\.[a-z.-]+", plain(link["id"])) for link in links}
     used = [
-        re.search(r"privatelink\.[a-z.]+", plain(c["properties"]["privateDnsZoneId"]))
+        re.search(r"privatelink\.[a-z.-]+", plain(c["properties"]["privateDnsZoneId"]))
         for g in of_type(resources, "Microsoft.Network/privateEndpoints/privateDnsZoneGroups")
         for c in g["properties"]["privateDnsZoneConfigs"]
     ]
-    assert len(used) == 17
+    assert len(used) == 22  # 17 endpoints of one zone each, and Azure Monitor's with five
     assert {found[0] for found in used if found} == zones == {found[0] for found in linked if found}
 
 
@@ -261,6 +286,11 @@ def test_key_events_go_to_the_app_that_holds_the_key(resources: list[Resource]) 
         s["name"].split("/")[-1]: s["properties"]
         for s in of_type(resources, "Microsoft.EventGrid/systemTopics/eventSubscriptions")
     }
+    kinds = {
+        name: {t.rsplit(".", 1)[1] for t in s["filter"]["includedEventTypes"]} for name, s in subscriptions.items()
+    }
+    assert kinds["intake"] == {"KeyNewVersionCreated", "KeyNearExpiry", "SecretNearExpiry", "SecretExpired"}
+    assert kinds["identity"] == {"KeyNewVersionCreated", "KeyNearExpiry"}
     for name, subjects in (
         ("intake", {"pseudonym-kek", "receipt-signing-key"}),
         ("identity", {"identity-kek"}),
@@ -336,6 +366,8 @@ def test_the_words_that_log_alerts_look_for_are_the_words_that_the_code_logs() -
     alerts = (generate.HERE / "modules" / "alerts.bicep").read_text()
     logged = (generate.ROOT / "orchestrations" / "report.py").read_text()
     asked = re.findall(r'Message startswith "([^"]+)"', alerts)
-    assert asked == ["study failed", "study failed: deadline"]
+    assert asked == ["study failed", "study failed: deadline", "key near expiry"]
+    for app in ("intake", "identity"):
+        assert 'logging.error("key near expiry: %s"' in (generate.ROOT / f"function_app/rotate_{app}.py").read_text()
     assert 'logging.warning("study failed: %s"' in logged
     assert 'reason="deadline: ' in (generate.ROOT / "orchestrations" / "analyse.py").read_text()

@@ -198,6 +198,17 @@ def test_the_event_of_a_new_key_version_starts_the_sweep_and_it_is_audited(setti
     assert (last["act"], last["actor"], last["reason"]) == ("rewrap", "rotation", "2 records")
 
 
+def test_a_key_about_to_expire_is_told_in_the_words_that_the_alert_looks_for(
+    settings: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    for function, key in (
+        (rotate_identity.rewrap_identities, names.IDENTITY_KEK),
+        (rotate_intake.rotate_secrets, names.PSEUDONYM_KEK),
+    ):
+        run(function, message({"eventType": "Microsoft.KeyVault.KeyNearExpiry", "subject": key}))
+        assert f"key near expiry: {key}" in caplog.text
+
+
 def test_a_sweep_that_ran_out_of_time_leaves_a_message_with_its_place(
     settings: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

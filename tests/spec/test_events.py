@@ -43,3 +43,4 @@ def test_key_vault_tells_of_a_new_key_version_and_of_a_secret_about_to_expire() 
     old = {"eventType": "Microsoft.KeyVault.SecretNearExpiry", "subject": "receipt-signing-key"}
     assert rotation(new) == Rotation("new-key", "identity-kek")
     assert rotation(old) == Rotation("secret-expires", "receipt-signing-key")
+    assert rotation({**new, "eventType": "Microsoft.KeyVault.KeyNearExpiry"}) == Rotation("key-expires", "identity-kek")
