@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from readfirst.adapters.worklist import INDEXING
-from readfirst.cli.doctor_azure import thing
+from readfirst.cli.doctor_azure import any_clinic, thing
 from readfirst.domain import costs, names
 
 HERE = Path(__file__).resolve().parent
@@ -170,10 +170,14 @@ def access_matrix(per_profile: dict[str, list[Grant]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def expected_grants(student: Sequence[Grant]) -> str:
-    """readfirst/cli/access_matrix.json: what doctor --azure expects of the identities of a live deployment."""
-    rows = [[g.who, g.on, g.role] for g in student]
-    return "[\n" + ",\n".join("  " + json.dumps(row) for row in rows) + "\n]\n"
+def expected_grants(per_profile: dict[str, list[Grant]]) -> str:
+    """readfirst/cli/access_matrix.json: what doctor --azure expects of every deployment, and what some have besides."""
+    every = {(g.who, g.on, g.role) for g in per_profile["student"]}
+    known = {any_clinic(row) for row in every}
+    some = {(g.who, g.on, g.role) for grants in per_profile.values() for g in grants}
+    rows = {"every": sorted(every), "some": sorted(row for row in some if any_clinic(row) not in known)}
+    text = [f'  "{kind}": [\n' + ",\n".join("    " + json.dumps(row) for row in found) for kind, found in rows.items()]
+    return "{\n" + "\n  ],\n".join(text) + "\n  ]\n}\n"
 
 
 def expected_settings(student: Sequence[Resource]) -> str:
@@ -274,7 +278,7 @@ def generated() -> dict[Path, str]:
         HERE / "names.json": shared_names(),
         ROOT / "docs" / "operator" / "access-matrix.md": access_matrix(matrix),
         ROOT / "docs" / "operator" / "cost.md": cost_guide(),
-        ROOT / "readfirst" / "cli" / "access_matrix.json": expected_grants(matrix["student"]),
+        ROOT / "readfirst" / "cli" / "access_matrix.json": expected_grants(matrix),
         ROOT / "readfirst" / "cli" / "app_settings.json": expected_settings(snapshot("student")),
     }
 

@@ -447,7 +447,7 @@ module job 'modules/job.bicep' = {
 module jobAccess 'modules/job-access.bicep' = {
   name: 'job-access'
   params: {
-    jobName: names.job
+    jobNames: profile.gpu == 'none' ? [names.job] : [names.job, '${names.job}-cpu']
     starterName: names.identities.intake
   }
   dependsOn: [job]
@@ -480,6 +480,7 @@ module intake 'modules/function-app.bicep' = {
       COSMOS_DATABASE: names.cosmos.database
       KEY_VAULT_URI: keyVault.outputs.uri
       JOB_RESOURCE_ID: job.outputs.id
+      FALLBACK_JOB_RESOURCE_ID: job.outputs.fallbackId
       EMAIL_ENDPOINT: email.outputs.endpoint
       EMAIL_SENDER: email.outputs.sender
       AzureFunctionsJobHost__extensions__durableTask__storageProvider__partitionCount: string(profile.partitionCount)

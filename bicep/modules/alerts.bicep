@@ -150,8 +150,8 @@ var queries = !logAlerts
       {
         name: 'stuck-jobs'
         on: operationsId
-        description: 'Studies wait for an answer past their deadline. Runbook: stuck jobs.'
-        query: 'AppTraces | where Message startswith "study failed: deadline"'
+        description: 'Studies wait for an answer past their deadline, or a job hung. Runbook: stuck jobs.'
+        query: 'AppTraces | where Message matches regex "^(study failed: (deadline|no-gpu-quota|image-pull-failed|out-of-memory|job-hung|job-not-started|job-failed)|job execution stopped)"'
         threshold: 0
         minutes: 15
         severity: 1
@@ -160,7 +160,7 @@ var queries = !logAlerts
         name: 'gpu-minutes'
         on: operationsId
         description: 'The job runs more than a burst of studies explains. Runbook: GPU minutes.'
-        query: 'ContainerAppConsoleLogs | where JobName == "${jobName}" | summarize by bin(TimeGenerated, 1m)'
+        query: 'ContainerAppConsoleLogs | where JobName startswith "${jobName}" | summarize by bin(TimeGenerated, 1m)'
         threshold: gpuMinutesPerHour
         minutes: 60
         severity: 2

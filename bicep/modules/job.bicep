@@ -1,4 +1,4 @@
-metadata description = 'The job that analyses: a Container Apps environment that costs nothing while idle, and one job in it.'
+metadata description = 'The jobs that analyse: a Container Apps environment that costs nothing while idle; the job, and beside a GPU one on CPUs.'
 
 @description('Prefix of the names.')
 param prefix string
@@ -6,7 +6,7 @@ param prefix string
 param location string
 @description('Tags.')
 param tags object
-@description('GPU of the job.')
+@description('GPU of the job. With one, a second job stands in for it on CPUs when there is no capacity.')
 param gpu ('none' | 'T4' | 'A100')
 @description('Image of the job.')
 param image string
@@ -28,7 +28,10 @@ var sizes = {
   T4: { profile: 'gpu', type: 'Consumption-GPU-NC8as-T4', cpu: 8, memory: '56Gi' }
   A100: { profile: 'gpu', type: 'Consumption-GPU-NC24-A100', cpu: 24, memory: '220Gi' }
 }
-var size = sizes[gpu]
+var places = concat(
+  [{ name: '${prefix}-analyse', size: sizes[gpu] }],
+  gpu == 'none' ? [] : [{ name: '${prefix}-analyse-cpu', size: sizes.none }]
+)
 
 resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' existing = {
   name: identityName
@@ -45,7 +48,7 @@ resource place 'Microsoft.App/managedEnvironments@2025-07-01' = {
     publicNetworkAccess: empty(subnetId) ? 'Enabled' : 'Disabled'
     workloadProfiles: concat(
       [{ name: 'Consumption', workloadProfileType: 'Consumption' }],
-      gpu == 'none' ? [] : [{ name: size.profile, workloadProfileType: size.type }]
+      gpu == 'none' ? [] : [{ name: sizes[gpu].profile, workloadProfileType: sizes[gpu].type }]
     )
   }
 }
@@ -62,42 +65,46 @@ resource logs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   }
 }
 
-resource job 'Microsoft.App/jobs@2025-07-01' = {
-  name: '${prefix}-analyse'
-  location: location
-  tags: tags
-  identity: {
-    type: 'UserAssigned'
-    userAssignedIdentities: { '${identity.id}': {} }
-  }
-  properties: {
-    environmentId: place.id
-    workloadProfileName: size.profile
-    configuration: {
-      triggerType: 'Manual'
-      manualTriggerConfig: { parallelism: 1, replicaCompletionCount: 1 }
-      replicaTimeout: 3600
-      // A message that failed comes back by its visibility, and the watchdog starts the job again.
-      replicaRetryLimit: 0
-      registries: empty(registryServer) ? [] : [{ server: registryServer, identity: identity.id }]
+resource job 'Microsoft.App/jobs@2025-07-01' = [
+  for item in places: {
+    name: item.name
+    location: location
+    tags: tags
+    identity: {
+      type: 'UserAssigned'
+      userAssignedIdentities: { '${identity.id}': {} }
     }
-    template: {
-      containers: [
-        {
-          name: 'analyse'
-          image: image
-          resources: { cpu: size.cpu, memory: size.memory }
-          env: concat(
-            map(items(settings), item => { name: item.key, value: item.value }),
-            [{ name: 'AZURE_CLIENT_ID', value: identity.properties.clientId }]
-          )
-        }
-      ]
+    properties: {
+      environmentId: place.id
+      workloadProfileName: item.size.profile
+      configuration: {
+        triggerType: 'Manual'
+        manualTriggerConfig: { parallelism: 1, replicaCompletionCount: 1 }
+        replicaTimeout: 3600
+        // A message that failed comes back by its visibility, and the watchdog starts the job again.
+        replicaRetryLimit: 0
+        registries: empty(registryServer) ? [] : [{ server: registryServer, identity: identity.id }]
+      }
+      template: {
+        containers: [
+          {
+            name: 'analyse'
+            image: image
+            resources: { cpu: item.size.cpu, memory: item.size.memory }
+            env: concat(
+              map(items(settings), item => { name: item.key, value: item.value }),
+              [{ name: 'AZURE_CLIENT_ID', value: identity.properties.clientId }]
+            )
+          }
+        ]
+      }
     }
   }
-}
+]
 
 @description('Resource id of the job.')
-output id string = job.id
+output id string = job[0].id
 @description('Name of the job.')
-output name string = job.name
+output name string = job[0].name
+@description('Resource id of the job that stands in for it; empty for none.')
+output fallbackId string = gpu == 'none' ? '' : job[1].id

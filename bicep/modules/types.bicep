@@ -5,7 +5,7 @@ metadata description = 'The types that the modules share, and the ids of roles.'
 type Profile = {
   @description('Name of the profile, for tags and for the cost model.')
   name: 'student' | 'clinic' | 'hospital'
-  @description('GPU of the job: none runs the default model on CPU.')
+  @description('GPU of the job: none runs the default model on CPU. With one, a job on CPUs stands in where there is no capacity.')
   gpu: 'none' | 'T4' | 'A100'
   @description('Registry of its own for the job\'s image; none pulls a public image.')
   registry: 'none' | 'Basic' | 'Premium'

@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterator
 from importlib.resources import files
-from typing import Any
+from typing import Any, Literal
 
 from readfirst.adapters.settings import App
 from readfirst.cli import doctor_canary, doctor_settings, doctor_tokens
@@ -46,15 +46,15 @@ def thing(scope: str, environment: str) -> str:
     return f"{owner}, {kind[1][:-1]} {kind[2]}" if kind else owner
 
 
-def expected() -> set[Right]:
-    """The rights that the apps and the job shall have (access_matrix.json, from the evaluated deployment)."""
-    rows = json.loads((files(__package__) / "access_matrix.json").read_text())
-    return {_any_clinic((who, on, role)) for who, on, role in rows if who in _APPS}
+def expected(kind: Literal["every", "some"] = "every") -> set[Right]:
+    """The rights of apps and jobs in every deployment, or those that some profiles add (access_matrix.json)."""
+    rows = json.loads((files(__package__) / "access_matrix.json").read_text())[kind]
+    return {any_clinic((who, on, role)) for who, on, role in rows if who in _APPS}
 
 
 def compare(live: set[Right], wanted: set[Right]) -> list[Seen]:
-    """What is missing and what nobody meant to give. The registry is the profile's affair."""
-    found = {_any_clinic(right) for right in live if right[0] in _APPS and right[1] != "registry"}
+    """What is missing and what nobody meant to give in any profile."""
+    found = {any_clinic(right) for right in live if right[0] in _APPS} - expected("some")
     lines = [
         Seen(f"{who}: {role}", "missing", f"not granted on {on}", "deploy again; roles take up to ten minutes")
         for who, on, role in sorted(wanted - found)
@@ -160,7 +160,8 @@ def _strangers(app: App, address: str, settings: dict[str, str]) -> Iterator[See
         yield doctor_tokens.closed(address)
 
 
-def _any_clinic(right: Right) -> Right:
+def any_clinic(right: Right) -> Right:
+    """A right on one clinic's container as a right on every clinic's."""
     who, on, role = right
     return who, re.sub(r"(container (?:clinic|results)-)[a-z0-9-]+$", r"\1*", on), role
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from bicep import generate
 from bicep.generate import Resource
 from readfirst.domain import names
+from readfirst.domain.watchdog import Trouble
 from tests.cloud.conftest import app_settings, of_type
 
 STORAGE = "Microsoft.Storage/storageAccounts"
@@ -365,9 +366,15 @@ def test_azd_up_deploys_the_group_its_roles_and_the_profile_that_was_asked_for(
 def test_the_words_that_log_alerts_look_for_are_the_words_that_the_code_logs() -> None:
     alerts = (generate.HERE / "modules" / "alerts.bicep").read_text()
     logged = (generate.ROOT / "orchestrations" / "report.py").read_text()
-    asked = re.findall(r'Message startswith "([^"]+)"', alerts)
-    assert asked == ["study failed", "study failed: deadline", "key near expiry"]
+    asked = re.findall(r'Message (?:startswith|matches regex) "([^"]+)"', alerts)
+    assert [words for words in asked if not words.startswith("^")] == ["study failed", "key near expiry"]
+    (stuck,) = (words for words in asked if words.startswith("^"))
+    for trouble in ("deadline", *Trouble):
+        assert re.search(stuck, f"study failed: {trouble}"), trouble
+    assert re.search(stuck, "job execution stopped: no sign of life since 2026-01-01")
+    assert not re.search(stuck, "study failed: no-identity")
+    assert 'logging.warning("job execution stopped: ' in (generate.ROOT / "readfirst/adapters/jobs.py").read_text()
     for app in ("intake", "identity"):
         assert 'logging.error("key near expiry: %s"' in (generate.ROOT / f"function_app/rotate_{app}.py").read_text()
     assert 'logging.warning("study failed: %s"' in logged
-    assert 'reason="deadline: ' in (generate.ROOT / "orchestrations" / "analyse.py").read_text()
+    assert 'reason=f"{why}: ' in (generate.ROOT / "orchestrations" / "analyse.py").read_text()

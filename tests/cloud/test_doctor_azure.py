@@ -162,8 +162,10 @@ def bad(address: str) -> dict[str, Seen]:
 
 def test_a_deployment_as_it_should_be_is_in_order() -> None:
     live = {(w, on.replace("*", "north"), role) for w, on, role in expected()} | {("job", "registry", "AcrPull")}
+    live |= {("intake", "analyse-cpu", "Readfirst job starter")}
     (line,) = compare(live, expected())
     assert line.verdict == "ok"
+    assert {on for _, on, _ in expected("some")} == {"registry", "analyse-cpu"}, "what profiles add for apps and jobs"
 
 
 def test_a_right_that_is_missing_and_one_that_nobody_meant_are_both_told() -> None:

@@ -33,7 +33,6 @@ NOT_IN_AZURE = {
     "SETTLE_SECONDS": "the default is by modality",
     "INFERENCE_DEADLINE_MINUTES": "tuning",
     "INFERENCE_LOOK_SECONDS": "tuning",
-    "FALLBACK_JOB_RESOURCE_ID": "only where a job on CPUs stands beside the one on a GPU",
     "INFERENCE_STALL_MINUTES": "tuning",
     "INFERENCE_FALLBACK_MINUTES": "tuning",
     "RECONCILE_SCHEDULE": "tuning",
@@ -67,13 +66,21 @@ def test_no_app_or_job_setting_holds_a_key_or_a_connection_string(resources: lis
 
 
 def test_the_jobs_environment_is_what_the_job_reads(resources: list[Resource]) -> None:
-    job = of_type(resources, "Microsoft.App/jobs")[0]["properties"]["template"]["containers"][0]["env"]
-    assert {e["name"] for e in job} == {
-        "STUDIES__blobServiceUri",
-        "STUDIES__queueServiceUri",
-        "AZURE_CLIENT_ID",
-        "IDLE_SECONDS",
-    }
+    for job in of_type(resources, "Microsoft.App/jobs"):
+        assert {e["name"] for e in job["properties"]["template"]["containers"][0]["env"]} == {
+            "STUDIES__blobServiceUri",
+            "STUDIES__queueServiceUri",
+            "AZURE_CLIENT_ID",
+            "IDLE_SECONDS",
+        }
+
+
+def test_intake_knows_both_jobs_where_there_are_two(resources: list[Resource], profile: str) -> None:
+    settings = app_settings(resources)["intake"]
+    known = [settings[name].rsplit("/", 1)[-1] for name in ("JOB_RESOURCE_ID", "FALLBACK_JOB_RESOURCE_ID")]
+    made = sorted(job["name"] for job in of_type(resources, "Microsoft.App/jobs"))
+    assert made == [name for name in known if name]
+    assert len(made) == (1 if profile == "student" else 2), "a student's job runs on CPUs already"
 
 
 def test_each_app_knows_only_the_stores_that_it_may_use(resources: list[Resource]) -> None:
