@@ -235,6 +235,12 @@ def test_the_three_doors_show_an_identity_to_whom_they_should(stage: Stage, as_u
     reader.get_by_role("button", name="Show the identity").click()
     expect(reader.locator(".identity")).to_contain_text("Quellmalz Ottokar")
 
+    officer.get_by_label("Handle", exact=True).fill(study.handle.lower())
+    officer.get_by_label(re.compile("Reason")).fill("The patient asks to be forgotten")
+    officer.get_by_label("This cannot be undone").check()
+    officer.get_by_role("button", name="Erase").click()
+    expect(officer.get_by_role("status")).to_contain_text(f"Being erased: {study.handle}")
+
 
 def test_a_clinic_user_uploads_files_and_sees_what_became_of_them(
     stage: Stage, as_user: Callable[..., Page], tmp_path: Path
