@@ -28,7 +28,7 @@ from model_container.bundles import MODELS, NotApproved, Shelf
 from model_container.reading import Engine, OutOfScope
 from model_container.storage import Held, Studies
 from model_container.volume import Volume
-from readfirst.domain import clean
+from readfirst.domain import clean, messages
 from readfirst.domain.deid import ReceiptBatch
 from readfirst.domain.findings import Analysis
 from readfirst.domain.instances import InstanceFacts
@@ -65,7 +65,6 @@ class Job:
     def __init__(self, studies: Studies, shelf: Shelf, idle_seconds: float) -> None:
         self.studies, self.shelf, self.idle_seconds = studies, shelf, idle_seconds
         self.stopping = threading.Event()
-        self.working_on: Held | None = None
 
     def run(self) -> None:
         """Works until idle or told to stop; the next study is fetched and decoded while this one is analysed."""
@@ -90,8 +89,7 @@ class Job:
         timer.start()
 
     def _give_up(self) -> None:
-        if self.working_on:
-            self.studies.give_back(self.working_on)
+        self.studies.give_all_back()
         os._exit(143)
 
     def _wait_for_one(self) -> Prepared | None:
@@ -142,15 +140,20 @@ class Job:
         prepared.order = order = AnalysisOrder.model_validate_json(text)
         if (order.token, order.run_key) != (request.token, request.run_key):
             raise CannotAnalyse("wrong-order: the order is for other work")
-        try:
-            prepared.manifest, prepared.engine = self.shelf.load(order.model_digest)
-        except NotApproved as error:
-            raise CannotAnalyse(f"model-not-approved: {error}") from error
-        with prepared.clock.stage("download"):
-            self._check_receipts(order)
-            contents = self._download(order)
-        with prepared.clock.stage("decode"):
-            prepared.volume = decode(order.instances, contents)
+        progress = Progress(self.studies, order)
+        with ThreadPoolExecutor(1) as beside:  # the model is loaded while the pixels come
+            loading = beside.submit(self.shelf.load, order.model_digest)
+            with prepared.clock.stage("download"):
+                progress("download", 0.0)
+                self._check_receipts(order)
+                contents = self._download(order)
+            with prepared.clock.stage("decode"):
+                progress("decode", 0.1)
+                prepared.volume = decode(order.instances, contents)
+            try:
+                prepared.manifest, prepared.engine = loading.result()
+            except NotApproved as error:
+                raise CannotAnalyse(f"model-not-approved: {error}") from error
 
     def _check_receipts(self, order: AnalysisOrder) -> None:
         """No receipt, no inference: a receipt must hold the digest of every instance."""
@@ -186,7 +189,6 @@ class Job:
 
     def carry_out(self, prepared: Prepared) -> None:
         """Analyses, writes, answers, deletes; in that order."""
-        self.working_on = prepared.held
         try:
             if prepared.fault:
                 raise prepared.fault
@@ -195,8 +197,6 @@ class Job:
             _log_study(prepared, result)
         except Exception as error:  # a study's fault must not end the others' work; it is answered or tried again
             self._failed(prepared, error)
-        finally:
-            self.working_on = None
 
     def _analyse(self, prepared: Prepared) -> Analysis:
         order, manifest, engine, volume = prepared.order, prepared.manifest, prepared.engine, prepared.volume
@@ -211,7 +211,7 @@ class Job:
                 self.studies.write(f"{folder}/{name}", content, content_type)
                 return f"{folder}/{name}"
 
-            progress = Progress(self.studies, f"{folder}/progress.json")
+            progress = Progress(self.studies, order)
             result = analyse(order, volume, manifest, engine, put, progress, prepared.clock)
             progress("done", 1.0)
         name = clean.result_path(order.token, order.run_key)
@@ -222,6 +222,9 @@ class Job:
 
     def _answer(self, prepared: Prepared, outcome: Any, detail: str) -> None:
         request = prepared.request
+        if not self.studies.renew(prepared.held):
+            log(event="taken-over", token=request.token, run_key=request.run_key)  # who has it now will answer
+            return
         self.studies.answer(
             InferenceAnswer(
                 token=request.token, run_key=request.run_key, instance=request.instance, outcome=outcome, detail=detail
@@ -247,23 +250,28 @@ class Job:
 class Progress:
     """Writes how far an analysis is, at most once a second, for the portal."""
 
-    def __init__(self, studies: Studies, name: str) -> None:
-        self.studies, self.name, self.last = studies, name, 0.0
+    def __init__(self, studies: Studies, order: AnalysisOrder) -> None:
+        self.studies, self.last = studies, 0.0
+        self.name = clean.progress_path(order.token, order.run_key)
 
-    def __call__(self, stage: str, share: float) -> None:
+    def __call__(self, stage: Any, share: float) -> None:
         now = time.monotonic()
         if now - self.last < 1.0 and share < 1.0:
             return
         self.last = now
         self.studies.beat()
-        content = json.dumps({"stage": stage, "share": round(share, 3)}).encode()
-        self.studies.write(self.name, content, "application/json")
+        told = messages.Progress(stage=stage, share=round(share, 3), at=_now())
+        self.studies.write(self.name, told.model_dump_json().encode(), "application/json")
 
 
 def log(**facts: object) -> None:
     """One structured line. Facts only: no content, no identifier, no name of a file."""
-    sys.stdout.write(json.dumps({"at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **facts}) + "\n")
+    sys.stdout.write(json.dumps({"at": _now(), **facts}) + "\n")
     sys.stdout.flush()
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
 def _log_study(prepared: Prepared, result: Analysis) -> None:

@@ -6,10 +6,11 @@ import os
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
+from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError, ResourceNotFoundError
 from azure.storage.blob import BlobServiceClient, ContentSettings
 from azure.storage.queue import QueueClient, QueueMessage, TextBase64DecodePolicy, TextBase64EncodePolicy
 
@@ -80,13 +81,29 @@ class Studies:
             if not held.lost:
                 self._update(held, seconds)
 
+    def give_all_back(self) -> None:
+        """Lets others see at once whatever this process holds."""
+        with self._lock:
+            for held in list(self._held):
+                self._let_go(held)
+                self._update(held, 0)
+
+    def renew(self, held: Held) -> bool:
+        """Hides the request for another while; False when somebody else has it, or has finished it."""
+        with self._lock:
+            if not held.lost:
+                self._update(held, self.lease_seconds)
+        return not held.lost
+
     def finish(self, held: Held) -> None:
         """Deletes the request: its answer has been given."""
         with self._lock:
             self._let_go(held)
             try:
                 self._requests.delete_message(held.message)
-            except ResourceNotFoundError:
+            except HttpResponseError as error:
+                if not _is_lost(error):
+                    raise
                 held.lost = True
 
     def answer(self, answer: InferenceAnswer) -> None:
@@ -101,13 +118,16 @@ class Studies:
         while not self._closing.wait(self.lease_seconds / 3):
             with self._lock:
                 for held in list(self._held):
-                    self._update(held, self.lease_seconds)
+                    with suppress(AzureError):  # the network's hiccup: the next round comes before the lease ends
+                        self._update(held, self.lease_seconds)
 
     def _update(self, held: Held, seconds: int) -> None:
         try:
             renewed = self._requests.update_message(held.message, visibility_timeout=seconds)
             held.message.pop_receipt = renewed.pop_receipt
-        except ResourceNotFoundError:
+        except HttpResponseError as error:
+            if not _is_lost(error):
+                raise
             held.lost = True
             self._let_go(held)
 
@@ -153,6 +173,11 @@ class Studies:
             return bytes(container.download_blob(name).readall())
         except ResourceNotFoundError:
             return None
+
+
+def _is_lost(error: HttpResponseError) -> bool:
+    """Whether the queue says that the message is gone, or that somebody has taken it since."""
+    return str(getattr(error, "error_code", "")) in ("MessageNotFound", "PopReceiptMismatch")
 
 
 def studies(environment: Mapping[str, str] = os.environ) -> Studies:

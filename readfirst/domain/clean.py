@@ -71,6 +71,11 @@ def beat_path(job: str) -> str:
     return f"locks/beat-{job}"
 
 
+def progress_path(token: str, run_key: str) -> str:
+    """The blob of an analysis' Progress, in container `analysis`."""
+    return f"{token}/{run_key}/progress.json"
+
+
 def record_path(token: str) -> str:
     """The blob of a study's record, in container `analysis`."""
     return f"{token}/record.json"

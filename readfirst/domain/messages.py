@@ -50,6 +50,14 @@ class InferenceAnswer(Message):
     detail: str = ""  # for out-of-scope and failed: the reason, without content
 
 
+class Progress(Message):
+    """Blob `analysis/{token}/{run key}/progress.json`: how far the job is."""
+
+    stage: Literal["download", "decode", "infer", "write", "done"]
+    share: float  # of the whole, 0 to 1
+    at: str  # ISO 8601, UTC
+
+
 class Command(Message):
     """Queue `commands`: the only way into orchestrations from outside."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import os
 import socket
 import subprocess
@@ -79,11 +80,24 @@ def _wait_for(port: int) -> None:
             time.sleep(0.1)
 
 
+@pytest.fixture(scope="session")
+def forge() -> Iterator[subprocess.Popen[str]]:
+    """The process that forks executions which end at a chosen point."""
+    made = subprocess.Popen(
+        [sys.executable, "-m", "tests.model.forge"], cwd=ROOT, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    yield made
+    made.kill()
+    made.communicate()
+
+
 @dataclass
 class Desk:
     """The studies account as the orchestration sees it, and the job as Container Apps starts it."""
 
     connection: str
+    forge: subprocess.Popen[str]
+    folder: Path
     started: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -140,10 +154,28 @@ class Desk:
 
     def drain(self, **environment: str) -> str:
         """Runs an execution to its end; returns what it printed."""
-        job = self.start(**environment)
-        said, _ = job.communicate(timeout=120)
-        assert job.returncode == 0, said
+        status, said = self.run(environment)
+        assert status == 0, said
         return said
+
+    def run(self, environment: dict[str, str] | None = None, **orders: object) -> tuple[int, str]:
+        """Forks an execution and waits for its end: exit status, and what it printed. `orders`: see forge.py."""
+        log = self.folder / "said"
+        log.unlink(missing_ok=True)
+        env = {"STUDIES": self.connection, "IDLE_SECONDS": "0.2", "LEASE_SECONDS": "3", "PATH": os.environ["PATH"]}
+        line = {"environment": env | (environment or {}), "log": str(log), **orders}
+        assert self.forge.stdin is not None and self.forge.stdout is not None
+        self.forge.stdin.write(json.dumps(line) + "\n")
+        self.forge.stdin.flush()
+        status = json.loads(self.forge.stdout.readline())["status"]
+        return status, log.read_text()
+
+    def wait_until_visible(self) -> None:
+        """Until the request of an execution that died is on the queue again, or none is left."""
+        deadline = time.monotonic() + 60
+        while self.waiting() and not self.requests.peek_messages():
+            assert time.monotonic() < deadline, "the request did not come back"
+            time.sleep(0.1)
 
     def answers(self) -> list[InferenceAnswer]:
         """The answers so far; they are taken from the queue."""
@@ -199,8 +231,8 @@ def phantom(tmp_path_factory: pytest.TempPathFactory) -> Study:
 
 
 @pytest.fixture
-def desk(azurite: str) -> Iterator[Desk]:
-    made = Desk(azurite)
+def desk(azurite: str, forge: subprocess.Popen[str], tmp_path: Path) -> Iterator[Desk]:
+    made = Desk(azurite, forge, tmp_path)
     yield made
     for job in made.started:
         if job.poll() is None:

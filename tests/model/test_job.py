@@ -7,14 +7,21 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 import time
 import uuid
 
 import pytest
 from PIL import Image
 
+from model_container.bundles import Shelf
+from model_container.job import Job
+from model_container.reading import Reading
+from model_container.storage import studies
 from readfirst.domain import clean
 from readfirst.domain.models import default_model
+from tests.model.conftest import read_study
+from tests.model.files import enhanced
 
 pytestmark = pytest.mark.stack
 
@@ -46,7 +53,18 @@ def test_progress_is_left_for_the_portal(desk, phantom):
     request = desk.send(desk.order(phantom, token()))
     desk.drain()
     progress = json.loads(desk.analysis.download_blob(f"{request.token}/{request.run_key}/progress.json").readall())
-    assert progress == {"stage": "done", "share": 1.0}
+    assert (progress["stage"], progress["share"]) == ("done", 1.0) and progress["at"].endswith("Z")
+
+
+def test_an_enhanced_study_is_one_file_many_slices_and_one_result(desk, phantom, tmp_path):
+    folder = tmp_path / "enhanced"
+    folder.mkdir()
+    (folder / "one.dcm").write_bytes(enhanced([phantom.contents[i.sop_uid] for i in phantom.selection.instances]))
+    request = desk.send(desk.order(read_study(folder), token()))
+    desk.drain()
+    result = desk.result(request)
+    assert result.outcome == "analysed" and result.slices == 12
+    assert result.findings[0].frame == result.findings[0].slice + 1 and result.findings[0].diameter_mm > 15
 
 
 def test_the_same_work_is_never_done_twice(desk, phantom):
@@ -151,50 +169,54 @@ def test_a_log_line_holds_facts_and_no_content(desk, phantom):
 
 # ---------------------------------------------------------------- killed at every point
 
-KILLED = """
-import os, signal, sys
-from model_container import job, storage
-
-point, moment = sys.argv[1:]
-real = getattr(storage.Studies, point)
-
-def die(*args, **kwargs):
-    if moment == "after":
-        real(*args, **kwargs)
-    os.kill(os.getpid(), signal.SIGKILL)
-
-setattr(storage.Studies, point, die)
-job.main(storage.studies())
-"""
+STAGES = {
+    "take": "model_container.storage:Studies.take",
+    "download": "model_container.job:Job._download",
+    "decode": "model_container.job:decode",
+    "inference": "model_container.chest:ChestEngine.read",
+    "outputs": "model_container.dicom_outputs:write_outputs",
+    "result": "model_container.storage:Studies.write_once",
+    "answer": "model_container.storage:Studies.answer",
+    "delete": "model_container.storage:Studies.finish",
+}
 
 
-@pytest.mark.parametrize(
-    ("point", "moment"),
-    [
-        ("take", "after"),
-        ("read_clean", "before"),
-        ("write", "before"),
-        ("write", "after"),
-        ("write_once", "before"),
-        ("write_once", "after"),
-        ("answer", "before"),
-        ("answer", "after"),
-        ("finish", "after"),
-    ],
-)
-def test_killed_at_any_point_the_next_execution_ends_the_study(desk, phantom, point, moment):
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("stage", STAGES)
+def test_killed_at_any_point_the_next_execution_ends_the_study(desk, phantom, stage, moment):
     request = desk.send(desk.order(phantom, token()))
-    job = desk.start("-c", KILLED, point, moment)
-    job.communicate(timeout=60)
-    assert job.returncode == -signal.SIGKILL
+    status, said = desk.run({"LEASE_SECONDS": "1"}, point=STAGES[stage], moment=moment, signal=signal.SIGKILL)
+    assert status == -signal.SIGKILL, said
     before = desk.result(request)
-    desk.drain(IDLE_SECONDS="4")  # longer than the lease of the one that died
+    desk.wait_until_visible()
+    desk.drain()
     answers = desk.answers()
     assert desk.result(request) is not None and desk.waiting() == 0
     assert before is None or desk.result(request) == before
     assert {a.outcome for a in answers} == {"analysed"}
     # Between answer and delete nothing can be atomic: a second, equal answer is allowed there and nowhere else.
-    assert len(answers) == (2 if (point, moment) in {("answer", "after"), ("finish", "before")} else 1)
+    assert len(answers) == (2 if (stage, moment) in {("answer", "after"), ("delete", "before")} else 1)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_told_to_stop_at_any_point_it_ends_the_study_that_it_works_on(desk, phantom, stage):
+    request = desk.send(desk.order(phantom, token()))
+    status, said = desk.run(point=STAGES[stage], moment="before", signal=signal.SIGTERM)
+    assert status == 0, said
+    assert [a.outcome for a in desk.answers()] == ["analysed"] and desk.result(request) is not None
+    assert desk.waiting() == 0 and lines(said)[-1]["stopped"]
+
+
+@pytest.mark.parametrize("stage", ["download", "inference", "outputs"])
+def test_told_to_stop_where_it_cannot_end_in_time_it_gives_everything_back(desk, phantom, stage):
+    """Both the study that it works on and the one that it has fetched are there for the next execution at once."""
+    requests = [desk.send(desk.order(phantom, token())) for _ in range(2)]
+    stop = {"point": STAGES[stage], "moment": "before", "signal": signal.SIGTERM, "held_up": True, "grace": 1.0}
+    status, said = desk.run({"LEASE_SECONDS": "600"}, **stop)
+    assert status == 143, said
+    assert desk.answers() == [] and len(desk.requests.peek_messages(max_messages=5)) == 2
+    desk.drain()
+    assert sorted(a.token for a in desk.answers()) == sorted(r.token for r in requests)
 
 
 def test_told_to_stop_while_idle_it_ends_at_once(desk):
@@ -209,16 +231,64 @@ def test_told_to_stop_while_idle_it_ends_at_once(desk):
 def test_told_to_stop_while_working_it_finishes_one_study_and_gives_the_other_back(desk, phantom):
     for _ in range(2):
         desk.send(desk.order(phantom, token()))
-    script = KILLED.replace("os.kill(os.getpid(), signal.SIGKILL)", "os.kill(os.getpid(), signal.SIGTERM)")
-    script = script.replace('if moment == "after":\n        real(*args, **kwargs)', "result = real(*args, **kwargs)")
-    script = script.replace("signal.SIGTERM)\n", "signal.SIGTERM)\n    return result\n")
-    job = desk.start("-c", script, "write", "after")
-    said, _ = job.communicate(timeout=60)
-    assert job.returncode == 0, said
-    assert [a.outcome for a in desk.answers()] == ["analysed"]
-    assert desk.waiting() == 1
+    status, said = desk.run(point=STAGES["outputs"], moment="before", signal=signal.SIGTERM)
+    assert status == 0, said
+    assert [a.outcome for a in desk.answers()] == ["analysed"] and desk.waiting() == 1
     desk.drain()
     assert [a.outcome for a in desk.answers()] == ["analysed"]
+
+
+def test_the_next_study_is_fetched_while_this_one_is_analysed(desk, phantom):
+    """The first study's inference does not end before the second study's download has begun."""
+    second_download, overlapped = threading.Event(), []
+
+    class Waits:
+        device = "test"
+
+        def read(self, volume, progress):
+            overlapped.append(second_download.wait(60))
+            return Reading((), 0.1)
+
+    class Watched(Job):
+        downloads = 0
+
+        def _download(self, order):
+            self.downloads += 1
+            if self.downloads == 2:
+                second_download.set()
+            return super()._download(order)
+
+    class Bench(Shelf):
+        def load(self, digest):
+            return default_model(), Waits()
+
+    for _ in range(2):
+        desk.send(desk.order(phantom, token()))
+    Watched(studies({"STUDIES": desk.connection}), Bench(), 0.1).run()
+    assert overlapped == [True, True] and len(desk.answers()) == 2
+
+
+def test_a_study_that_somebody_else_has_taken_over_is_not_answered_twice(desk, phantom):
+    """The first execution was away so long (a frozen machine, say) that its request went to another one."""
+    desk.send(desk.order(phantom, token()))
+    account = studies({"STUDIES": desk.connection, "LEASE_SECONDS": "600"})
+    held = account.take()
+    account.give_back(held)
+    desk.drain()
+    assert not account.renew(held) and held.lost
+    account.close()
+    assert [a.outcome for a in desk.answers()] == ["analysed"]
+
+
+def test_a_request_stays_with_who_works_on_it_for_longer_than_its_lease(desk, phantom):
+    request = desk.send(desk.order(phantom, token()))
+    account = studies({"STUDIES": desk.connection, "LEASE_SECONDS": "2"})
+    held = account.take()
+    time.sleep(5)
+    assert desk.requests.peek_messages() == [] and not held.lost
+    account.give_back(held)
+    account.close()
+    assert desk.requests.peek_messages()[0].content == request.model_dump_json()
 
 
 def test_without_settings_it_says_what_is_missing(desk):
