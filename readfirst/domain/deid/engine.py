@@ -160,7 +160,7 @@ def _searched(source: BinaryIO, file: File, shape: Shape, options: Options, subj
         return PixelCheck(outcome="low risk")
     if not options.pixels:
         return Refused(Reason.BURNED_IN, reason)
-    images = images_of(source, file.elements, shape, file.encoding)
+    images = images_of(source, file, shape)
     if images is None:
         return Refused(Reason.PIXELS_UNVERIFIED, "the picture's numbers cannot be searched")
     checked = check_pixels(images, ultrasound_regions(file))

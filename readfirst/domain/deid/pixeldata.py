@@ -93,9 +93,9 @@ def _cut(element: Element, shape: Shape) -> bool:
 def _tidy_fragments(fragments: Fragments, shape: Shape, transfer_syntax: str) -> Iterator[Bulk | bytes]:
     table, *parts = fragments.parts or [b""]
     if shape.frames == 1 and len(parts) > 1:
-        parts = [b"".join(map(_bytes, parts))]  # one stream in pieces: a comment could lie across a seam
+        parts = [b"".join(map(fragment_bytes, parts))]  # one stream in pieces: a comment could lie across a seam
         table = b""
-    yield _offset_table(_bytes(table), parts, shape.frames)
+    yield _offset_table(fragment_bytes(table), parts, shape.frames)
     for part in parts:
         if transfer_syntax in JPEG:
             yield _cleared(part, jpeg_texts)
@@ -107,7 +107,8 @@ def _tidy_fragments(fragments: Fragments, shape: Shape, transfer_syntax: str) ->
             yield part
 
 
-def _bytes(part: Bulk | bytes) -> bytes:
+def fragment_bytes(part: Bulk | bytes) -> bytes:
+    """A fragment's content."""
     return part if isinstance(part, bytes) else part.read()
 
 
@@ -126,7 +127,7 @@ def _offset_table(table: bytes, parts: list[Bulk | bytes], frames: int) -> bytes
 
 def _cleared(part: Bulk | bytes, find: Callable[[bytes], Iterator[tuple[int, int]]]) -> Bulk | bytes:
     """The fragment with what `find` names overwritten by zeros."""
-    data = _bytes(part)
+    data = fragment_bytes(part)
     spans = [(start, end) for start, end in find(data) if any(data[start:end])]
     if not spans:
         return part

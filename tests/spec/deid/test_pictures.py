@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
+import pydicom
 import pytest
+from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
-from pydicom.uid import ExplicitVRLittleEndian, RLELossless, UltrasoundImageStorage
+from pydicom.encaps import encapsulate
+from pydicom.uid import (
+    UID,
+    ExplicitVRLittleEndian,
+    JPEGBaseline8Bit,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    RLELossless,
+    UltrasoundImageStorage,
+)
 
 from readfirst.cli import bench_pictures
+from readfirst.domain.deid.pixels import decode
 from readfirst.domain.pseudonyms import Pseudonyms
 from readfirst.domain.refusals import Reason, Refused
 from tests.spec.deid.conftest import Clean, Cleaner, attempt, file_of
@@ -90,6 +104,56 @@ def test_a_picture_that_cannot_be_decoded_is_refused(ct: Dataset, names: Pseudon
     refused = attempt(bytes(content), names)
     assert isinstance(refused, Refused)
     assert refused.reason == Reason.PIXELS_UNVERIFIED
+
+
+def jpeg(ct: Dataset, stream: bytes, syntax: UID) -> bytes:
+    """An ultrasound still with any bytes for its JPEG stream."""
+    ds = ultrasound(ct, np.zeros((64, 64), np.uint8))
+    ds.file_meta.TransferSyntaxUID = syntax
+    ds.PixelData = encapsulate([stream])
+    ds["PixelData"].is_undefined_length = True
+    return file_of(ds)
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("syntax", [JPEGBaseline8Bit, JPEGLosslessSV1, JPEGLSLossless], ids=lambda uid: uid.name)
+@pytest.mark.parametrize(
+    "stream",
+    [
+        b"\xff\xd8\xff\xe0 no picture \xff\xd9\x00",
+        b"\xff\xd8\xff\xd9",
+        b"\xff\xd8\xff\xc3\x00\x0b\x08\x00\x40\x00\x40\x01\x01\x11\x00\xff\xd9",
+        b"\xff\xd8" * 20,
+    ],
+)
+def test_a_jpeg_without_a_picture_is_refused_at_once(
+    ct: Dataset, names: Pseudonyms, stream: bytes, syntax: UID
+) -> None:
+    refused = attempt(jpeg(ct, stream, syntax), names)
+    assert isinstance(refused, Refused)
+    assert refused.reason == Reason.PIXELS_UNVERIFIED
+
+
+def lossless() -> Dataset:
+    """A real JPEG Lossless image of pydicom's, as an ultrasound still."""
+    ds = pydicom.dcmread(str(get_testdata_file("JPEG-LL.dcm")))
+    ds.Modality = "US"
+    return ds
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_decoder_that_is_late_is_ended(names: Pseudonyms, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decode, "PATIENCE", 0.0)
+    refused = attempt(file_of(lossless()), names)
+    assert isinstance(refused, Refused)
+    assert refused.detail == "the compressed picture could not be decoded in time"
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_process_decodes_what_pydicom_decodes(names: Pseudonyms) -> None:
+    content = file_of(lossless())
+    (frame,) = decode._decoded_apart(io.BytesIO(content))
+    assert np.array_equal(frame, pydicom.dcmread(io.BytesIO(content)).pixel_array)
 
 
 def test_without_the_detector_nothing_risky_passes(

@@ -9,7 +9,8 @@ from itertools import islice
 import numpy as np
 
 from readfirst.domain.deid.codec import Bulk, Unreadable
-from readfirst.domain.deid.pixels.frames import Frame, Images, filled
+from readfirst.domain.deid.pixels.decode import Frame
+from readfirst.domain.deid.pixels.frames import Images, filled
 from readfirst.domain.deid.pixels.text import Box, Grey, NoDetector, Text, find_text
 from readfirst.domain.refusals import Reason
 

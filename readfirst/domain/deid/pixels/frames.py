@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -10,13 +9,12 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from readfirst.domain.deid.codec import Bulk, Element, Encoding, Fragments, Unreadable, is_pixels
+from readfirst.domain.deid.codec import Bulk, Element, Encoding, File, Fragments, is_pixels
 from readfirst.domain.deid.pixeldata import Shape
+from readfirst.domain.deid.pixels.decode import Frame, decoded_frames
 from readfirst.domain.deid.pixels.text import Box, Grey
-from readfirst.domain.refusals import Reason
 
 LARGEST_FRAME = 512 * 1024 * 1024  # bytes: a small file can claim a picture that fills any memory
-Frame = NDArray[np.generic]  # (rows, columns) or (rows, columns, samples)
 
 
 @dataclass(frozen=True)
@@ -27,6 +25,7 @@ class Images:
     pixels: Bulk | bytes | Fragments
     shape: Shape
     encoding: Encoding
+    transfer_syntax: str
     planar: bool
     signed: bool
     palette: NDArray[np.uint8] | None = None  # (entries, 3)
@@ -79,15 +78,8 @@ class Images:
         return numbers.reshape(shape.rows, shape.columns, shape.samples)
 
     def _decoded(self) -> Iterator[Frame]:
-        from pydicom.pixels import iter_pixels
-
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                self.source.seek(0)
-                yield from iter_pixels(self.source)
-        except Exception as error:  # whatever a decoder raises, the picture cannot be verified
-            raise Unreadable(Reason.PIXELS_UNVERIFIED, "the compressed picture cannot be decoded") from error
+        assert isinstance(self.pixels, Fragments)  # noqa: S101 - asked for only where it is so
+        return decoded_frames(self.source, self.pixels, self.shape, self.transfer_syntax)
 
     def grey(self, frame: Frame) -> Grey:
         """A frame as a picture of 256 greys in which text of any colour shows."""
@@ -181,8 +173,9 @@ def _dark(luma: NDArray[np.float32]) -> bool:
     return float(np.median(luma)) < 128
 
 
-def images_of(source: BinaryIO, elements: list[Element], shape: Shape, encoding: Encoding) -> Images | None:
+def images_of(source: BinaryIO, file: File, shape: Shape) -> Images | None:
     """The frames of a data set; None if it has none that can be looked at (bits, floats, sizes out of bounds)."""
+    elements, encoding = file.elements, file.encoding
     values = {e.tag: e.value for e in elements if e.tag >> 16 == 0x0028 and isinstance(e.value, bytes)}
     element = next((e for e in elements if is_pixels(e.tag)), None)
     if element is None or element.tag != 0x7FE00010 or shape.length == 0 or shape.allocated not in (8, 16, 32):
@@ -196,7 +189,9 @@ def images_of(source: BinaryIO, elements: list[Element], shape: Shape, encoding:
         return any(values.get(tag, b"\0\0")[:2])
 
     palette = _palette(elements, encoding) if shape.photometric == "PALETTE COLOR" else None
-    return Images(source, element.value, shape, encoding, flag(0x00280006), flag(0x00280103), palette)
+    return Images(
+        source, element.value, shape, encoding, file.transfer_syntax, flag(0x00280006), flag(0x00280103), palette
+    )
 
 
 def _palette(elements: list[Element], encoding: Encoding) -> NDArray[np.uint8] | None:
