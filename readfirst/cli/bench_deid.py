@@ -29,7 +29,8 @@ from readfirst.domain.deid import KnownIdentifiers, deidentify, known_identifier
 from readfirst.domain.pseudonyms import Pseudonyms
 from readfirst.domain.refusals import Refused
 
-PROFILE = load_profile("triage-default")
+_DEFAULT = load_profile("triage-default")
+PROFILE = _DEFAULT.model_copy(update={"options": _DEFAULT.options.model_copy(update={"pixels": False})})
 NAMES = Pseudonyms(b"a root secret for the bench, 32 bytes", "bench")
 
 
@@ -86,7 +87,7 @@ def _is_low_risk(path: Path) -> bool:
         done = deidentify(
             source, io.BytesIO(), names=NAMES, handle="BENCH000", profile=PROFILE, known=KnownIdentifiers()
         )
-    return not isinstance(done, Refused) and done.receipt.pixels.outcome == "low risk"
+    return not isinstance(done, Refused)
 
 
 def cpu(tool: Callable[[Path, Path], bool], paths: list[Path], repeats: int) -> float | None:

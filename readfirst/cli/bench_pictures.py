@@ -77,7 +77,8 @@ def _font(rng: random.Random, size: int) -> ImageFont.FreeTypeFont | ImageFont.I
     return ImageFont.truetype(rng.choice(present), size) if present else ImageFont.load_default(size)
 
 
-def _ink(text: str, rng: random.Random, height: int, rotated: bool) -> NDArray[np.uint8]:
+def ink(text: str, rng: random.Random, height: int, rotated: bool) -> NDArray[np.uint8]:
+    """How much of each pixel a line of text covers, 0 to 255."""
     font = _font(rng, height)
     left, top, right, bottom = font.getbbox(text)
     image = Image.new("L", (int(right - left) + 2, int(bottom - top) + 2))
@@ -91,9 +92,9 @@ def draw(pixels: NDArray[np.uint8], mask: NDArray[np.uint8], left: int, top: int
     part = pixels[top : top + height, left : left + width].astype(np.float32)
     alpha = mask[: part.shape[0], : part.shape[1]].astype(np.float32) / 255
     pixels[top : top + height, left : left + width] = (part * (1 - alpha) + level * alpha).astype(np.uint8)
-    ink = np.zeros(pixels.shape, dtype=bool)
-    ink[top : top + height, left : left + width] = mask[: part.shape[0], : part.shape[1]] > 127
-    return ink
+    inked = np.zeros(pixels.shape, dtype=bool)
+    inked[top : top + height, left : left + width] = mask[: part.shape[0], : part.shape[1]] > 127
+    return inked
 
 
 def burned_in(seed: int = 1, each: int = 6, lines: int = 3) -> Iterator[Picture]:
@@ -109,7 +110,7 @@ def burned_in(seed: int = 1, each: int = 6, lines: int = 3) -> Iterator[Picture]
 def _place(pixels: NDArray[np.uint8], kind: str, rng: random.Random, taken: list[tuple[int, int, int, int]]) -> Line:
     size = pixels.shape[0]
     text = identity_line(rng)
-    mask = _ink(text, rng, 11 if kind == "small" else rng.randrange(15, 24), kind == "rotated")
+    mask = ink(text, rng, 11 if kind == "small" else rng.randrange(15, 24), kind == "rotated")
     height, width = mask.shape
     for _ in range(500):
         if kind == "border":
@@ -147,11 +148,11 @@ def marked(seed: int = 3, count: int = 100) -> Iterator[Picture]:
         drawn = []
         for corner in rng.sample(range(4), 2):
             text = MARKERS[rng.randrange(len(MARKERS))]
-            mask = _ink(text, rng, rng.randrange(22, 40), False)
+            mask = ink(text, rng, rng.randrange(22, 40), False)
             left = 14 if corner % 2 == 0 else pixels.shape[1] - mask.shape[1] - 14
             top = 14 if corner < 2 else pixels.shape[0] - mask.shape[0] - 14
-            ink = draw(pixels, mask, left, top, rng.randrange(190, 256))
-            drawn.append(Line(text, (left, top, left + mask.shape[1], top + mask.shape[0]), ink))
+            inked = draw(pixels, mask, left, top, rng.randrange(190, 256))
+            drawn.append(Line(text, (left, top, left + mask.shape[1], top + mask.shape[0]), inked))
         yield Picture("marked", pixels, tuple(drawn))
 
 
@@ -162,8 +163,8 @@ def block(seed: int = 4, count: int = 6) -> Picture:
     drawn, top = [], 6
     for _ in range(count):
         text = identity_line(rng)
-        mask = _ink(text, rng, 13, False)
-        ink = draw(pixels, mask, 6, top, 230)
-        drawn.append(Line(text, (6, top, 6 + mask.shape[1], top + mask.shape[0]), ink))
+        mask = ink(text, rng, 13, False)
+        inked = draw(pixels, mask, 6, top, 230)
+        drawn.append(Line(text, (6, top, 6 + mask.shape[1], top + mask.shape[0]), inked))
         top += mask.shape[0] + 3
     return Picture("block", pixels, tuple(drawn))

@@ -198,7 +198,7 @@ def _receipt(sop_uid: str, digest: str) -> Receipt:
     return Receipt(
         sop_uid=sop_uid, engine="1", table="2026d", profile="triage-default", profile_digest="0" * 64,
         input_digest="0" * 64, output_digest=digest, rules=(), residual="none found", residual_checked=0,
-        pixels=PixelCheck(outcome="low risk"),
+        pixels=PixelCheck(outcome="screened"),
     )  # fmt: skip
 
 

@@ -33,7 +33,7 @@ from readfirst.domain.deid.header import as_dataset, clutter_of, is_directory, r
 from readfirst.domain.deid.identity import IdentityRecord, PatientIdentity, StudyIdentity
 from readfirst.domain.deid.known import KnownIdentifiers, Value, kind_of, kind_of_concept, learn
 from readfirst.domain.deid.pixeldata import Shape, shape_of, tidy
-from readfirst.domain.deid.pixels import check_pixels
+from readfirst.domain.deid.pixels import check_pixels, screen_pixels
 from readfirst.domain.deid.pixels.frames import Images, images_of
 from readfirst.domain.deid.plan import Plan, plan_of
 from readfirst.domain.deid.profile import Options, Profile
@@ -152,27 +152,28 @@ def _deidentify(
 
 
 def _searched(source: BinaryIO, file: File, shape: Shape, options: Options, subject: _Subject) -> PixelCheck | Refused:
-    """Searches the picture where it has to be; what is blanked replaces the pixel data in `file`."""
+    """Searches the picture, or screens it where text is hardly ever; what is blanked replaces the pixel data."""
     if not any(is_pixels(e.tag) for e in file.elements):
         return PixelCheck(outcome="no pixels")
     reason = must_search(subject.values)
-    if not reason:
-        return PixelCheck(outcome="low risk")
     if not options.pixels:
-        return Refused(Reason.BURNED_IN, reason)
+        return Refused(Reason.BURNED_IN, reason) if reason else PixelCheck(outcome="not looked at")
     images = images_of(source, file, shape)
     if images is None:
+        if not reason:  # bitmaps, doses, floats: no picture that a detector can read
+            return PixelCheck(outcome="not looked at")
         return Refused(Reason.PIXELS_UNVERIFIED, "the picture's numbers cannot be searched")
-    checked = check_pixels(images, ultrasound_regions(file))
+    checked = check_pixels(images, ultrasound_regions(file)) if reason else screen_pixels(images)
     if checked.pixels is not None:
         _replace(file, images, checked.pixels)
     return PixelCheck(
-        outcome="searched",
+        outcome="searched" if reason else "screened",
         frames=checked.frames,
+        suspects=0 if reason else checked.searched,
         regions_blanked=sum(len(f.blank) for f in checked.findings),
         markers_kept=sum(len(f.markers_kept) for f in checked.findings),
         markers_blanked=tuple(sorted({m for f in checked.findings for m in f.markers_blanked})),
-        verified=True,
+        verified=bool(reason),
     )
 
 

@@ -29,8 +29,9 @@ class PixelCheck(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    outcome: Literal["no pixels", "low risk", "searched", "not searched", "looked at by a person"]
+    outcome: Literal["no pixels", "not looked at", "screened", "searched", "looked at by a person"]
     frames: int = 0
+    suspects: int = 0  # frames of a screened picture on which something stood like letters: those were searched
     regions_blanked: int = 0
     markers_kept: int = 0
     markers_blanked: tuple[str, ...] = ()  # "L", "ERECT", …: the reader must know that they are gone

@@ -60,7 +60,9 @@ def report_of(handle: str, profile: Profile | None, receipts: Sequence[Receipt],
         for rule in receipt.rules:
             fired[rule.path, rule.action, rule.why] += rule.count
     searched = [r.pixels for r in receipts if r.pixels.outcome == "searched"]
-    lost = sorted({m for p in searched for m in p.markers_blanked})
+    screened = [r.pixels for r in receipts if r.pixels.outcome == "screened"]
+    looked_at = [*searched, *screened]
+    lost = sorted({m for p in looked_at for m in p.markers_blanked})
     facts = (
         ("Study", handle),
         ("Files cleaned", str(len(receipts))),
@@ -69,8 +71,9 @@ def report_of(handle: str, profile: Profile | None, receipts: Sequence[Receipt],
         ("Profile", "; ".join(sorted({f"{r.profile}, {r.profile_digest[:16]}" for r in receipts})) or "none"),
         ("Residual scan", f"none found in {len(receipts)} files"),
         ("Pictures searched for text", f"{sum(p.frames for p in searched)} frames in {len(searched)} files"),
-        ("Places blanked", str(sum(p.regions_blanked for p in searched))),
-        ("Side markers kept", str(sum(p.markers_kept for p in searched))),
+        ("Pictures screened for text", f"{sum(p.frames for p in screened)} frames in {len(screened)} files"),
+        ("Places blanked", str(sum(p.regions_blanked for p in looked_at))),
+        ("Side markers kept", str(sum(p.markers_kept for p in looked_at))),
         ("Side markers blanked", ", ".join(lost) or "none"),
     )
     return Report(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import random
 
 import numpy as np
 import pydicom
@@ -74,15 +75,14 @@ def test_side_markers_stay(ct: Dataset, clean: Cleaner) -> None:
 
 
 def test_text_in_a_cine_is_blanked_on_every_frame(ct: Dataset, clean: Cleaner) -> None:
-    picture = pictures()[0]
-    noise = np.random.default_rng(1)
-    frames = np.stack([picture.pixels] * 5)
-    moving = noise.integers(0, 40, frames.shape, dtype=np.uint8)
-    frames = np.clip(frames.astype(int) + moving, 0, 255).astype(np.uint8)
-    done = clean(ultrasound(ct, frames, frames=5))
+    still = next(bench_pictures.clean(count=1)).pixels[:96, :320].copy()
+    mask = bench_pictures.ink("QUILLFEATHER, OSWINA", random.Random(1), 20, rotated=False)
+    inked = bench_pictures.draw(still, mask, 30, 30, 250)
+    moving = np.random.default_rng(1).integers(0, 25, (7, *still.shape), dtype=np.uint8)
+    frames = np.clip(still.astype(int) + moving, 0, 255).astype(np.uint8)
+    done = clean(ultrasound(ct, frames, frames=7))
     for before, after in zip(frames, done.ds.pixel_array, strict=True):
-        for line in picture.lines:
-            assert (before != after)[line.ink].mean() >= 0.9
+        assert (before != after)[inked].mean() >= 0.9
 
 
 def test_a_compressed_picture_is_stored_uncompressed_when_it_is_blanked(ct: Dataset, clean: Cleaner) -> None:
@@ -161,18 +161,52 @@ def test_without_the_detector_nothing_risky_passes(
 ) -> None:
     from readfirst.domain.deid.pixels import text
 
-    text._networks.cache_clear()
+    text.networks.cache_clear()
     monkeypatch.setattr(text.util, "find_spec", lambda name: None)
     refused = attempt(file_of(ultrasound(ct, pictures()[0].pixels)), names)
-    text._networks.cache_clear()
+    text.networks.cache_clear()
     assert isinstance(refused, Refused)
     assert refused.reason == Reason.PIXELS_UNVERIFIED
 
 
-def test_slices_straight_from_a_scanner_are_not_searched(ct: Dataset, clean: Cleaner) -> None:
-    done: Clean = clean(ct)
-    assert done.receipt.pixels.outcome == "low risk"
-    assert "BurnedInAnnotation" not in done.ds
+def slice_of(ct: Dataset, pixels: np.ndarray) -> Dataset:
+    """Grey values as a CT slice in Hounsfield units."""
+    ct.Rows, ct.Columns = pixels.shape
+    ct.PixelRepresentation = 1
+    ct.PixelData = (pixels.astype(np.int16) * 8 - 1000).tobytes()
+    return ct
+
+
+def test_slices_straight_from_a_scanner_are_screened_and_stay_as_they_are(ct: Dataset, clean: Cleaner) -> None:
+    picture = next(bench_pictures.clean(count=1)).pixels
+    done: Clean = clean(slice_of(ct, picture))
+    assert (done.receipt.pixels.outcome, done.receipt.pixels.frames) == ("screened", 1)
+    assert done.ds.PixelData == ct.PixelData
+    assert "BurnedInAnnotation" not in done.ds, "a look is no search"
+
+
+@pytest.mark.parametrize("picture", pictures(), ids=lambda p: p.kind)
+def test_a_name_burned_into_one_slice_of_a_ct_is_blanked(
+    picture: bench_pictures.Picture, ct: Dataset, clean: Cleaner
+) -> None:
+    done = clean(slice_of(ct, picture.pixels))
+    assert done.receipt.pixels.suspects == 1
+    changed = done.ds.pixel_array != picture.pixels.astype(np.int16) * 8 - 1000
+    assert all(changed[line.ink].mean() >= 0.9 for line in picture.lines)
+
+
+@pytest.mark.parametrize("kind", ["bright", "dark"])
+def test_text_on_inner_frames_only_is_found_under_what_is_brighter_or_darker_there_later(
+    ct: Dataset, clean: Cleaner, kind: str
+) -> None:
+    """The brightest, darkest and middle values of the group all hide it."""
+    base = next(bench_pictures.clean(count=1)).pixels[:96, :320] // 2 + 60
+    frames = np.stack([base] * 7)
+    frames[3, 20:60, 20:300], frames[4, 20:60, 20:300] = 255, 0  # what comes and goes over the place of the text
+    mask = bench_pictures.ink("QUILLFEATHER, OSWINA", random.Random(1), 20, rotated=False)
+    inked = bench_pictures.draw(frames[2], mask, 30, 30, 250 if kind == "bright" else 4)
+    done = clean(ultrasound(ct, frames, frames=7))
+    assert (done.ds.pixel_array[2] != frames[2])[inked].mean() >= 0.9
 
 
 def test_lines_that_stand_close_together_all_go(ct: Dataset, clean: Cleaner) -> None:

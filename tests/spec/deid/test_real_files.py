@@ -29,6 +29,8 @@ from readfirst.domain.refusals import Reason, Refused, Skipped
 from tests.spec.deid.conftest import HANDLE, ROOT
 
 NAMES = Pseudonyms(ROOT, "hilltop")
+_DEFAULT = load_profile("triage-default")
+HEADERS_ONLY = _DEFAULT.model_copy(update={"options": _DEFAULT.options.model_copy(update={"pixels": False})})
 FOLDERS = (Path(pydicom.data.__file__).parent, Path(data_store.__file__).parent)
 FILES = [p for f in FOLDERS for p in sorted(f.rglob("*")) if p.is_file() and p.suffix not in (".py", ".pyc", ".json")]
 DCIODVFY = shutil.which("dciodvfy")
@@ -43,7 +45,7 @@ def cleaned(path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[bytes, Deident
         if isinstance(header, Skipped):
             return header
         known = known_identifiers(header) if isinstance(header, Dataset) else KnownIdentifiers()
-        target, profile = io.BytesIO(), load_profile("triage-default")
+        target, profile = io.BytesIO(), HEADERS_ONLY
         done = deidentify(file, target, names=NAMES, handle=HANDLE, profile=profile, known=known)
     return done if isinstance(done, Refused) else (target.getvalue(), done)
 

@@ -11,11 +11,13 @@ import numpy as np
 from readfirst.domain.deid.codec import Bulk, Unreadable
 from readfirst.domain.deid.pixels.decode import Frame
 from readfirst.domain.deid.pixels.frames import Images, filled
+from readfirst.domain.deid.pixels.screen import may_hold_text
 from readfirst.domain.deid.pixels.text import Box, Grey, NoDetector, Text, find_text
 from readfirst.domain.refusals import Reason
 
 GROUP = 16  # frames that are searched together, as their brightest and their middle values
 TOGETHER = 128 * 1024 * 1024  # bytes of frames in memory at a time
+_PROJECTED = 5  # pictures that stand for a group: a smaller one needs none
 ROUNDS = 3  # of blanking, before a picture is given up
 _SURE_MARKER = 0.9
 _APART = 28  # pixels around a marker that must be free of other text
@@ -37,10 +39,11 @@ class Checked:
 
     pixels: Bulk | None
     findings: tuple[Finding, ...]
+    searched: int  # frames that the detector has seen
 
     @property
     def frames(self) -> int:
-        """How many frames were searched."""
+        """How many frames were looked at."""
         return sum(f.frames for f in self.findings)
 
 
@@ -53,12 +56,29 @@ def check_pixels(images: Images, regions: tuple[Box, ...] = ()) -> Checked:
         findings = tuple(_searched(group, images, regions) for group in _groups(images))
     except NoDetector as error:
         raise Unreadable(Reason.PIXELS_UNVERIFIED, "no text detector is installed") from error
+    return _checked(images, findings, images.shape.frames)
+
+
+def _checked(images: Images, findings: tuple[Finding, ...], searched: int) -> Checked:
     if sum(f.frames for f in findings) != images.shape.frames:
         raise Unreadable(Reason.PIXELS_UNVERIFIED, "another number of frames than the header says")
     if not any(f.blank for f in findings):
-        return Checked(None, findings)
+        return Checked(None, findings, searched)
     boxes = [list(f.blank) for f in findings for _ in range(f.frames)]
-    return Checked(images.blanked(boxes), findings)
+    return Checked(images.blanked(boxes), findings, searched)
+
+
+def screen_pixels(images: Images) -> Checked:
+    """For pictures that hardly ever hold text: only frames on which something stands like letters are searched."""
+    findings, suspects = [], 0
+    try:
+        for frame in images.frames():
+            suspect = may_hold_text(frame if frame.ndim == 2 and images.palette is None else images.grey(frame))
+            suspects += suspect
+            findings.append(_searched([frame], images, ()) if suspect else Finding(1, (), (), ()))
+    except NoDetector as error:
+        raise Unreadable(Reason.PIXELS_UNVERIFIED, "no text detector is installed") from error
+    return _checked(images, tuple(findings), suspects)
 
 
 def _groups(images: Images) -> Iterator[list[Frame]]:
@@ -70,12 +90,12 @@ def _groups(images: Images) -> Iterator[list[Frame]]:
 
 def projections(group: list[Frame], images: Images) -> list[Grey]:
     """The pictures that stand for a group: text that stays shows in the middle values, text that comes and goes in
-    the brightest; the first and last frame beside them for text darker than what it lies on."""
-    if len(group) == 1:
-        return [images.grey(group[0])]
+    the brightest or, where it is dark, in the darkest; the first and last frame stand beside them."""
+    if len(group) <= _PROJECTED:
+        return [images.grey(frame) for frame in group]
     stack = np.stack(group)
     middle = np.sort(stack, axis=0)[len(group) // 2]
-    return [images.grey(picture) for picture in (stack.max(axis=0), middle, group[0], group[-1])]
+    return [images.grey(p) for p in (stack.max(axis=0), stack.min(axis=0), middle, group[0], group[-1])]
 
 
 def _searched(group: list[Frame], images: Images, regions: tuple[Box, ...]) -> Finding:
@@ -84,9 +104,13 @@ def _searched(group: list[Frame], images: Images, regions: tuple[Box, ...]) -> F
     kept: dict[Box, str] = {}
     lost: list[str] = []
     for turn in range(ROUNDS + 1):
-        pictures = projections([filled(frame, blank) for frame in group] if blank else group, images)
-        found = [text for picture in pictures for text in find_text(picture)]
+        frames = [filled(frame, blank) for frame in group] if blank else group
+        found = [text for picture in projections(frames, images) for text in find_text(picture)]
         rest = _without_markers(found, kept, lost, first=turn == 0)
+        if not rest:  # what a projection hides, a frame by itself may show
+            hidden = frames[1:-1] if len(frames) > _PROJECTED else []
+            inner = (grey for grey in map(images.grey, hidden) if may_hold_text(grey))
+            rest = _without_markers([t for grey in inner for t in find_text(grey)], kept, lost, first=turn == 0)
         if not rest:
             return Finding(len(group), tuple(blank), tuple(sorted(kept.values())), tuple(sorted(set(lost))))
         blank += [_grown(text.box, images) for text in rest]

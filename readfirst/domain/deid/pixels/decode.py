@@ -6,8 +6,10 @@ file, gives back frames, and is ended when a frame is late.
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
+import queue
 import select
 import shutil
 import signal
@@ -69,27 +71,60 @@ def _all_jpeg(fragments: Fragments, shape: Shape) -> bool:
     return len(streams) == shape.frames and all(is_jpeg_of(s, shape.rows, shape.columns) for s in streams)
 
 
-def _decoded_apart(source: BinaryIO) -> Iterator[Frame]:
-    """The frames as another process decodes them."""
-    code = f"import sys; sys.path[:] = {sys.path!r}; from {__name__} import main; main()"
-    child = subprocess.Popen(  # noqa: S603 - ourselves
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    )
-    assert child.stdin is not None and child.stdout is not None  # noqa: S101 - they are pipes
-    pipe = child.stdout.fileno()
-    try:
+class _Apart:
+    """Another process that decodes one file after the other, until one is late."""
+
+    def __init__(self) -> None:
+        code = f"import sys; sys.path[:] = {sys.path!r}; from {__name__} import main; main()"
+        self._process = subprocess.Popen(  # noqa: S603 - ourselves
+            [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
+
+    def frames(self, source: BinaryIO) -> Iterator[Frame]:
+        """The frames of a file. The process takes no other file before all of them were taken."""
+        entry, answer = self._process.stdin, self._process.stdout
+        assert entry is not None and answer is not None  # noqa: S101 - they are pipes
+        entry.write(source.seek(0, 2).to_bytes(8, "big"))
         source.seek(0)
-        shutil.copyfileobj(source, child.stdin, 1 << 20)  # it reads all of it before it decodes
-        child.stdin.close()
-        while length := int.from_bytes(_in_time(pipe, 4), "big"):
-            head = json.loads(_in_time(pipe, length))
-            yield np.frombuffer(_in_time(pipe, head["bytes"]), dtype=head["dtype"]).reshape(head["shape"])
-    except BrokenPipeError as error:
+        shutil.copyfileobj(source, entry, 1 << 20)  # it takes all of it before it decodes
+        entry.flush()
+        while (length := int.from_bytes(_in_time(answer.fileno(), 4), "big")) != _END:
+            head = json.loads(_in_time(answer.fileno(), length))
+            yield np.frombuffer(_in_time(answer.fileno(), head["bytes"]), dtype=head["dtype"]).reshape(head["shape"])
+
+    def end(self) -> None:
+        """Ends the process, whatever it does."""
+        self._process.kill()
+        self._process.communicate()
+
+
+_END = 0
+_idle: queue.LifoQueue[_Apart] = queue.LifoQueue()
+
+
+def _decoded_apart(source: BinaryIO) -> Iterator[Frame]:
+    """The frames as another process decodes them; it is kept for the next file when all went well."""
+    try:
+        apart = _idle.get_nowait()
+    except queue.Empty:
+        apart = _Apart()
+    well = False
+    try:
+        yield from apart.frames(source)
+        well = True
+    except (OSError, ValueError) as error:
         raise Unreadable(Reason.PIXELS_UNVERIFIED, "the compressed picture cannot be decoded") from error
     finally:
-        child.kill()
-        child.stdout.close()
-        child.wait()
+        if well:
+            _idle.put(apart)
+        else:
+            apart.end()
+
+
+@atexit.register
+def _end_all() -> None:
+    while not _idle.empty():
+        _idle.get_nowait().end()
 
 
 def _in_time(pipe: int, count: int) -> bytes:
@@ -106,19 +141,29 @@ def _in_time(pipe: int, count: int) -> bytes:
 
 
 def main() -> None:
-    """The other process: a file comes in, its frames go out, each behind its shape; nothing stands for the end."""
+    """The other process: files come in, each behind its length; frames go out, each behind its shape."""
     warnings.simplefilter("ignore")
-    with tempfile.SpooledTemporaryFile(max_size=64 << 20) as file:
-        shutil.copyfileobj(sys.stdin.buffer, file, 1 << 20)
-        file.seek(0)
-        out = sys.stdout.buffer
-        # The system ends it when a frame takes too much CPU time, also when nobody waits for it any more.
-        signal.signal(signal.SIGVTALRM, signal.SIG_DFL)
-        signal.setitimer(signal.ITIMER_VIRTUAL, 2 * PATIENCE)
-        for frame in iter_pixels(cast(BinaryIO, file)):
-            head = json.dumps({"shape": frame.shape, "dtype": frame.dtype.str, "bytes": frame.nbytes}).encode()
-            out.write(len(head).to_bytes(4, "big") + head + frame.tobytes())
-            out.flush()
-            signal.setitimer(signal.ITIMER_VIRTUAL, 2 * PATIENCE)
-        out.write(bytes(4))
+    # The system ends it when a frame takes too much CPU time, also when nobody waits for it any more.
+    signal.signal(signal.SIGVTALRM, signal.SIG_DFL)
+    while length := int.from_bytes(sys.stdin.buffer.read(8), "big"):
+        with tempfile.SpooledTemporaryFile(max_size=64 << 20) as file:
+            while length:
+                piece = sys.stdin.buffer.read(min(length, 1 << 20))
+                if not piece:
+                    return
+                length -= len(piece)
+                file.write(piece)
+            file.seek(0)
+            _send_frames(cast(BinaryIO, file), sys.stdout.buffer)
+
+
+def _send_frames(file: BinaryIO, out: BinaryIO) -> None:
+    signal.setitimer(signal.ITIMER_VIRTUAL, 2 * PATIENCE)
+    for frame in iter_pixels(file):
+        head = json.dumps({"shape": frame.shape, "dtype": frame.dtype.str, "bytes": frame.nbytes}).encode()
+        out.write(len(head).to_bytes(4, "big") + head + frame.tobytes())
         out.flush()
+        signal.setitimer(signal.ITIMER_VIRTUAL, 2 * PATIENCE)
+    out.write(_END.to_bytes(4, "big"))
+    out.flush()
+    signal.setitimer(signal.ITIMER_VIRTUAL, 0)

@@ -9,10 +9,11 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from readfirst.domain.deid.codec import Bulk, Element, Encoding, File, Fragments, is_pixels
+from readfirst.domain.deid.codec import Bulk, Element, Encoding, File, Fragments, Unreadable, is_pixels
 from readfirst.domain.deid.pixeldata import Shape
 from readfirst.domain.deid.pixels.decode import Frame, decoded_frames
 from readfirst.domain.deid.pixels.text import Box, Grey
+from readfirst.domain.refusals import Reason
 
 LARGEST_FRAME = 512 * 1024 * 1024  # bytes: a small file can claim a picture that fills any memory
 
@@ -102,11 +103,7 @@ class Images:
         """The pixel data with the boxes of each frame filled with what lies around them, as native numbers."""
         if self.native:
             return Blanked(self.source, 0, self.shape.length, self, boxes)
-        return Blanked(self.source, 0, self._decoded_length(), self, boxes)
-
-    def _decoded_length(self) -> int:
-        first = next(self._decoded())
-        return first.nbytes * self.shape.frames
+        return Blanked(self.source, 0, self.frame_bytes * self.shape.frames, self, boxes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +118,8 @@ class Blanked(Bulk):
         images = self.images
         if not images.native:
             for frame, boxes in zip(images.frames(), self.boxes, strict=True):
+                if frame.nbytes != images.frame_bytes:
+                    raise Unreadable(Reason.PIXELS_UNVERIFIED, "a frame of another size than the header says")
                 yield filled(frame, boxes).tobytes()
             return
         for raw, boxes in zip(images._raw(), self.boxes, strict=True):

@@ -56,7 +56,7 @@ class Text:
 
 
 @lru_cache(maxsize=1)
-def _networks() -> tuple[Any, Any, Any, list[str]]:
+def networks() -> tuple[Any, Any, Any, list[str]]:
     """cv2, detector, recogniser and the recogniser's characters. Raises NoDetector."""
     found = util.find_spec("rapidocr")
     if found is None or found.origin is None or util.find_spec("onnxruntime") is None:
@@ -77,7 +77,7 @@ def _networks() -> tuple[Any, Any, Any, list[str]]:
 
 def find_text(picture: Grey) -> list[Text]:
     """All text in a grey picture. Raises NoDetector."""
-    cv2 = _networks()[0]
+    cv2 = networks()[0]
     small, large = _scales(max(picture.shape))
     maps = [_map(picture, small), _map(picture, large), _map(_without_large(picture, large), large)]
     height, width = picture.shape
@@ -119,7 +119,7 @@ def _scales(side: int) -> tuple[float, float]:
 
 def _map(picture: Grey, scale: float) -> NDArray[np.float32]:
     """The detector's map of text, in the size of the picture."""
-    cv2, detector, _, _ = _networks()
+    cv2, detector, _, _ = networks()
     height, width = (max(32, -int(-side * scale // 32) * 32) for side in picture.shape)
     method = cv2.INTER_CUBIC if scale >= 1 else cv2.INTER_AREA
     scaled = cv2.resize(picture, (width, height), interpolation=method).astype(np.float32) / 127.5 - 1
@@ -130,7 +130,7 @@ def _map(picture: Grey, scale: float) -> NDArray[np.float32]:
 
 def _without_large(picture: Grey, scale: float) -> Grey:
     """What is thinner than a stroke of a letter, in black or white, made bright: dim text over anatomy shows."""
-    cv2 = _networks()[0]
+    cv2 = networks()[0]
     kernel = np.ones((9, 9), np.uint8) if scale >= 1 else np.ones((15, 15), np.uint8)
     smooth = cv2.GaussianBlur(picture, (3, 3), 0)
     thin = cv2.max(
@@ -161,7 +161,7 @@ def _read(crop: Grey) -> tuple[str, float]:
 
 
 def _read_line(crop: Grey) -> tuple[str, float]:
-    cv2, _, recogniser, characters = _networks()
+    cv2, _, recogniser, characters = networks()
     width = min(960, max(48, -int(-48 * crop.shape[1] / crop.shape[0] // 8) * 8))
     line = cv2.resize(crop, (width, 48), interpolation=cv2.INTER_CUBIC).astype(np.float32) / 127.5 - 1
     (answer,) = recogniser.run(None, {recogniser.get_inputs()[0].name: np.repeat(line[None, None], 3, axis=1)})
