@@ -65,7 +65,7 @@ def fly(inbox: str, results: str, *, patience: float = PATIENCE_SECONDS, every: 
 
 def release(inbox: str) -> Canary:
     """Invents the study and uploads it. Every canary is another one."""
-    from readfirst.cli.upload import files_under, send
+    from readfirst.adapters.sending import files_under, send
     from readfirst.local.phantom import write_phantom_study
 
     name = f"canary-{secrets.token_hex(4)}"

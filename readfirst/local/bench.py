@@ -85,7 +85,7 @@ def pipeline(files: int = 600, studies: int = 20) -> list[Result]:
 
 def _load(stack: Stack, what: str, wanted: list[tuple[Path, int, float]], seed: int) -> Result:
     from readfirst.adapters.sas import doors
-    from readfirst.cli.upload import files_under, send
+    from readfirst.adapters.sending import files_under, send
 
     planted = [
         write_phantom_study(folder, seed=seed + i, size=256, slices=slices, spacing=spacing)

@@ -60,7 +60,7 @@ def run(
     """
     os.environ.update(environment)
     from readfirst.adapters.sas import doors
-    from readfirst.cli.upload import files_under, send
+    from readfirst.adapters.sending import files_under, send
 
     began = time.monotonic()
     sent = send(doors(CLINIC, timedelta(hours=1)).inbox, list(files_under([folder])), priority="stat")

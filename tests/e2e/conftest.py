@@ -63,7 +63,7 @@ def invent(folder: Path, **options: Any) -> Study:
 def upload(files: list[Path], clinic: str = "lakeside", **options: Any) -> None:
     """Uploads files as a clinic would: by its SAS."""
     from readfirst.adapters.sas import doors
-    from readfirst.cli.upload import send
+    from readfirst.adapters.sending import send
 
     send(doors(clinic, timedelta(hours=1)).inbox, [(f, f.name) for f in files], **options)
 
