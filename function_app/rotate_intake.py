@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 
 import azure.functions as func
 
-from readfirst.adapters import rotation
+from readfirst.adapters import clients, rotation
+from readfirst.adapters.audit import AuditLog
 from readfirst.domain import names
 from readfirst.domain.events import Rotation
 from readfirst.domain.events import rotation as asked_for
@@ -34,7 +35,12 @@ def rotate_daily(timer: func.TimerRequest) -> None:
 
 
 def rotate() -> None:
-    """Makes what is missing and renews what is due."""
-    if not rotation.make_root():
-        logging.info("rotation: root re-wrapped %s", rotation.rewrap_root())
-    logging.info("rotation: receipt key renewed %s", rotation.renew_receipt_key(datetime.now(UTC)))
+    """Makes what is missing and renews what is due; what was done stands in the audit log."""
+    now = datetime.now(UTC)
+    done = {"make-root": rotation.make_root()}
+    done["rewrap-root"] = not done["make-root"] and rotation.rewrap_root()
+    done["renew-receipt-key"] = rotation.renew_receipt_key(now)
+    for act in (act for act, was_due in done.items() if was_due):
+        logging.info("rotation: %s", act)
+        log = AuditLog(clients.container(names.AUDIT, names.audit("intake")), "intake")
+        log.add(now, actor="rotation", role="system", act=act, outcome="allowed")

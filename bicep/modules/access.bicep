@@ -13,6 +13,7 @@ param operatorsGroupId string
 @description('There is a registry of one\'s own.')
 param hasRegistry bool
 
+var inboxes = map(clinics, clinic => '${names.prefixes.inbox}${clinic.id}')
 var results = map(clinics, clinic => '${names.prefixes.results}${clinic.id}')
 var active = filter(clinics, clinic => !contains(suspendedClinics, clinic.id))
 var apps = ['intake', 'api', 'identity']
@@ -20,13 +21,6 @@ var apps = ['intake', 'api', 'identity']
 // Accounts.
 var accountGrants = concat(
   [
-    {
-      who: 'intake'
-      on: 'uploads'
-      role: 'blobContributor'
-      why: 'Receives, moves out of the clinic\'s reach, answers.'
-    }
-    { who: 'intake', on: 'uploads', role: 'tagger', why: 'Tags an original that succeeded, so that it may lapse.' }
     { who: 'api', on: 'studies', role: 'blobDelegator', why: 'Signs addresses of pixels for the viewer.' }
     { who: 'identity', on: 'uploads', role: 'blobDelegator', why: 'Signs a clinic user\'s address to upload to.' }
     { who: 'intake', on: 'hostIntake', role: 'queueContributor', why: 'Durable Functions keeps its task hub here.' }
@@ -42,7 +36,35 @@ var accountGrants = concat(
 
 // Containers.
 var containerGrants = concat(
+  map([names.containers.originals, names.containers.arrivals, names.containers.quarantine], name => {
+    who: 'intake'
+    on: 'uploads'
+    name: name
+    role: 'blobContributor'
+    why: 'Moves what arrives out of the clinic\'s reach and keeps the ledger.'
+  }),
+  map(inboxes, name => {
+    who: 'intake'
+    on: 'uploads'
+    name: name
+    role: 'blobContributor'
+    why: 'Takes what arrives.'
+  }),
+  map(results, name => {
+    who: 'intake'
+    on: 'uploads'
+    name: name
+    role: 'blobContributor'
+    why: 'Answers the clinic.'
+  }),
   [
+    {
+      who: 'intake'
+      on: 'uploads'
+      name: names.containers.originals
+      role: 'tagger'
+      why: 'Tags an original that succeeded, so that it may lapse.'
+    }
     {
       who: 'intake'
       on: 'studies'

@@ -277,5 +277,10 @@ def test_intakes_function_does_what_is_due_and_nothing_twice(settings: None) -> 
     run(rotate_intake.rotate_secrets, message({}))
     stored = clients.secrets().get_secret(names.ROOT_SECRET)
     assert json.loads(stored.value)["kid"] == clients.keys().get_key(names.PSEUDONYM_KEK).id
+    chain = clients.container(names.AUDIT, names.audit("intake"))
+    today = datetime.now(UTC).date().isoformat()
+    audited = audit.lines(chain, today)
+    assert (json.loads(audited[-1])["act"], json.loads(audited[-1])["actor"]) == ("rewrap-root", "rotation")
     run(rotate_intake.rotate_daily, None)
     assert clients.secrets().get_secret(names.ROOT_SECRET).properties.version == stored.properties.version
+    assert audit.lines(chain, today) == audited
