@@ -19,6 +19,7 @@ import numpy as np
 import requests
 from azure.cosmos import CosmosClient
 from azure.storage.blob import BlobServiceClient
+from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
@@ -56,7 +57,7 @@ def _slice(study_uid: str, series_uid: str, z: int, hu: np.ndarray) -> Dataset:
     ds = Dataset()
     ds.SOPClassUID, ds.SOPInstanceUID = CTImageStorage, f"{series_uid}.{z + 1}"
     ds.StudyInstanceUID, ds.SeriesInstanceUID = study_uid, series_uid
-    ds.Modality, ds.PatientID, ds.PatientName = "CT", "TOKEN", ""
+    ds.Modality, ds.PatientID, ds.PatientName, ds.StudyDate = "CT", "TOKEN", "", "20201105"
     ds.SeriesNumber, ds.InstanceNumber, ds.SeriesDescription = 3, z + 1, "Thorax <b>1.25</b>"
     ds.FrameOfReferenceUID = f"{study_uid}.9"
     ds.ImagePositionPatient, ds.ImageOrientationPatient = [-128, -128, 2.5 * z], [1, 0, 0, 0, 1, 0]
@@ -96,6 +97,16 @@ class Stage:
             study = self._with_images(study, slices)
         self.index.upsert_item(study.model_dump(mode="json"))
         return study
+
+    def prior(self, study: StudyRecord, *, day: str, step: int = 1, shift: float = 0) -> StudyRecord:
+        """An earlier study with images: every `step`-th slice, elsewhere on the table, on that (shifted) day."""
+        series, clean = f"{study.study_uid}.3", self.blobs.get_container_client(names.CLEAN)
+        for z, data in enumerate(chest(study.study_uid, series, 30)[::step]):
+            ds = dcmread(io.BytesIO(data))
+            ds.StudyDate = day
+            ds.ImagePositionPatient = [*ds.ImagePositionPatient[:2], ds.ImagePositionPatient[2] + shift]
+            clean.upload_blob(f"{study.id}/instances/{series}/{series}.{z + 1}.dcm", _file(ds), overwrite=True)
+        return self.put(study)
 
     def _with_images(self, study: StudyRecord, slices: int) -> StudyRecord:
         series = f"{study.study_uid}.3"
@@ -138,10 +149,8 @@ def furnish(stage: Stage) -> StudyRecord:
     stage.put(record(5, "hillcrest", **at(20), **due(40), priority="stat", modality="DX", instances=2))
     for n in range(6, 22):
         stage.put(record(n, clinic if n % 3 else "hillcrest", **at(60 * n), **due(24 * 60 - 60 * n), instances=8 * n))
-    stage.put(
-        record(30, clinic, patient=flagged.patient, review="signed", **at(60 * 24 * 90), **due(-60 * 24 * 89)),
-        images=True,
-    )
+    earlier = record(30, clinic, patient=flagged.patient, review="signed", **at(60 * 24 * 90), **due(-60 * 24 * 89))
+    stage.prior(earlier, day="20190903")
     return flagged
 
 

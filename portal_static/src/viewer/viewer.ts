@@ -144,9 +144,12 @@ export class Viewer {
       const stats = Object.values((found.data.cachedStats ?? {}) as Record<string, Record<string, number | string>>)[0];
       const points = (found.data.handles?.points ?? []) as [number, number, number][];
       const length = found.metadata?.toolName === LengthTool.toolName;
-      const value = Number(length ? stats?.["length"] : stats?.["area"]);
-      if (!sop || !Number.isFinite(value)) return [];
-      const unit = length ? "mm" : "mm2";
+      if (!sop || points.length < (length ? 2 : 4)) return [];
+      // From the points themselves: the tool's own figures lag behind while the hand moves. An ellipse's are the ends of
+      // its axes, in pairs.
+      const value = length ? distance(points[0]!, points[1]!) : (Math.PI / 4) * distance(points[0]!, points[1]!) * distance(points[2]!, points[3]!);
+      const pixels = String(stats?.["unit"] ?? stats?.["areaUnit"] ?? "").startsWith("px"); // the image has no scale
+      const unit = length ? (pixels ? "px" : "mm") : pixels ? "px2" : "mm2";
       return [{ kind: "measured", tool: length ? "length" : "ellipse", series_uid: series, sop_uid: sop, points: points.map((p) => [p[0], p[1], p[2]]), value, unit }];
     });
   }
@@ -200,3 +203,6 @@ export class Viewer {
   }
 }
 
+function distance(a: [number, number, number], b: [number, number, number]): number {
+  return Math.hypot(a[0] - b[0], a[1] - b[1], a[2] - b[2]);
+}
