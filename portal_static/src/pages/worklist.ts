@@ -35,7 +35,8 @@ export class Worklist extends Page {
   }
 
   protected override begin(): void {
-    void this.look();
+    // Who sees a list opens a study: its page and the viewer are fetched while the list is read.
+    void this.look().then(() => requestIdleCallback(() => void fetchViewer().catch(() => undefined)));
   }
 
   override disconnectedCallback(): void {
@@ -224,4 +225,9 @@ export function waiting(study: { received: string; due: string }, now: number): 
   const text = left >= 0 ? `due in ${interval(left)}` : `due ${interval(left)} ago`;
   return html`<span class="waiting ${left < 0 ? "over" : share > 0.75 ? "near" : ""}">
     <span>${interval(now - from)}</span><meter min="0" max="1" .value=${share} aria-label="Share of the waiting time that is used"></meter><span class="dim">${text}</span></span>`;
+}
+
+async function fetchViewer(): Promise<void> {
+  await import("./study.js");
+  await (await import("../viewer/viewer.js")).warm();
 }

@@ -1,6 +1,6 @@
 /** The stack viewer: Cornerstone3D behind the few verbs that the study page needs. Loaded with the study page only. */
 
-import { Enums, RenderingEngine, cache, imageLoader, init as initCore, metaData, utilities, type Types } from "@cornerstonejs/core";
+import { Enums, RenderingEngine, cache, imageLoader, init as initCore, metaData, setUseCPURendering, utilities, type Types } from "@cornerstonejs/core";
 import { init as initLoader } from "@cornerstonejs/dicom-image-loader";
 import {
   EllipticalROITool,
@@ -44,10 +44,30 @@ let opened = 0;
 
 async function start(): Promise<void> {
   await initCore();
+  // A graphics card that is only imitated (remote desktops, virtual machines) draws a slice slower than the processor
+  // does by itself.
+  if (imitated()) setUseCPURendering(true);
   initLoader({ maxWebWorkers: Math.max(1, Math.min(4, navigator.hardwareConcurrency - 1)) });
   initTools();
   cache.setMaxCacheSize(CACHE_BYTES);
   for (const tool of [StackScrollTool, WindowLevelTool, PanTool, ZoomTool, LengthTool, EllipticalROITool]) addTool(tool);
+}
+
+function imitated(): boolean {
+  const context = document.createElement("canvas").getContext("webgl2");
+  const names = context?.getExtension("WEBGL_debug_renderer_info");
+  const renderer = context && names ? String(context.getParameter(names.UNMASKED_RENDERER_WEBGL)) : "";
+  context?.getExtension("WEBGL_lose_context")?.loseContext();
+  return !context || /swiftshader|llvmpipe|softpipe|software|basic render/i.test(renderer);
+}
+
+/** Starts what takes a while (decoders, rendering), so that the first study finds it ready. */
+export function warm(): Promise<void> {
+  ready ??= start().catch((error: unknown) => {
+    ready = undefined;
+    throw error;
+  });
+  return ready;
 }
 
 export class Viewer {
@@ -63,8 +83,7 @@ export class Viewer {
   private streaming = 0;
 
   static async open(element: HTMLDivElement, listener: Listener): Promise<Viewer> {
-    ready ??= start();
-    await ready;
+    await warm();
     return new Viewer(element, listener);
   }
 
@@ -93,6 +112,7 @@ export class Viewer {
     this.images = images;
     this.ids = images.map((image) => `wadouri:${image.url}`);
     await this.viewport.setStack(this.ids, at);
+    this.resize();
     this.viewport.render();
     this.listener.slice(at);
     void this.stream(at);
@@ -108,18 +128,21 @@ export class Viewer {
   }
 
   window(centre: number, width: number): void {
+    if (!this.viewport.getImageData()) return;
     this.viewport.setProperties({ voiRange: { lower: centre - width / 2, upper: centre + width / 2 } });
     this.viewport.render();
   }
 
   reset(): void {
+    if (!this.viewport.getImageData()) return;
     this.viewport.resetCamera();
     this.viewport.resetProperties();
     this.viewport.render();
   }
 
-  resize(): void {
-    this.engine.resize(true, false);
+  /** Without an image there is nothing to fit, and the processor's rendering says so by an error. */
+  private resize(): void {
+    if (this.viewport.getImageData()) this.engine.resize(true, false);
   }
 
   use(tool: Tool): void {
