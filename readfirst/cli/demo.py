@@ -31,6 +31,7 @@ def demo(
     from rich.console import Console
 
     from readfirst.local import demo as demonstration
+    from readfirst.local.phantom import NoStudy
     from readfirst.local.stack import Stack, running_stack
 
     console = Console()
@@ -51,11 +52,14 @@ def demo(
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="readfirst-demo-"))) / "study"
             what = f"a copy of {study} with invented identifiers" if study else "an invented chest CT (48 slices)"
             console.print(f"\n[bold]Study:[/] {what}")
-            planted = demonstration.prepare(folder, study)
             try:
+                planted = demonstration.prepare(folder, study)
                 shown = demonstration.run(
                     environment, state, folder, planted, lambda stage, at: console.print(f"  {at:6.1f} s  {stage}")
                 )
+            except NoStudy as error:
+                console.print(f"[bold red]{error}[/]")
+                raise typer.Exit(2) from None
             except TimeoutError as error:
                 console.print(f"[bold red]{error}[/]\nThe logs are in {state / 'logs'}.")
                 raise typer.Exit(1) from None

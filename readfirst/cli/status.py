@@ -53,6 +53,8 @@ def findings_table(record: StudyRecord) -> object:
         caption=f"risk {record.risk:.2f} {'HIGH' if record.high_risk else ''} {record.why}\n"
         + (f"{model.name} {model.version}: {model.disclaimer}" if model else ""),
     )  # fmt: skip
+    if not record.findings:
+        table.add_row("none")
     for f in record.findings:
         table.add_row(
             f.concept.meaning,

@@ -53,7 +53,7 @@ def run(
     planted: dict[str, str],
     tell: Callable[[str, float], None],
 ) -> Shown:
-    """Uploads the folder as a clinic would, follows the study, and proves that nothing planted leaked.
+    """Uploads the folder as a clinic would, follows its largest study, and proves that nothing planted leaked.
 
     `tell` hears of each stage with the seconds since the upload began. Raises TimeoutError with the stage that was
     not reached.
@@ -65,7 +65,8 @@ def run(
     began = time.monotonic()
     sent = send(doors(CLINIC, timedelta(hours=1)).inbox, list(files_under([folder])), priority="stat")
     tell("uploaded", time.monotonic() - began)
-    token = token_of(CLINIC, next(iter(sent.studies)))
+    largest = max(sent.studies, key=lambda uid: sent.studies[uid])
+    token = token_of(CLINIC, largest)
     seconds: dict[str, float] = {}
 
     def seen(progress: Progress) -> None:

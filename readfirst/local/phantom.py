@@ -6,6 +6,7 @@ What is planted is returned, so that a test can look for every piece of it where
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Sequence
 from datetime import date, timedelta
 from functools import lru_cache
@@ -15,6 +16,7 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.errors import InvalidDicomError
 from pydicom.sequence import Sequence as Items
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
@@ -38,6 +40,10 @@ _GIVEN = ("Ottokar", "Wilhelmina", "Tancredi", "Zbigniewa", "Eustachius", "Xochi
 _DOCTORS = ("Pfefferkuss", "Wolkenstoerer", "Umbridgeworth", "Dzierzynka", "Katzenellen", "Abernathyson", "Nwachukwuma")
 _PLACES = ("Sankt-Fridolin-Spital", "Querfurth Imaging Centre", "Hospital Santa Ximena", "Brackwater Infirmary")
 _STREETS = ("Zwiebelgässchen", "Old Thistlewick Lane", "Rue des Ecureuils", "Kvæfjordveien")
+
+
+class NoStudy(Exception):
+    """There is no DICOM image where a study was expected."""
 
 
 def invent_identifiers(seed: int) -> Planted:
@@ -109,14 +115,23 @@ def write_phantom_study(
 def plant_identifiers(source: Path, target: Path, seed: int) -> Planted:
     """Copies the DICOM files under `source` to `target` with the same kind of identifiers planted; returns them.
 
-    UIDs change consistently, so that a study that somebody else published becomes one that nobody has seen.
+    UIDs change consistently, so that a study that somebody else published becomes one that nobody has seen. What is
+    no image object (a DICOMDIR, a viewer, a letter) is copied as it is. Raises NoStudy where nothing else is there.
     """
     planted = invent_identifiers(seed)
     root = planted.pop("uid root")
     target.mkdir(parents=True, exist_ok=True)
+    images = 0
     paths = sorted(p for p in source.rglob("*") if p.is_file())
     for k, path in enumerate(paths):
-        ds = pydicom.dcmread(path)
+        try:
+            ds = pydicom.dcmread(path)
+        except InvalidDicomError:
+            ds = None
+        if ds is None or "StudyInstanceUID" not in ds:
+            shutil.copyfile(path, target / f"IM{k + 1:05d}{path.suffix}")
+            continue
+        images += 1
         for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID"):
             if keyword in ds:
                 old = str(ds[keyword].value)
@@ -125,6 +140,8 @@ def plant_identifiers(source: Path, target: Path, seed: int) -> Planted:
                 planted[f"{keyword} {old[-12:]}"] = new
         plant_into(ds, planted)
         _save(ds, target / f"IM{k + 1:05d}", planted)
+    if not images:
+        raise NoStudy(f"{source} holds no DICOM image")
     for gone in ("study uid", "series uid", "frame uid"):
         del planted[gone]
     return planted

@@ -20,7 +20,7 @@ from model_container.training.anatomy import (
     sample_thorax,
     with_lesions,
 )
-from readfirst.local.phantom import plant_identifiers, write_phantom_study
+from readfirst.local.phantom import NoStudy, plant_identifiers, write_phantom_study
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +77,17 @@ def test_planting_into_a_copy_changes_identifiers_and_uids_but_no_pixel(study, t
     assert new.StudyInstanceUID != old.StudyInstanceUID and new.PatientID == planted["patient id"] != old.PatientID
     assert [what for what, value in planted.items() if value.encode() not in content] == []
     assert before["study uid"].encode() not in content
+
+
+def test_what_is_no_image_is_copied_as_it_is_and_a_folder_of_nothing_else_is_no_study(study, tmp_path):
+    folder, _ = study
+    with pytest.raises(NoStudy):
+        (tmp_path / "letters").mkdir()
+        (tmp_path / "letters" / "one.txt").write_text("a letter")
+        plant_identifiers(tmp_path / "letters", tmp_path / "nothing", seed=1)
+    shutil.copy(folder / "IM00001", tmp_path / "letters")
+    plant_identifiers(tmp_path / "letters", tmp_path / "copy", seed=1)
+    assert {path.name: path.suffix for path in (tmp_path / "copy").iterdir()} == {"IM00001": "", "IM00002.txt": ".txt"}
 
 
 def test_a_lesion_lies_in_the_lung_and_its_voxels_are_known():
