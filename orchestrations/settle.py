@@ -9,6 +9,7 @@ import azure.durable_functions as df
 from orchestrations.blueprint import blueprint
 from orchestrations.messages import Look, Run
 from orchestrations.runs import ensure
+from readfirst.adapters import answers
 from readfirst.adapters.ledger import Ledger, ledger_of, now
 from readfirst.adapters.settings import settings
 from readfirst.domain.deid import KnownIdentifiers
@@ -32,6 +33,9 @@ def look_and_seal(run: dict[str, Any]) -> dict[str, Any]:
             return Look(wait=verdict.seconds).dump()
         seal = ledger.seal(Seal(run=this.n, arrivals=verdict.arrivals, short=verdict.short))
     _learn(ledger, seal)
+    if seal.arrivals:
+        # From here on the sender sees its study by its handle; the report writes over this.
+        answers.say_study(this.clinic, ledger.handle(), {"state": "in progress", "images": len(seal.arrivals)})
     return Look(files=len(seal.arrivals)).dump()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 from pathlib import Path
 
 import pydicom
@@ -141,6 +142,9 @@ def test_a_file_that_is_refused_waits_in_quarantine_and_the_rest_goes_on(tmp_pat
 def test_looking_again_at_a_sealed_run_changes_nothing(tmp_path: Path) -> None:
     run, _ = sealed_study(tmp_path, seed=19, slices=1)
     assert run.clinic == CLINIC
+    told = clients.container(names.UPLOADS, names.results(CLINIC))
+    status = f"studies/{ledger_of(run.token).handle()}/status.json"
+    assert json.loads(told.download_blob(status).readall())["state"] == "in progress", "its sender can see it now"
     assert Look.model_validate(do(look_and_seal, run.dump())) == Look(files=1)
 
 

@@ -131,7 +131,7 @@ export class Uploads extends Page {
 
 function outcome(t: Told): string {
   if (t.kind === "access") return `An identity was shown (${t.door}) to a ${t.role}`;
-  if (t.kind === "studies") return `${t.state}: ${t.label}, ${t.images} images`;
+  if (t.kind === "studies") return `${t.state}${t.label ? `: ${t.label}` : ""}, ${t.images} images`;
   return t.outcome === "taken" ? `taken, ${t.images} images` : (t.outcome ?? "");
 }
 
