@@ -1,6 +1,6 @@
 targetScope = 'resourceGroup'
 
-metadata description = 'The identity that deploys from GitHub: Contributor, may grant the apps their roles and no others, may set locks. Not Owner.'
+metadata description = 'The identity that deploys from GitHub: Contributor, may grant the apps their roles and no others, may set locks. Not Owner. And one that only previews.'
 
 import { roleGuid } from 'modules/types.bicep'
 
@@ -13,11 +13,17 @@ param repository string
 @description('GitHub environment that the workflow must run in; protect it with reviewers.')
 param githubEnvironment string = 'production'
 
+@description('GitHub environment of pull requests. Whoever can push a branch can act in it: it may only read.')
+param previewEnvironment string = 'preview'
+
 var roles = loadJsonContent('roles.json')
 // What main.bicep assigns. The deployer's own roles are not among it: it cannot make another deployer.
 var assignable = concat(
   map(items(roles.builtIn), item => item.value.id),
-  map(filter(items(roles.custom), item => item.key != 'locker'), item => roleGuid(item.key, resourceGroup().id))
+  map(
+    filter(items(roles.custom), item => !contains(['locker', 'previewer'], item.key)),
+    item => roleGuid(item.key, resourceGroup().id)
+  )
 )
 var list = join(assignable, ', ')
 var condition = replace(
@@ -88,5 +94,34 @@ resource locker 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   }
 }
 
+resource previewer 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' = {
+  name: 'readfirst-previewer'
+  location: location
+
+  resource github 'federatedIdentityCredentials' = {
+    name: 'github'
+    properties: {
+      issuer: 'https://token.actions.githubusercontent.com'
+      subject: 'repo:${repository}:environment:${previewEnvironment}'
+      audiences: ['api://AzureADTokenExchange']
+    }
+  }
+}
+
+resource mayPreview 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  name: guid(resourceGroup().id, previewer.id, 'previewer')
+  properties: {
+    principalId: previewer.properties.principalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: subscriptionResourceId(
+      'Microsoft.Authorization/roleDefinitions',
+      roleGuid('previewer', resourceGroup().id)
+    )
+    description: 'Says on a pull request what would change.'
+  }
+}
+
+@description('AZURE_PREVIEW_CLIENT_ID of the workflow.')
+output previewClientId string = previewer.properties.clientId
 @description('AZURE_CLIENT_ID of the workflow.')
 output clientId string = deployer.properties.clientId

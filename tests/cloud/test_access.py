@@ -170,6 +170,7 @@ def test_the_deployer_is_not_owner_and_can_assign_only_the_roles_of_our_list(eva
     found = {
         a["properties"]["roleDefinitionId"].rsplit("/", 1)[1]: a["properties"]
         for a in of_type(evaluated("deployer"), "Microsoft.Authorization/roleAssignments")
+        if "readfirst-deployer" in a["properties"]["principalId"]
     }
     owner, contributor = "8e3af657-a8ff-443c-a75c-2fe8c4bcb635", "b24988ac-6180-42a0-ab88-20f7382dd24c"
     administrator = "f58310d9-a9f6-439a-9e8d-f62e7b41a168"
@@ -184,3 +185,22 @@ def test_the_deployer_is_not_owner_and_can_assign_only_the_roles_of_our_list(eva
     assert not any(role in condition for role in (owner, contributor, administrator))
     assert "User" not in condition.split("StringEqualsIgnoreCase")[1]
     assert condition.count("ForAnyOfAnyValues:GuidEquals") == 2  # for granting and for taking away
+
+
+def test_a_pull_request_can_ask_what_would_change_and_change_or_read_nothing_else(evaluated) -> None:  # type: ignore[no-untyped-def]
+    resources = evaluated("deployer")
+    (only,) = [
+        a["properties"]["roleDefinitionId"].rsplit("/", 1)[1]
+        for a in of_type(resources, "Microsoft.Authorization/roleAssignments")
+        if "readfirst-previewer" in a["properties"]["principalId"]
+    ]
+    assert generate._role_names()[only] == "Readfirst previewer"
+    role = generate.ROLES["custom"]["previewer"]
+    assert role["dataActions"] == []
+    verbs = {a for a in role["actions"] if not a.endswith("/read")}
+    assert verbs == {f"Microsoft.Resources/deployments/{verb}/action" for verb in ("whatIf", "validate")}
+    subjects = {
+        c["properties"]["subject"].rsplit(":", 1)[1]
+        for c in of_type(resources, "Microsoft.ManagedIdentity/userAssignedIdentities/federatedIdentityCredentials")
+    }
+    assert subjects == {"production", "preview"}

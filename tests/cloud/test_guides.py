@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,6 +36,26 @@ def test_every_command_and_file_that_a_guide_names_exists(guide: Path) -> None:
 def test_a_guide_exists_for_every_job_of_an_operator() -> None:
     names = {guide.stem for guide in GUIDES}
     assert {"deploy", "upgrade", "rotate", "restore", "runbook", "tear-down", "cost", "access-matrix"} <= names
+
+
+def test_the_workflows_are_what_github_understands_and_zizmor_finds_no_hole_in_them() -> None:
+    """Their schema, and offline: unpinned actions, broad rights, injection, kept credentials."""
+    files = [str(workflow) for workflow in WORKFLOWS]
+    for tool in (
+        ["check-jsonschema", "--builtin-schema", "vendor.github-workflows"],
+        ["zizmor", "--offline", "--quiet", "--persona", "auditor"],
+    ):
+        command = [str(Path(sys.executable).parent / tool[0]), *tool[1:], *files]
+        done = subprocess.run(command, cwd=generate.ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_workflow_that_deploys_on_a_strangers_word_is_found_out(tmp_path: Path) -> None:
+    text = (generate.ROOT / ".github" / "workflows" / "deploy.yml").read_text()
+    bad = tmp_path / "bad.yml"
+    bad.write_text(text.replace("  pull_request:", "  pull_request_target:"))
+    command = [str(Path(sys.executable).parent / "zizmor"), "--offline", "--quiet", str(bad)]
+    assert subprocess.run(command, capture_output=True, check=False).returncode != 0
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda p: p.name)
