@@ -41,6 +41,7 @@ from readfirst.domain.deid.receipt import ENGINE_VERSION, PixelCheck, Receipt, R
 from readfirst.domain.deid.risk import must_search
 from readfirst.domain.deid.scrub import Scrubber, scrubber_of
 from readfirst.domain.deid.table import TABLE_EDITION, types_of
+from readfirst.domain.deid.unused import CLEARED, bits_of
 from readfirst.domain.deid.visual import could_show_face
 from readfirst.domain.instances import FUNCTIONAL_GROUPS, InstanceFacts, facts_of
 from readfirst.domain.pseudonyms import Pseudonyms, handle_of
@@ -117,10 +118,11 @@ def _deidentify(
     if face and plan.options.visual_features == "refuse":
         return Refused(Reason.VISUAL_FEATURES)
     shape = shape_of(file.elements, file.encoding)
-    notes = tidy(file.elements, shape, file.transfer_syntax)
+    notes = tidy(file.elements, shape, file.transfer_syntax, bits_of(file.elements, file.encoding))
     pixels = _LOOKED_AT if looked_at else _searched(source, file, shape, plan.options, subject)
     if isinstance(pixels, Refused):
         return pixels
+    notes += _without_unused_bits(source, file, shape)
     scrubber = scrubber_of(known | learn(_taught(file.elements)))
     patient = names.patient_token(*_person(subject))
     cleaner = Cleaner(
@@ -175,6 +177,15 @@ def _searched(source: BinaryIO, file: File, shape: Shape, options: Options, subj
         markers_blanked=tuple(sorted({m for f in checked.findings for m in f.markers_blanked})),
         verified=bool(reason),
     )
+
+
+def _without_unused_bits(source: BinaryIO, file: File, shape: Shape) -> list[str]:
+    """Stores a compressed picture anew when its codes hold more than its values; the note about it."""
+    images = images_of(source, file, shape)
+    if images is None or not images.unused():
+        return []
+    _replace(file, images, images.blanked([[] for _ in range(shape.frames)]))
+    return [CLEARED]
 
 
 def _replace(file: File, images: Images, pixels: Bulk) -> None:

@@ -7,7 +7,8 @@ import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from readfirst.domain.deid.codec import Bulk, Element, Encoding, Fragments, Unreadable, is_pixels
+from readfirst.domain.deid.codec import PIXEL_DATA, Bulk, Element, Encoding, Fragments, Unreadable, is_pixels
+from readfirst.domain.deid.unused import CLEARED, Bits, Cleared
 from readfirst.domain.refusals import Reason
 
 JPEG = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 57, 70, 80, 81))
@@ -57,9 +58,12 @@ def shape_of(elements: list[Element], encoding: Encoding) -> Shape:
     )
 
 
-def tidy(elements: list[Element], shape: Shape, transfer_syntax: str) -> list[str]:
-    """Cuts what is no pixel off the pixel data, in place. Returns notes for the receipt; raises Unreadable."""
-    notes = []
+def tidy(elements: list[Element], shape: Shape, transfer_syntax: str, bits: Bits | None) -> list[str]:
+    """Takes what is no pixel out of the pixel data, in place. Raises Unreadable.
+
+    Returns the notes for the receipt, to which writing the pixel data may add.
+    """
+    notes: list[str] = []
     for element in elements:
         if not is_pixels(element.tag):
             continue
@@ -69,9 +73,31 @@ def tidy(elements: list[Element], shape: Shape, transfer_syntax: str) -> list[st
             element.value = Fragments(list(_tidy_fragments(element.value, shape, transfer_syntax)))
         elif transfer_syntax not in NATIVE:
             raise Unreadable(Reason.UNREADABLE, "uncompressed pixel data under a compressed transfer syntax")
-        elif not isinstance(element.value, list) and _cut(element, shape):
-            notes.append("bytes after the last pixel removed")
+        elif not isinstance(element.value, list):
+            if _cut(element, shape):
+                notes.append("bytes after the last pixel removed")
+            if bits is not None and element.tag == PIXEL_DATA:
+                _clear(element, bits, notes)
     return notes
+
+
+def _clear(element: Element, bits: Bits, notes: list[str]) -> None:
+    value = element.value
+    if isinstance(value, Bulk):
+        element.value = Cleared(value.source, value.offset, value.length, bits, notes)
+    elif isinstance(value, bytes) and len(value) % bits.dtype.itemsize == 0:
+        element.value = bits.cleared(value)
+        notes += [CLEARED] if element.value is not value else []
+
+
+def may_have_unused(fragments: Fragments, transfer_syntax: str, bits: Bits) -> bool:
+    """Whether compressed pixels can have set bits beside their values: the codes hold more than the header says."""
+    first = fragment_bytes(fragments.parts[1]) if len(fragments.parts) > 1 else b""
+    if transfer_syntax in JPEG:
+        return jpeg_precision(first) > bits.stored
+    if transfer_syntax in JPEG_2000:
+        return len(first) > 42 and (first[42] & 0x7F) + 1 > bits.stored
+    return True
 
 
 def _cut(element: Element, shape: Shape) -> bool:

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from readfirst.domain.deid.codec import Bulk, Element, Encoding, File, Fragments, Unreadable, is_pixels
-from readfirst.domain.deid.pixeldata import Shape
+from readfirst.domain.deid.pixeldata import Shape, may_have_unused
 from readfirst.domain.deid.pixels.decode import Frame, decoded_frames
 from readfirst.domain.deid.pixels.text import Box, Grey
+from readfirst.domain.deid.unused import Bits, bits_of
 from readfirst.domain.refusals import Reason
 
 LARGEST_FRAME = 512 * 1024 * 1024  # bytes: a small file can claim a picture that fills any memory
@@ -30,6 +31,7 @@ class Images:
     planar: bool
     signed: bool
     palette: NDArray[np.uint8] | None = None  # (entries, 3)
+    bits: Bits | None = None
 
     @property
     def native(self) -> bool:
@@ -99,6 +101,14 @@ class Images:
         grey: Grey = np.clip((numbers - low) * (255 / max(high - low, 1e-6)), 0, 255).astype(np.uint8)
         return grey
 
+    def unused(self) -> bool:
+        """Whether a compressed frame has something beside the bits of its values."""
+        if self.bits is None or not isinstance(self.pixels, Fragments):
+            return False
+        if not may_have_unused(self.pixels, self.transfer_syntax, self.bits):
+            return False
+        return any(self.bits.cleared_numbers(frame) is not frame for frame in self.frames())
+
     def blanked(self, boxes: list[list[Box]]) -> Bulk:
         """The pixel data with the boxes of each frame filled with what lies around them, as native numbers."""
         if self.native:
@@ -120,10 +130,12 @@ class Blanked(Bulk):
             for frame, boxes in zip(images.frames(), self.boxes, strict=True):
                 if frame.nbytes != images.frame_bytes:
                     raise Unreadable(Reason.PIXELS_UNVERIFIED, "a frame of another size than the header says")
-                yield filled(frame, boxes).tobytes()
+                clear = images.bits.cleared_numbers(frame) if images.bits else frame
+                yield filled(clear, boxes).tobytes()
             return
         for raw, boxes in zip(images._raw(), self.boxes, strict=True):
-            yield _filled_raw(raw, images, boxes) if boxes else raw
+            clear_raw = images.bits.cleared(raw) if images.bits else raw
+            yield _filled_raw(clear_raw, images, boxes) if boxes else clear_raw
 
 
 def _filled_raw(raw: bytes, images: Images, boxes: list[Box]) -> bytes:
@@ -188,9 +200,9 @@ def images_of(source: BinaryIO, file: File, shape: Shape) -> Images | None:
         return any(values.get(tag, b"\0\0")[:2])
 
     palette = _palette(elements, encoding) if shape.photometric == "PALETTE COLOR" else None
-    return Images(
-        source, element.value, shape, encoding, file.transfer_syntax, flag(0x00280006), flag(0x00280103), palette
-    )
+    flags = flag(0x00280006), flag(0x00280103)
+    bits = bits_of(elements, encoding)
+    return Images(source, element.value, shape, encoding, file.transfer_syntax, *flags, palette, bits)
 
 
 def _palette(elements: list[Element], encoding: Encoding) -> NDArray[np.uint8] | None:
