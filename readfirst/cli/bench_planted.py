@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pydicom
+from PIL import Image
 from pydicom.datadict import DicomDictionary
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -308,7 +309,10 @@ def _containers(who: Person) -> Iterator[tuple[str, int, bytes]]:
     ds.add_new(0xFFFCFFFC, "OB", spell + b" " * (len(spell) & 1))
     yield "trailing padding", 1, _file(ds)
     ds = base(who)
-    comment = b"\xff\xd8\xff\xfe" + (len(spell) + 2).to_bytes(2, "big") + spell + b"\xff\xda\0\x02\xff\xd9" + spell
+    stream = io.BytesIO()
+    Image.new("L", (8, 8), 90).save(stream, "JPEG")
+    note = b"\xff\xfe" + (len(spell) + 2).to_bytes(2, "big") + spell
+    comment = b"\xff\xd8" + note + stream.getvalue()[2:] + spell
     ds.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
     ds.BitsAllocated = ds.BitsStored = 8
     ds.HighBit = 7

@@ -155,7 +155,10 @@ def _items(ds: Dataset, keyword: str) -> list[Dataset]:
 def _group(ds: Dataset, keyword: str) -> Dataset:
     """The first item of a sequence; an empty one where there is none."""
     items = _items(ds, keyword)
-    return items[0] if items else Dataset()
+    return items[0] if items else _NOTHING
+
+
+_NOTHING = Dataset()  # made once: pydicom's data sets are dear, and most files have no groups
 
 
 def _text(ds: Dataset, keyword: str) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from dataclasses import dataclass
+from functools import lru_cache
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _SHIFT_RANGE_DAYS = 3650
@@ -19,6 +20,13 @@ def handle_of(token: str, attempt: int = 0) -> str:
     """The 8 characters that people say on the telephone; `attempt` moves on when two tokens share them."""
     bits = int.from_bytes(hashlib.sha256(f"handle|{token}|{attempt}".encode()).digest()[:5], "big")
     return "".join(_CROCKFORD[bits >> shift & 31] for shift in range(35, -1, -5))
+
+
+@lru_cache(maxsize=8192)
+def _mac(root: bytes, *parts: str) -> bytes:
+    """The files of a study ask for the same names again and again."""
+    message = b"".join(len(encoded).to_bytes(4, "big") + encoded for encoded in map(str.encode, parts))
+    return hmac.digest(root, message, hashlib.sha256)
 
 
 @dataclass(frozen=True)
@@ -40,8 +48,7 @@ class Pseudonyms:
 
     def _mac(self, kind: str, *parts: str) -> bytes:
         # Lengths before the parts: no two different lists of parts make the same message.
-        message = b"".join(len(p.encode()).to_bytes(4, "big") + p.encode() for p in (kind, self.clinic, *parts))
-        return hmac.new(self.root, message, hashlib.sha256).digest()
+        return _mac(self.root, kind, self.clinic, *parts)
 
     def study_token(self, study_uid: str) -> str:
         """32 hex digits: blob prefix, Cosmos id and root of the orchestration's instance ids."""

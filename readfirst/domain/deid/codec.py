@@ -174,6 +174,11 @@ class Window:
         return b"".join(parts)
 
 
+_HEAD_LITTLE = struct.Struct("<HH2sH").unpack_from
+_HEAD_BIG = struct.Struct(">HH2sH").unpack_from
+_VR_OF = {vr.encode(): vr for vr in VRS}
+
+
 class Parser:
     """Parses one data set. `header_only` stops at the first pixel data element of the top level."""
 
@@ -215,18 +220,23 @@ class Parser:
 
     def _head(self, position: int, encoding: Encoding) -> tuple[int, str, int, int]:
         """Tag, VR, length, and where the value starts."""
-        head = self.window.get(position, 8)
-        group, number = struct.unpack_from(encoding.order + "HH", head)
+        window = self.window
+        at = position - window.base
+        if at < 0 or at + 12 > len(window.buffer):  # also where the file ends: then what is left must do
+            head, at = window.get(position, min(12, max(8, window.size - position))), 0
+        else:
+            head = window.buffer
+        group, number, code, short = (_HEAD_BIG if encoding.big else _HEAD_LITTLE)(head, at)
         tag = group << 16 | number
         if encoding.explicit and group != 0xFFFE:
-            vr = head[4:6].decode("latin-1")
-            if vr in LONG_VRS or (vr not in VRS and vr.isalpha() and vr.isupper()):
-                (length,) = struct.unpack(encoding.order + "L", self.window.get(position + 8, 4))
-                return tag, vr if vr in VRS else "UN", length, position + 12
-            if vr in VRS:
-                return tag, vr, struct.unpack_from(encoding.order + "H", head, 6)[0], position + 8
+            vr = _VR_OF.get(code)
+            if vr is not None and vr not in LONG_VRS:
+                return tag, vr, short, position + 8
+            if vr is not None or (code.isalpha() and code.isupper()):
+                (length,) = struct.unpack(encoding.order + "L", window.get(position + 8, 4))
+                return tag, vr or "UN", length, position + 12
         # No VR here: an implicit encoding, or one of the files that mix both.
-        return tag, vr_by_dictionary(tag), struct.unpack_from(encoding.order + "L", head, 4)[0], position + 8
+        return tag, vr_by_dictionary(tag), struct.unpack_from(encoding.order + "L", head, at + 4)[0], position + 8
 
     def _element(
         self, tag: int, vr: str, length: int, body: int, end: int, depth: int, encoding: Encoding
@@ -301,9 +311,12 @@ class Parser:
             position += length
 
 
+_PIXELS = frozenset((PIXEL_DATA, 0x7FE00008, 0x7FE00009))
+
+
 def is_pixels(tag: int) -> bool:
     """Pixel data in one of its three forms."""
-    return tag == PIXEL_DATA or tag in (0x7FE00008, 0x7FE00009)
+    return tag in _PIXELS
 
 
 def check_length(length: int, left: int) -> None:
@@ -385,31 +398,42 @@ def _inflated(window: Window, start: int) -> Window:
 
 
 class Writer:
-    """Writes elements in one encoding. Sequences get undefined lengths: nothing has to be held to know its size."""
+    """Writes elements in one encoding. Sequences get undefined lengths: nothing has to be held to know its size.
+
+    Small pieces wait and go out together; `flush` at the end.
+    """
 
     def __init__(self, target: BinaryIO, encoding: Encoding) -> None:
         self.target = target
         self.encoding = encoding
+        self._waiting: list[bytes] = []
         self._short = struct.Struct(encoding.order + "HH2sH")
         self._long = struct.Struct(encoding.order + "HH2sHL")
         self._bare = struct.Struct(encoding.order + "HHL")
 
     def elements(self, elements: list[Element]) -> None:
         """Writes a data set or an item's content."""
-        write, head = self.target.write, self._head
+        add, head = self._waiting.append, self._head
         for element in elements:
             value = element.value
             if isinstance(value, bytes):
-                write(head(element.tag, element.vr, len(value) + (len(value) & 1)) + value)
+                add(head(element.tag, element.vr, len(value) + (len(value) & 1)))
+                add(value)
                 if len(value) & 1:
-                    write(b"\0" if element.vr in ("OB", "UN", "UI") else b" ")
+                    add(b"\0" if element.vr in ("OB", "UN", "UI") else b" ")
             elif isinstance(value, Bulk):
-                write(head(element.tag, element.vr, value.length + (value.length & 1)))
+                add(head(element.tag, element.vr, value.length + (value.length & 1)))
                 self._bulk(value)
             elif isinstance(value, Fragments):
                 self._fragments(element, value)
             else:
                 self._sequence(element, value)
+
+    def flush(self) -> None:
+        """Writes what waits."""
+        if self._waiting:
+            self.target.write(b"".join(self._waiting))
+            self._waiting.clear()
 
     def _head(self, tag: int, vr: str, length: int) -> bytes:
         if not self.encoding.explicit:
@@ -419,20 +443,22 @@ class Writer:
         return self._short.pack(tag >> 16, tag & 0xFFFF, vr.encode(), length)
 
     def _bulk(self, value: Bulk) -> None:
+        self.flush()
         for chunk in value.chunks():
             self.target.write(chunk)
         if value.length & 1:
-            self.target.write(b"\0")
+            self._waiting.append(b"\0")
 
     def _delimiter(self, tag: int, length: int = 0) -> None:
-        self.target.write(self._bare.pack(tag >> 16, tag & 0xFFFF, length))
+        self._waiting.append(self._bare.pack(tag >> 16, tag & 0xFFFF, length))
 
     def _fragments(self, element: Element, value: Fragments) -> None:
-        self.target.write(self._head(element.tag, element.vr, UNDEFINED))
+        self._waiting.append(self._head(element.tag, element.vr, UNDEFINED))
         for part in value.parts:
             length = len(part) if isinstance(part, bytes) else part.length
             self._delimiter(ITEM, length + (length & 1))
             if isinstance(part, bytes):
+                self.flush()
                 self.target.write(part + b"\0" * (length & 1))
             else:
                 self._bulk(part)
@@ -440,9 +466,9 @@ class Writer:
 
     def _sequence(self, element: Element, items: list[list[Element]]) -> None:
         if not items:
-            self.target.write(self._head(element.tag, "SQ", 0))
+            self._waiting.append(self._head(element.tag, "SQ", 0))
             return
-        self.target.write(self._head(element.tag, "SQ", UNDEFINED))
+        self._waiting.append(self._head(element.tag, "SQ", UNDEFINED))
         for item in items:
             self._delimiter(ITEM, UNDEFINED)
             self.elements(item)
@@ -455,7 +481,9 @@ def write_meta(target: BinaryIO, elements: list[Element]) -> None:
     import io
 
     group = io.BytesIO()
-    Writer(group, Encoding(explicit=True, big=False)).elements(elements)
+    writer = Writer(group, Encoding(explicit=True, big=False))
+    writer.elements(elements)
+    writer.flush()
     body = group.getvalue()
     target.write(bytes(128) + b"DICM" + struct.pack("<HH2sHL", 2, 0, b"UL", 4, len(body)) + body)
 

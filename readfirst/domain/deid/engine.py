@@ -7,7 +7,8 @@ import io
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from functools import lru_cache
+from typing import BinaryIO, cast
 
 from readfirst.domain.deid import dates
 from readfirst.domain.deid.charsets import decoded, readings
@@ -22,6 +23,7 @@ from readfirst.domain.deid.codec import (
     Element,
     Encoding,
     File,
+    Fragments,
     Unreadable,
     Writer,
     is_pixels,
@@ -29,7 +31,7 @@ from readfirst.domain.deid.codec import (
     text_of,
     write_meta,
 )
-from readfirst.domain.deid.header import as_dataset, clutter_of, is_directory, refusal_of
+from readfirst.domain.deid.header import clutter_of, is_directory, refusal_of
 from readfirst.domain.deid.identity import IdentityRecord, PatientIdentity, StudyIdentity
 from readfirst.domain.deid.known import KnownIdentifiers, Value, kind_of, kind_of_concept, learn
 from readfirst.domain.deid.pixeldata import Shape, shape_of, tidy
@@ -41,9 +43,10 @@ from readfirst.domain.deid.receipt import ENGINE_VERSION, PixelCheck, Receipt, R
 from readfirst.domain.deid.risk import must_search
 from readfirst.domain.deid.scrub import Scrubber, scrubber_of
 from readfirst.domain.deid.table import TABLE_EDITION, types_of
+from readfirst.domain.deid.told import told
 from readfirst.domain.deid.unused import CLEARED, bits_of
 from readfirst.domain.deid.visual import could_show_face
-from readfirst.domain.instances import FUNCTIONAL_GROUPS, InstanceFacts, facts_of
+from readfirst.domain.instances import InstanceFacts, facts_of
 from readfirst.domain.pseudonyms import Pseudonyms, handle_of
 from readfirst.domain.refusals import Reason, Refused
 
@@ -94,13 +97,16 @@ def deidentify(
     if clutter is not None:
         return Refused(Reason.NOT_DICOM, clutter.what)
     try:
-        file = parse(source)
-        return _deidentify(source, file, target, names, handle, plan_of(profile), known, looked_at)
+        read = _Read(source)
+        original = cast(BinaryIO, read)  # read, seek and tell are all that is used
+        file = parse(original)
+        return _deidentify(read, original, file, target, names, handle, plan_of(profile), known, looked_at)
     except Unreadable as error:
         return Refused(error.reason, error.detail)
 
 
 def _deidentify(
+    read: _Read,
     source: BinaryIO,
     file: File,
     target: BinaryIO,
@@ -133,16 +139,14 @@ def _deidentify(
         return Refused(Reason.RESIDUAL)
     clean = _marked(clean, plan, subject, patient, handle, face, verified=pixels.verified)
     output = _write(file, clean, target)
-    told = [e for e in clean if isinstance(e.value, bytes) or e.tag in FUNCTIONAL_GROUPS]  # what `facts_of` reads
-    cleaned = File([], told, file.encoding, file.transfer_syntax, 0)
     identity = _identity(file, subject, cleaner, names, patient, handle)
     receipt = Receipt(
         sop_uid=_value(clean, 0x00080018),
         engine=ENGINE_VERSION,
         table=TABLE_EDITION,
         profile=plan.profile.name,
-        profile_digest=plan.profile.digest,
-        input_digest=_digest(source),
+        profile_digest=plan.digest,
+        input_digest=read.digest(),
         output_digest=output,
         rules=_rules(cleaner.traces),
         residual="none found",
@@ -150,7 +154,7 @@ def _deidentify(
         pixels=pixels,
         notes=tuple(notes),
     )
-    return Deidentified(facts_of(as_dataset(cleaned), digest=output), identity, receipt)
+    return Deidentified(facts_of(told(file, clean), digest=output), identity, receipt)
 
 
 def _searched(source: BinaryIO, file: File, shape: Shape, options: Options, subject: _Subject) -> PixelCheck | Refused:
@@ -181,6 +185,8 @@ def _searched(source: BinaryIO, file: File, shape: Shape, options: Options, subj
 
 def _without_unused_bits(source: BinaryIO, file: File, shape: Shape) -> list[str]:
     """Stores a compressed picture anew when its codes hold more than its values; the note about it."""
+    if not any(isinstance(e.value, Fragments) for e in file.elements):
+        return []
     images = images_of(source, file, shape)
     if images is None or not images.unused():
         return []
@@ -344,7 +350,7 @@ def holds_identifier(elements: list[Element], scrubber: Scrubber, charsets: tupl
                 return True
         elif not isinstance(value, bytes) or value == DUMMY_TEXT or element.vr not in _SEARCHED:
             continue
-        elif scrubber.holds_known(decoded(value, charsets)):
+        elif scrubber.shows(value, charsets):
             return True
     return False
 
@@ -353,34 +359,15 @@ def holds_identifier(elements: list[Element], scrubber: Scrubber, charsets: tupl
 
 
 class _Digesting(io.RawIOBase):
-    """Passes bytes on and digests them, many small pieces at a time."""
+    """Passes bytes on and digests them."""
 
     def __init__(self, target: BinaryIO) -> None:
         self.target = target
         self.sha256 = hashlib.sha256()
-        self.waiting = bytearray()
 
     def write(self, data: bytes) -> int:  # type: ignore[override]
-        if len(data) > _PIECE:
-            self.pass_on()
-            self._out(data)
-        else:
-            self.waiting += data
-            if len(self.waiting) > _PIECE:
-                self.pass_on()
-        return len(data)
-
-    def pass_on(self) -> None:
-        """Writes what is waiting."""
-        self._out(bytes(self.waiting))
-        self.waiting.clear()
-
-    def _out(self, data: bytes) -> None:
         self.sha256.update(data)
-        self.target.write(data)
-
-
-_PIECE = 64 * 1024
+        return self.target.write(data)
 
 
 def _write(file: File, clean: list[Element], target: BinaryIO) -> str:
@@ -399,17 +386,43 @@ def _write(file: File, clean: list[Element], target: BinaryIO) -> str:
     ]
     stream: BinaryIO = digesting  # type: ignore[assignment] # write is all that is used
     write_meta(stream, [Element(*m) for m in meta])
-    Writer(stream, encoding).elements(clean)
-    digesting.pass_on()
+    writer = Writer(stream, encoding)
+    writer.elements(clean)
+    writer.flush()
     return digesting.sha256.hexdigest()
 
 
-def _digest(source: BinaryIO) -> str:
-    size = source.seek(0, 2)
-    sha256 = hashlib.sha256()
-    for chunk in Bulk(source, 0, size).chunks():
-        sha256.update(chunk)
-    return sha256.hexdigest()
+class _Read:
+    """A source that digests what is read of it, so that most of a file is read once."""
+
+    def __init__(self, source: BinaryIO) -> None:
+        self._source = source
+        self._sha256 = hashlib.sha256()
+        self._digested = 0  # all bytes before this one are
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._source.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._source.tell()
+
+    def read(self, count: int = -1) -> bytes:
+        start = self._source.tell()
+        data = self._source.read(count)
+        if start <= self._digested < start + len(data):
+            self._sha256.update(memoryview(data)[self._digested - start :])
+            self._digested = start + len(data)
+        return data
+
+    def digest(self) -> str:
+        """sha256 of the whole source, hex."""
+        self.seek(self._digested)
+        while self.read(_PIECE):
+            pass
+        return self._sha256.hexdigest()
+
+
+_PIECE = 1 << 20
 
 
 def _value(elements: list[Element], tag: int) -> str:
@@ -417,10 +430,13 @@ def _value(elements: list[Element], tag: int) -> str:
 
 
 def _rules(traces: Traces) -> tuple[RuleFired, ...]:
-    return tuple(
-        RuleFired(path=path, action=action, why=why, count=count)  # type: ignore[arg-type] # pydantic checks it
-        for (path, action, why), count in sorted(traces.rules.items())
-    )
+    return tuple(_fired(*key, count) for key, count in sorted(traces.rules.items()))
+
+
+@lru_cache(maxsize=4096)
+def _fired(path: str, action: str, why: str, count: int) -> RuleFired:
+    """The files of a series fire the same rules."""
+    return RuleFired(path=path, action=action, why=why, count=count)  # type: ignore[arg-type] # pydantic checks it
 
 
 def _identity(

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import Any
 
 from pydicom._dicom_dict import DicomDictionary
@@ -16,7 +17,7 @@ from readfirst.domain.deid.charsets import readings
 from readfirst.domain.deid.table import content_rows, is_tag, rows
 
 DATES = {0x00080020, 0x00080021, 0x00080022, 0x00080023, 0x00100030}
-UIDS = {0x00080018, 0x0020000D, 0x0020000E, 0x00200052}
+UIDS = {0x0020000D, 0x0020000E, 0x00200052}  # not the instances': any UID in a text goes by its form
 # Attributes besides person names whose values point to a person, a device or a place: by what the table calls them.
 _KINDS = {
     "phones": re.compile(r"Telephone|Telecom"),
@@ -147,6 +148,12 @@ def _values(value: Any) -> Iterable[Any]:
 
 def learn(values: Iterable[Value]) -> KnownIdentifiers:
     """The identifiers among (field, value) pairs."""
+    return _learned(frozenset(values))
+
+
+@lru_cache(maxsize=1024)
+def _learned(values: frozenset[Value]) -> KnownIdentifiers:
+    """The files of a study teach the same."""
     found: dict[str, set[str]] = {f.name: set() for f in fields(KnownIdentifiers)}
     for kind, value in values:
         text = value.strip(" \0")

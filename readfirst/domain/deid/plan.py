@@ -34,6 +34,7 @@ class Plan:
 
     profile: Profile
     rules: dict[int, Rule]
+    digest: str  # the profile's
 
     @property
     def options(self) -> Options:
@@ -44,7 +45,7 @@ class Plan:
 @lru_cache(maxsize=16)
 def plan_of(profile: Profile) -> Plan:
     """The profile's rule for every attribute of the table."""
-    return Plan(profile, {int(r.tag, 16): rule_of(r, profile.options) for r in rows() if is_tag(r.tag)})
+    return Plan(profile, {int(r.tag, 16): rule_of(r, profile.options) for r in rows() if is_tag(r.tag)}, profile.digest)
 
 
 def switched_on(options: Options) -> frozenset[str]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import resources
 
-from readfirst.domain.deid.charsets import spellings
+from readfirst.domain.deid.charsets import decoded, spellings
 from readfirst.domain.deid.known import KnownIdentifiers
 from readfirst.domain.deid.words import (
     ABBREVIATIONS,
@@ -47,6 +47,10 @@ def patterns() -> dict[str, re.Pattern[str]]:
             regex = regex.replace(name, f"(?:{content})")
         compiled[entry["name"]] = re.compile(regex, re.IGNORECASE | re.VERBOSE)
     return compiled
+
+
+def _patterns_of(name: str) -> re.Pattern[str]:
+    return patterns()[name]
 
 
 # Without one of these no pattern can match: most texts of a header need no further look.
@@ -272,12 +276,15 @@ class Scrubber:
         self._known_days = _day_pattern(self.vocabulary.days)
         self._lengths = {len(w) for w in self.vocabulary.words if len(w) >= 5}
         self.memo: dict[tuple[str, bytes, tuple[str, ...], bool], bytes] = {}
+        self._shown: dict[tuple[bytes, tuple[str, ...]], bool] = {}
 
     def scrub(self, text: str, patterns: bool = True) -> str:
         """The text without known identifiers and, unless it is a code, without what looks like an identifier."""
         folded = Folded.of(text)
         spans = self._known(folded)
-        if patterns:
+        if not patterns:  # a code: only a UID in it is nobody's word
+            spans += [m.span() for m in _patterns_of("uid").finditer(folded.text)]
+        else:
             plain = _plain_digits(folded.text)
             if _TRIGGER.search(plain):
                 spans += _pattern_spans(plain)
@@ -287,6 +294,13 @@ class Scrubber:
             return text
         clean = _blanked(folded.text, spans)
         return clean if clean == text else self.scrub(clean, patterns)  # what is left may stand together now
+
+    def shows(self, value: bytes, charsets: tuple[str, ...]) -> bool:
+        """As `holds_known`, of a value's bytes; remembered, because the files of a study repeat themselves."""
+        known = self._shown.get((value, charsets))
+        if known is None:
+            known = self._shown[value, charsets] = self.holds_known(decoded(value, charsets))
+        return known
 
     def holds_known(self, text: str) -> bool:
         """Whether a text shows a known identifier."""
