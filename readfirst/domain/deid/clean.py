@@ -13,7 +13,8 @@ from pydicom._uid_dict import UID_dictionary
 from readfirst.domain.deid import dates
 from readfirst.domain.deid.charsets import decoded, encoded, readings
 from readfirst.domain.deid.codec import PIXEL_DATA, TEXT_VRS, Bulk, Element, text_of
-from readfirst.domain.deid.plan import DATE_VRS, Plan, Rule, resolve, rule_of
+from readfirst.domain.deid.pixels.overlays import KEPT
+from readfirst.domain.deid.plan import DATE_VRS, KEPT_IDENTITIES, Plan, Rule, resolve, rule_of
 from readfirst.domain.deid.private import CHARACTERISTICS, only_kept, safe_private
 from readfirst.domain.deid.profile import Options
 from readfirst.domain.deid.scrub import BLANK, Scrubber
@@ -68,10 +69,18 @@ class Cleaner:
     """Cleans one file's data set."""
 
     def __init__(
-        self, plan: Plan, names: Pseudonyms, scrubber: Scrubber, types: Types, shift_days: int, big: bool = False
+        self,
+        plan: Plan,
+        names: Pseudonyms,
+        scrubber: Scrubber,
+        types: Types,
+        shift_days: int,
+        big: bool = False,
+        overlays: frozenset[int] = frozenset(),
     ) -> None:
         self.plan = plan
         self.big = big  # the byte order of numbers
+        self.overlays = overlays  # groups that may stay: their bitmaps show no text
         self.names = names
         self.scrubber = scrubber
         self.types = types
@@ -111,6 +120,8 @@ class Cleaner:
         if group & 1:
             return self._private_element(element)
         if 0x5000 <= group <= 0x50FF or 0x6000 <= group <= 0x60FF:
+            if group in self.overlays and not self._path and tag & 0xFFFF in KEPT:
+                return element
             return self._gone(element, "overlay or curve")
         if group < 8 or group == 0xFFFC or group == 0xFFFE:
             return self._gone(element, "no part of a data set")
@@ -153,6 +164,8 @@ class Cleaner:
     def _kept(self, element: Element, why: str) -> Element | None:
         if element.vr in DATE_VRS or element.vr == "UI":
             return element
+        if why in KEPT_IDENTITIES and element.vr in _FREE_TEXT and isinstance(element.value, bytes):
+            return self._by_vr(element) if self.scrubber.shows(element.value, self._charset) else element
         return self._by_vr(element)
 
     def _by_vr(self, element: Element) -> Element | None:
@@ -262,7 +275,7 @@ class Cleaner:
     def _date(self, element: Element) -> Element | None:
         if self.plan.options.dates == "full":
             return element
-        if self.plan.options.dates == "modified":
+        if self.plan.options.dates in ("modified", "year"):
             return self._shifted(element, f"VR {element.vr}")
         return self._least(element, f"VR {element.vr}")
 
@@ -274,13 +287,17 @@ class Cleaner:
         values = [v.strip(" \0") for v in element.value.decode("latin-1").split("\\")]
         moved = [self._moved(element.vr, v) if v else "" for v in values]
         if None in moved:
-            return self._least(element, "not a date or time")
+            return self._least(
+                element, "no date to keep" if self.plan.options.dates == "year" else "not a date or time"
+            )
         if moved == values:
             return element
-        self._trace(element, "shifted", why)
+        self._trace(element, "cleaned" if self.plan.options.dates == "year" else "shifted", why)
         return Element(element.tag, element.vr, "\\".join(m or "" for m in moved).encode())
 
     def _moved(self, vr: str, value: str) -> str | None:
+        if self.plan.options.dates == "year":
+            return None if vr == "TM" else dates.only_year(value)
         if vr == "TM":
             return value if dates.valid_time(value) else None
         return (dates.shift_date if vr == "DA" else dates.shift_datetime)(value, self.shift_days)
@@ -361,7 +378,7 @@ class Cleaner:
             return Element(element.tag, "SQ", clean)
         if element.vr == "UI":
             return self._uid(element)
-        if element.vr in ("DA", "DT") and self.plan.options.dates == "modified" and value:
+        if element.vr in ("DA", "DT") and self.plan.options.dates in ("modified", "year") and value:
             moved = self._shifted_or_none(element)
             if moved is not None:
                 return moved

@@ -33,6 +33,14 @@ def shift_datetime(value: str, days: int) -> str | None:
     return moved[:precision] + (time or "") + (zone or "")
 
 
+def only_year(value: str) -> str | None:
+    """A DA on the first day of its year, a DT as its year; None for what is no date."""
+    value = value.strip()
+    if shift_date(value, 0):
+        return f"{value[:4]}0101"
+    return value[:4] if shift_datetime(value, 0) else None
+
+
 def valid_time(value: str) -> bool:
     """Whether a TM is a time (old files write colons)."""
     return _TIME.fullmatch(value.strip()) is not None

@@ -37,6 +37,7 @@ from readfirst.domain.deid.known import KnownIdentifiers, Value, kind_of, kind_o
 from readfirst.domain.deid.pixeldata import Shape, shape_of, tidy
 from readfirst.domain.deid.pixels import check_pixels, screen_pixels
 from readfirst.domain.deid.pixels.frames import Images, images_of
+from readfirst.domain.deid.pixels.overlays import overlays_without_text
 from readfirst.domain.deid.plan import Plan, plan_of
 from readfirst.domain.deid.profile import Options, Profile
 from readfirst.domain.deid.receipt import ENGINE_VERSION, PixelCheck, Receipt, RuleFired
@@ -129,11 +130,12 @@ def _deidentify(
     if isinstance(pixels, Refused):
         return pixels
     notes += _without_unused_bits(source, file, shape)
-    scrubber = scrubber_of(known | learn(_taught(file.elements)))
+    kept = learn(_taught([e for e in file.elements if plan.keeps(e.tag)]))
+    scrubber = scrubber_of((known | learn(_taught(file.elements))).without(kept))
     patient = names.patient_token(*_person(subject))
-    cleaner = Cleaner(
-        plan, names, scrubber, types_of(subject[0x00080016]), names.shift_days(patient), file.encoding.big
-    )
+    overlays = overlays_without_text(file.elements, file.encoding) if plan.options.graphics else frozenset()
+    types, days = types_of(subject[0x00080016]), names.shift_days(patient)
+    cleaner = Cleaner(plan, names, scrubber, types, days, file.encoding.big, overlays)
     clean = cleaner.data_set(file.elements)
     if holds_identifier(clean, scrubber):
         return Refused(Reason.RESIDUAL)
@@ -280,13 +282,15 @@ def _said_kind(item: list[Element]) -> str:
 
 # -- what the clean copy says about itself
 
+_LONGITUDINAL = {"none": "REMOVED", "year": "MODIFIED", "modified": "MODIFIED", "full": "UNMODIFIED"}
+
 
 def _marked(
     clean: list[Element], plan: Plan, subject: _Subject, patient: str, handle: str, face: bool, verified: bool
 ) -> list[Element]:
     """The clean elements with the new names and the markers of PS3.15 E.1.1 and PS3.3 C.12.1.1."""
     options = plan.options
-    longitudinal = {"none": "REMOVED", "modified": "MODIFIED", "full": "UNMODIFIED"}[options.dates]
+    longitudinal = _LONGITUDINAL[options.dates]
     set_values: dict[int, tuple[str, str]] = {
         0x00080050: ("SH", handle),
         0x00100010: ("PN", f"RF-{handle_of(patient)}"),
@@ -316,6 +320,7 @@ def method_codes(plan: Plan, verified: bool) -> list[tuple[str, str]]:
     codes = [
         (True, "113100", "Basic Application Confidentiality Profile"),
         (verified, "113101", "Clean Pixel Data Option"),
+        (options.graphics, "113103", "Clean Graphics Option"),
         (options.structured_content, "113104", "Clean Structured Content Option"),
         (options.descriptors, "113105", "Clean Descriptors Option"),
         (options.dates == "full", "113106", "Retain Longitudinal Temporal Information Full Dates Option"),

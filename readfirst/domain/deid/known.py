@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from typing import Any
 
@@ -70,6 +70,12 @@ class KnownIdentifiers:
         if all(getattr(other, f.name) <= getattr(self, f.name) for f in fields(self)):
             return self
         return KnownIdentifiers(**{f.name: getattr(self, f.name) | getattr(other, f.name) for f in fields(self)})
+
+    def without(self, kept: KnownIdentifiers) -> KnownIdentifiers:
+        """All but what a profile keeps; names of persons stay known."""
+        if not kept:
+            return self
+        return replace(self, ids=self.ids - kept.ids, phrases=self.phrases - kept.phrases)
 
     def __repr__(self) -> str:  # no identifier reaches a log
         return f"KnownIdentifiers({len(self)} values)"

@@ -17,6 +17,9 @@ Action = Literal["K", "C", "S", "U", "R", "X", "Z", "D"]
 # an employer), so cleaning what is known is not enough, and the Basic Profile's removal stays.
 ABOUT_THE_PERSON = frozenset(("00102180", "00104000", "00380062", "00384000"))
 
+# Options that keep what the study's other texts would be cleaned of: it is no identifier then.
+KEPT_IDENTITIES = frozenset(("retain_device_identity", "retain_institution_identity"))
+
 DATE_VRS = frozenset(("DA", "DT", "TM"))
 
 
@@ -41,6 +44,11 @@ class Plan:
         """The profile's switches."""
         return self.profile.options
 
+    def keeps(self, tag: int) -> bool:
+        """Whether an attribute that names a device or a place stays as it is."""
+        rule = self.rules.get(tag)
+        return rule is not None and rule.action == "K" and rule.why in KEPT_IDENTITIES
+
 
 @lru_cache(maxsize=16)
 def plan_of(profile: Profile) -> Plan:
@@ -57,7 +65,7 @@ def switched_on(options: Options) -> frozenset[str]:
         "retain_institution_identity": options.institution_identity,
         "retain_patient_characteristics": options.patient_characteristics,
         "retain_longitudinal_full_dates": options.dates == "full",
-        "retain_longitudinal_modified_dates": options.dates == "modified",
+        "retain_longitudinal_modified_dates": options.dates in ("modified", "year"),
         "clean_descriptors": options.descriptors,
         "clean_structured_content": options.structured_content,
         "clean_graphics": options.graphics,
@@ -76,7 +84,8 @@ def rule_of(row: Row | ContentRow, options: Options) -> Rule:
         applied = {o: code for o, code in applied.items() if o.startswith("retain_longitudinal")}
     for option, code in sorted(applied.items()):
         if option == "retain_longitudinal_modified_dates":
-            return Rule("S" if vr in DATE_VRS else "C", option)
+            why = "the year stays" if options.dates == "year" else option
+            return Rule("S" if vr in DATE_VRS else "C", why)
         if code == "K":
             return Rule("K", option)
     if applied:

@@ -27,7 +27,7 @@ class Part(BaseModel):
 class Options(Part):
     """The options of PS3.15 Annex E, each a switch. What is off follows the Basic Profile."""
 
-    dates: Literal["none", "modified", "full"] = "none"
+    dates: Literal["none", "year", "modified", "full"] = "none"
     patient_characteristics: bool = False
     device_identity: bool = False
     institution_identity: bool = False

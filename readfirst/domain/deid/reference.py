@@ -53,7 +53,9 @@ _BESIDE_THE_TABLE = """\
 | Attributes that the standard does not define | removed | nobody knows what they hold |
 | A VR that is not the attribute's | read as the standard's VR, or emptied | a hiding place |
 | Private attributes and their creators | removed, but for those listed below or by the profile | PS3.15 E.3.10 |
-| Overlays, curves (groups 60xx, 50xx) | removed | may show text |
+| Overlays, curves (groups 60xx, 50xx) | removed; with `graphics`, overlays without text stay | may show text |
+| Bits of a pixel beside its value | cleared | old overlays lie there |
+| Pixel data inside sequences | removed | icons |
 | Preamble, group 0002 | written anew | may hold text |
 | Bytes after the data set or after the last pixel, trailing padding | removed | a hiding place |
 | Comments in JPEG and JPEG 2000 streams, bytes after their end | zeroed | a hiding place |
@@ -137,6 +139,8 @@ def _content() -> list[str]:
 
 
 def _said(action: str, why: str) -> str:
+    if why == "the year stays":
+        return "year kept" if action == "S" else "kept, cleaned"
     text = " or ".join(_MEANING[a.strip("*")] for a in action.split("/"))
     return text if why == "Basic Profile" else f"{text} ({why})"
 

@@ -104,7 +104,12 @@ def _row(*cells: object) -> str:
 
 def _happened(how: str, profile: Profile) -> str:
     options = profile.options
-    dates = {"none": "dates removed", "modified": "dates shifted per patient (NOT Safe Harbor)", "full": "dates KEPT"}
+    dates = {
+        "none": "dates removed",
+        "year": "of dates the year stays, on its first day; times removed",
+        "modified": "dates shifted per patient (NOT Safe Harbor)",
+        "full": "dates KEPT",
+    }
     faces = {"allow": "heads pass, marked (NOT Safe Harbor)", "refuse": "pictures that could show a face are kept back"}
     return how.format(
         dates=dates[options.dates],

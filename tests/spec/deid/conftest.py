@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pydicom
 import pytest
@@ -91,6 +93,15 @@ def attempt(
     chosen = load_profile(profile) if isinstance(profile, str) else profile
     done = deidentify(io.BytesIO(content), target, names=names, handle=HANDLE, profile=chosen, known=known)
     return done if isinstance(done, Refused) else Clean(done, target.getvalue())
+
+
+def profile_from(folder: Path, scope: str = "", **options: object) -> Profile:
+    """A profile read from a file, as a site writes it: the basic profile with these options."""
+    lines = ['name = "site"', 'legal = "none"', "[options]"]
+    lines += [f"{name} = {json.dumps(value)}" for name, value in options.items()]
+    path = folder / "site.toml"
+    path.write_text("\n".join([*lines, "[scope]", scope]) + "\n")
+    return load_profile(path)
 
 
 @pytest.fixture
