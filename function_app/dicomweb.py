@@ -21,17 +21,29 @@ from readfirst.domain.records import StudyRecord
 
 _LIMIT = 100
 _LIMIT_MAX = 1000
+_LOOKED_THROUGH = 5000  # studies that one search opens, where the index cannot tell which match
 _MANY_FRAMES = 500
+_THUMBNAIL = 128
 _UID = re.compile(r"[0-9.]{1,64}")
 _WINDOW = re.compile(r"(-?\d+(?:\.\d+)?),(\d+(?:\.\d+)?)(?:,linear)?")
 
 
 def dicomweb_studies(call: Call) -> func.HttpResponse:
-    """GET dicomweb/studies."""
+    """GET dicomweb/studies: what the index cannot filter by itself is looked through until the page is full."""
     size, skip = _paging(call)
-    records = web.worklist().all_studies(call.person.clinics, size + skip, _study_equals(call))
-    found = [dicomjson.study(StudyRecord.model_validate(r)) for r in records if r.get("study_uid")]
-    return _json(call, [item for item in found if _matches(item, call)][skip : skip + size])
+    found: list[Mapping[str, Any]] = []
+    looked = 0
+    for record in web.worklist().newest(call.person.clinics, _study_equals(call)):
+        looked += 1
+        item = dicomjson.study(StudyRecord.model_validate(record)) if record.get("study_uid") else None
+        if item and _matches(item, call):
+            found.append(item)
+        if len(found) >= size + skip or looked >= _LOOKED_THROUGH:
+            break
+    more = (
+        {} if looked < _LOOKED_THROUGH else {"Warning": '299 readfirst "Only the newest studies were looked through"'}
+    )
+    return _json(call, found[skip : skip + size], **more)
 
 
 def _study_equals(call: Call) -> dict[str, str]:
@@ -79,49 +91,90 @@ def _metadata(call: Call) -> func.HttpResponse:
 def _whole(call: Call) -> func.HttpResponse:
     """Instances as multipart/related; one alone also as plain application/dicom for who asks for that."""
     call.audit("allowed")
-    accept = call.request.headers.get("Accept", "")
-    wanted = transfer.wanted(accept, call.query("accept"))
-    parts = [(_in_syntax(images.data_of(i), wanted), "application/dicom") for i in _selected(call)]
-    if len(parts) == 1 and accept.strip().startswith("application/dicom"):
-        return binary(parts[0][0], "application/dicom")
-    return _multipart(parts, "application/dicom")
+    asked, selected = _offers(call), _selected(call)
+    for offer in asked:
+        if not offer.takes("application/dicom") or (offer.parts is False and len(selected) > 1):
+            continue
+        try:
+            parts = [(transfer.file_as(images.data_of(i), offer), "application/dicom") for i in selected]
+        except transfer.NotAcceptable:
+            continue
+        return (
+            binary(parts[0][0], "application/dicom") if offer.parts is False else _multipart(parts, "application/dicom")
+        )
+    raise Problem(406, "not-acceptable", "The instances cannot be had in that media type and transfer syntax.")
 
 
-def _in_syntax(data: bytes, wanted: str | None) -> bytes:
-    try:
-        return transfer.file_as(data, wanted)
-    except transfer.NotAcceptable:
-        raise Problem(406, "transfer-syntax", "The instance cannot be had in that transfer syntax.") from None
+def _offers(call: Call) -> list[transfer.Offer]:
+    return transfer.offers(call.request.headers.get("Accept", ""), call.query("accept"))
 
 
 def dicomweb_frames(call: Call) -> func.HttpResponse:
-    """GET …/frames/{list}: frames from 1, multipart/related."""
-    numbers = _frame_numbers(call.path["frames"])
-    wanted = transfer.wanted(call.request.headers.get("Accept", ""), call.query("accept"))
+    """GET …/frames/{list}: frames from 1, multipart/related, or one alone as it is."""
+    return _frames(call, _frame_numbers(call.path["frames"]))
+
+
+def dicomweb_bulkdata(call: Call) -> func.HttpResponse:
+    """GET …/frames: the pixels that the metadata names by their address."""
+    return _frames(call, [])
+
+
+def _frames(call: Call, numbers: list[int]) -> func.HttpResponse:
+    call.audit("allowed")
     data = images.data_of(_selected(call)[0])
-    try:
-        frames, media_type = transfer.frames_as(data, numbers, wanted)
-    except transfer.NotAcceptable:
-        raise Problem(406, "transfer-syntax", "The frames cannot be had in that transfer syntax.") from None
-    except IndexError:
-        raise Problem(404, "no-such-frame", "The instance has no such frame.") from None
-    return _multipart([(frame, media_type) for frame in frames], media_type.split(";")[0])
+    for offer in _offers(call):
+        try:
+            frames, media_type = transfer.frames_as(data, numbers, offer)
+        except transfer.NotAcceptable:
+            continue
+        except IndexError:
+            raise Problem(404, "no-such-frame", "The instance has no such frame.") from None
+        if offer.parts is False and len(frames) == 1:
+            return binary(frames[0], media_type.split(";")[0])
+        if offer.parts is not False:
+            return _multipart([(frame, media_type) for frame in frames], media_type.split(";")[0])
+    raise Problem(406, "not-acceptable", "The frames cannot be had in that media type and transfer syntax.")
+
+
+def dicomweb_thumbnail(call: Call) -> func.HttpResponse:
+    """GET …/thumbnail: a small picture of a study, a series or an instance."""
+    selected = [i for i in _selected(call) if i.is_image]
+    if not selected:
+        raise Problem(406, "no-picture", "There is nothing here that can be shown as a picture.")
+    return _picture(call, selected[len(selected) // 2], 0, _THUMBNAIL)
+
+
+def dicomweb_frame_rendered(call: Call) -> func.HttpResponse:
+    """GET …/frames/{list}/rendered: one frame as a picture."""
+    numbers = _frame_numbers(call.path["frames"])
+    if len(numbers) != 1:
+        raise Problem(406, "one-frame", "One frame at a time can be shown as a picture.")
+    return _picture(call, _selected(call)[0], numbers[0] - 1, None)
 
 
 def dicomweb_rendered(call: Call) -> func.HttpResponse:
     """GET …/rendered: JPEG, or PNG for who asks for it; `window` and `viewport` as PS3.18 8.3.5 has them."""
-    ds = images.data_set(_selected(call)[0])
+    return _picture(call, _selected(call)[0], 0, None)
+
+
+def _picture(call: Call, instance: Instance, frame: int, longest: int | None) -> func.HttpResponse:
     window = _WINDOW.fullmatch(call.query("window"))
     if call.query("window") and not window:
         raise Problem(400, "bad-window", "`window` is centre,width,linear.")
-    kind = "PNG" if "image/png" in call.request.headers.get("Accept", "") else "JPEG"
-    side = re.fullmatch(r"(\d{1,4}),(\d{1,4})", call.query("viewport", ""))
+    kind = next((k for o in _offers(call) for k in ("JPEG", "PNG") if o.takes(f"image/{k.lower()}")), None)
+    if kind is None:
+        raise Problem(406, "not-acceptable", "Pictures are image/jpeg or image/png.")
+    ds = images.data_set(instance)
+    if frame >= int(ds.get("NumberOfFrames") or 1):
+        raise Problem(404, "no-such-frame", "The instance has no such frame.")
     try:
         chosen = (float(window[1]), float(window[2])) if window else None
-        picture = pictures.grey_or_colour(ds, window=chosen)
+        picture = pictures.grey_or_colour(ds, frame, window=chosen)
     except pictures.NoPicture:
         raise Problem(406, "no-picture", "The instance cannot be shown as a picture.") from None
-    longest = max(1, min(int(side[1]), int(side[2]))) if side else None
+    if side := re.fullmatch(r"(\d{1,4}),(\d{1,4})", call.query("viewport", "")):
+        longest = max(1, min(int(side[1]), int(side[2])))
+    call.audit("allowed")
     return binary(pictures.encoded(picture, side=longest, kind=kind), f"image/{kind.lower()}", seconds=300)
 
 
@@ -189,9 +242,15 @@ def _one(item: Mapping[str, Any], keyword: str, wanted: str) -> bool:
     return any(fnmatch.fnmatchcase(v.upper(), wanted.upper().replace("[", "[[]")) for v in values)
 
 
-def _json(call: Call, items: Iterable[Mapping[str, Any]]) -> func.HttpResponse:
+def _json(call: Call, items: Iterable[Mapping[str, Any]], **more: str) -> func.HttpResponse:
+    if not any(o.takes(kind) for o in _offers(call) for kind in ("application/dicom+json", "application/json")):
+        raise Problem(406, "not-acceptable", "Answers are application/dicom+json.")
+    if call.query("fuzzymatching").lower() == "true" and not more:
+        more = {
+            "Warning": '299 readfirst "The fuzzymatching parameter is not supported. Only literal matching was done."'
+        }
     body = json.dumps(list(items), separators=(",", ":")).encode()
-    headers = {"Cache-Control": "private, no-cache", "Vary": "Accept-Encoding"}
+    headers = {"Cache-Control": "private, no-cache", "Vary": "Accept-Encoding", **more}
     if "gzip" in call.request.headers.get("Accept-Encoding", ""):
         body, headers["Content-Encoding"] = gzip.compress(body, 5), "gzip"
     return func.HttpResponse(body, mimetype="application/dicom+json", headers=headers)
@@ -217,10 +276,13 @@ HANDLERS = {
     **dict(
         _named(
             dicomweb_studies, dicomweb_series, dicomweb_study_instances, dicomweb_series_instances, dicomweb_frames,
-            dicomweb_rendered,
+            dicomweb_rendered, dicomweb_bulkdata, dicomweb_frame_rendered,
         )
     ),
     **dict.fromkeys(("dicomweb_study_metadata", "dicomweb_series_metadata", "dicomweb_instance_metadata"), _metadata),
+    **dict.fromkeys(
+        ("dicomweb_study_thumbnail", "dicomweb_series_thumbnail", "dicomweb_instance_thumbnail"), dicomweb_thumbnail
+    ),
     **dict.fromkeys(("dicomweb_study", "dicomweb_one_series", "dicomweb_instance"), _whole),
 }  # fmt: skip
 

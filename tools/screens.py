@@ -34,7 +34,7 @@ def _shoot(page: Page, name: str) -> None:
         picture.save(SCREENS / f"{name}-{theme}.webp", quality=82, method=6)
 
 
-def _analysed(stage: Stage) -> str:
+def analysed(stage: Stage) -> str:
     """Uploads an invented chest CT as a clinic does, and waits for what the AI says. Returns the study's token."""
     session = requests.Session()
     session.headers["Authorization"] = f"Bearer {stage.stack.access_token('clinic-user.lakeside')}"
@@ -61,7 +61,7 @@ def main() -> None:
     SCREENS.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, staged(Path(folder)) as stage, chromium() as browser:
         incidents(stage, furnish(stage))
-        study = _analysed(stage)
+        study = analysed(stage)
         for user, pages in PAGES.items():
             page = signed_in(browser, stage.url, user, stage.stack.password, path="/about")
             for name, path in pages.items():

@@ -184,13 +184,13 @@ class Worklist:
                 return dict(found)
         return None
 
-    def all_studies(self, clinics: Iterable[str], size: int, equal: Mapping[str, str]) -> list[dict[str, Any]]:
-        """Whole records of every study, newest first, where those fields have those values."""
+    def newest(self, clinics: Iterable[str], equal: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+        """Whole records of the studies with those values, newest first, fetched as far as somebody looks."""
         where = "".join(f" AND c.{name} = @{name}" for name in equal)
         values = {f"@{name}": value for name, value in equal.items()}
-        query = f"SELECT TOP {size} * FROM c WHERE c.clinic = @clinic{where} ORDER BY c.received DESC"  # noqa: S608
-        found = [s for c in sorted(clinics) for s in self._query(c, query, values, _Cost())]
-        return sorted(found, key=lambda s: str(s["received"]), reverse=True)[:size]
+        query = f"SELECT * FROM c WHERE c.clinic = @clinic{where} ORDER BY c.received DESC"  # noqa: S608 - our own names
+        per_clinic = [self._query(c, query, values, _Cost()) for c in sorted(clinics)]
+        yield from heapq.merge(*per_clinic, key=lambda s: str(s["received"]), reverse=True)
 
     def of_patient(self, clinic: str, patient: str) -> list[dict[str, Any]]:
         """The studies of a patient's token, newest first."""

@@ -13,7 +13,7 @@ from pydicom.uid import JPEG2000Lossless, RLELossless
 
 from readfirst.adapters import clients
 from readfirst.domain import names
-from readfirst.domain.records import StudyRecord
+from readfirst.domain.records import Series, StudyRecord
 from tests.portal.stage import SLICES, chest
 from tests.portal.studies import index, record
 
@@ -140,6 +140,105 @@ def test_a_rendered_picture_obeys_window_and_viewport(as_, study: StudyRecord) -
     assert client.get(path, params={"window": "wide"}).status_code == 400
 
 
+def test_a_search_finds_what_lies_far_behind_the_newest_studies(as_) -> None:
+    """A filter that the index does not know must not look at the first page alone."""
+    rare = record(79, modality="US", series=(Series(series_uid="1.2", modality="US", number=1, instances=1,
+                                                    analysed=False),))  # fmt: skip
+    index(rare.model_copy(update={"received": "2020-01-01T00:00:00+00:00"}), *[record(n) for n in range(700, 712)])
+    client = as_("radiologist")
+    found = client.get("/dicomweb/studies", params={"ModalitiesInStudy": "US", "limit": "1"}).json()
+    assert [s["0020000D"]["Value"][0] for s in found] == [rare.study_uid]
+    assert client.get("/dicomweb/studies", params={"ModalitiesInStudy": "US", "offset": "1"}).json() == []
+
+
+def test_habits_of_other_clients_are_understood(as_, study: StudyRecord) -> None:
+    client, uid = as_("radiologist"), study.study_uid
+
+    def found(**query: str) -> list[str]:
+        answer = client.get("/dicomweb/studies", params={"StudyInstanceUID": uid, **query})
+        return [s["0020000D"]["Value"][0] for s in answer.json()]
+
+    for query in (
+        {"includefield": "all"}, {"includefield": "00081030,00080061"}, {"PatientName": "*"}, {"PatientName": ""},
+        {"limit": "1", "offset": "0"}, {"AccessionNumber": "*"}, {"00080061": "CT"}, {"fuzzymatching": "true"},
+    ):  # fmt: skip
+        assert found(**query) == [uid], query
+    for query in ({"PatientName": "DOE*"}, {"limit": "0"}, {"StudyDate": "20200101-20201231"}, {"offset": "9"}):
+        assert found(**query) == [], query
+    listed = f"{uid},2.25.1"
+    assert len(client.get("/dicomweb/studies", params={"StudyInstanceUID": listed}).json()) == 1
+    warned = client.get("/dicomweb/studies", params={"fuzzymatching": "true", "StudyInstanceUID": uid})
+    assert "fuzzymatching" in warned.headers["Warning"]
+    for query in ({"limit": "many"}, {"offset": "x"}):
+        assert client.get("/dicomweb/studies", params=query).status_code == 400
+
+
+def test_answers_come_in_the_first_form_that_the_client_takes_and_we_have(as_, study: StudyRecord) -> None:
+    client = as_("radiologist")
+    series = f"{study.study_uid}.4"
+    base = f"/dicomweb/studies/{study.study_uid}/series/{series}"
+    sop = client.get(f"{base}/instances").json()[0]["00080018"]["Value"][0]
+    frame, instance = f"{base}/instances/{sop}/frames/1", f"{base}/instances/{sop}"
+
+    def get(path: str, accept: str) -> tuple[int, str]:
+        answer = client.get(path, headers={"Accept": accept})
+        inner = answer.content[:200].partition(b"Content-Type: ")[2].partition(b"\r\n")[0].decode()
+        return answer.status_code, inner or answer.headers["Content-Type"]
+
+    octets, rle = "application/octet-stream", f"image/dicom-rle;transfer-syntax={RLELossless}"
+    related = 'multipart/related; type="application/octet-stream"'
+    for accept, expected in (
+        ("*/*", octets), (related, octets), (f"{related}; transfer-syntax=*", rle), (octets, octets),
+        ("multipart/related; type=application/octet-stream; transfer-syntax=1.2.840.10008.1.2.1", octets),
+        ('multipart/related; type="image/dicom-rle"', rle), ("multipart/related", octets),
+        (f'multipart/related; type="image/jp2"; transfer-syntax={JPEG2000Lossless}, {related};q=0.5', octets),
+        (f'{related};q=0.1, multipart/related; type="image/dicom-rle"; transfer-syntax={RLELossless}', rle),
+    ):  # fmt: skip
+        assert get(frame, accept) == (200, expected), accept
+    for accept in (
+        'multipart/related; type="image/jp2"',
+        "image/png",
+        "text/html",
+        f"{related};q=0",
+        "nonsense",
+        ";,;q=x",
+    ):
+        assert get(frame, accept)[0] == 406, accept
+    assert get(instance, 'multipart/related; type="application/dicom"; transfer-syntax=*') == (200, "application/dicom")
+    assert get(instance, "application/dicom; transfer-syntax=*") == (200, "application/dicom")
+    assert get(instance, "image/jpeg")[0] == 406
+    assert get(base.replace(series, f"{study.study_uid}.3"), "application/dicom")[0] == 406  # several have no one form
+    for path in ("/dicomweb/studies", f"{base}/metadata"):
+        assert get(path, "application/dicom+json, */*;q=0.1")[0] == get(path, "application/json")[0] == 200
+        assert get(path, 'multipart/related; type="application/dicom+xml"')[0] == 406
+
+
+def test_what_the_metadata_names_as_bulk_data_can_be_had(as_, study: StudyRecord) -> None:
+    client, series = as_("radiologist"), f"{study.study_uid}.3"
+    path = f"/dicomweb/studies/{study.study_uid}/series/{series}/instances/{series}.1"
+    address = client.get(f"{path}/metadata").json()[0]["7FE00010"]["BulkDataURI"]
+    assert address.endswith(f"{path}/frames")
+    kept = pydicom.dcmread(io.BytesIO(chest(study.study_uid, series, SLICES)[0]))
+    assert kept.PixelData in client.get(f"{path}/frames").content
+    assert client.get(f"{path}/frames", headers={"Accept": "application/octet-stream"}).content == kept.PixelData
+
+
+def test_thumbnails_are_small_and_a_frame_can_be_shown(as_, study: StudyRecord) -> None:
+    from PIL import Image
+
+    client, series = as_("radiologist"), f"{study.study_uid}.3"
+    base = f"/dicomweb/studies/{study.study_uid}"
+    instance = f"{base}/series/{series}/instances/{series}.1"
+    for path in (base, f"{base}/series/{series}", instance):
+        answer = client.get(f"{path}/thumbnail")
+        assert max(Image.open(io.BytesIO(answer.content)).size) == 128, path
+    frame = client.get(f"{instance}/frames/1/rendered", headers={"Accept": "image/png,image/*;q=0.8"})
+    assert frame.headers["Content-Type"] == "image/png"
+    assert client.get(f"{instance}/frames/2/rendered").status_code == 404
+    assert client.get(f"{instance}/frames/1,2/rendered").status_code == 406
+    assert client.get(f"{instance}/rendered", headers={"Accept": "video/mp4"}).status_code == 406
+
+
 def test_no_identifier_and_no_date_is_in_an_answer(as_, study: StudyRecord) -> None:
     found = as_("radiologist").get("/dicomweb/studies", params={"AccessionNumber": study.handle}).json()[0]
     assert found["00100020"]["Value"] == [study.patient]
@@ -154,7 +253,9 @@ def test_another_clinic_finds_and_retrieves_nothing(as_, study: StudyRecord) -> 
         "", "/series", "/instances", "/metadata", f"/series/{series}", f"/series/{series}/metadata",
         f"/series/{series}/instances", f"/series/{series}/instances/{series}.1",
         f"/series/{series}/instances/{series}.1/frames/1", f"/series/{series}/instances/{series}.1/rendered",
-        f"/series/{series}/instances/{series}.1/metadata",
+        f"/series/{series}/instances/{series}.1/metadata", f"/series/{series}/instances/{series}.1/frames",
+        "/thumbnail", f"/series/{series}/thumbnail", f"/series/{series}/instances/{series}.1/thumbnail",
+        f"/series/{series}/instances/{series}.1/frames/1/rendered",
     ):  # fmt: skip
         assert other.get(base + path).status_code == 404, path
 

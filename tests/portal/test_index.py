@@ -82,7 +82,7 @@ def test_the_list_that_everybody_polls_never_looks_at_what_is_signed(overheard: 
 
 def test_the_other_questions_are_of_one_partition_too_and_use_what_is_indexed(overheard: Overheard) -> None:
     ask = Worklist(overheard)
-    ask.all_studies(CLINICS, 5, {"study_uid": "1.2", "handle": "A", "patient": "b"})
+    list(ask.newest(CLINICS, {"study_uid": "1.2", "handle": "A", "patient": "b"}))
     ask.of_patient("north", "f" * 32)
     ask.since(CLINICS, NOW)
     ask.one(CLINICS, study_uid="1.2.3")

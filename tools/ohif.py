@@ -1,0 +1,104 @@
+"""Opens an analysed study with its SEG in OHIF, from our DICOMweb, and takes a picture of it.
+
+usage: python -m tools.ohif [FOLDER] (needs Debian's chromium, npm, a built portal; FOLDER keeps OHIF and the picture)
+
+OHIF's released build comes from npm (@ohif/app). It is shown under the portal's origin, which is the one that the API
+answers across origins; in a deployment its files would lie beside the portal's, with the OIDC settings of its own
+configuration. Here the browser adds the access token to its calls.
+"""
+
+from __future__ import annotations
+
+import json
+import mimetypes
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import Page, Route, expect
+
+from tests.portal.browser import chromium, signed_in
+from tests.portal.stage import Stage, staged
+from tools.screens import analysed
+
+VERSION = "3.13.2"
+_CONFIGURATION = """window.config = {{
+  routerBasename: "/", extensions: [], modes: [], customizationService: {{}}, showStudyList: true,
+  maxNumberOfWebWorkers: 2, investigationalUseDialog: {{ option: "never" }}, defaultDataSourceName: "readfirst",
+  dataSources: [{{ namespace: "@ohif/extension-default.dataSourcesModule.dicomweb", sourceName: "readfirst",
+    configuration: {{ friendlyName: "Readfirst", name: "readfirst",
+      qidoRoot: {root}, wadoRoot: {root}, wadoUriRoot: {root},
+      qidoSupportsIncludeField: true, supportsWildcard: true, supportsFuzzyMatching: false, enableStudyLazyLoad: true,
+      imageRendering: "wadors", thumbnailRendering: "wadors", singlepart: "bulkdata,video",
+      omitQuotationForMultipartRequest: true, bulkDataURI: {{ enabled: true }} }} }}],
+}};"""
+
+
+def fetched(folder: Path) -> Path:
+    """OHIF's built files."""
+    if not (folder / "package" / "dist").is_dir():
+        command = ["npm", "pack", f"@ohif/app@{VERSION}", "--loglevel=error"]
+        subprocess.run(command, cwd=folder, check=True, timeout=600, stdout=subprocess.DEVNULL)  # noqa: S603 - fixed words
+        with tarfile.open(folder / f"ohif-app-{VERSION}.tgz") as archive:
+            archive.extractall(folder, filter="data")
+    return folder / "package" / "dist"
+
+
+def serve(page: Page, stage: Stage, dist: Path) -> None:
+    """From now on the portal's origin shows OHIF, and its calls to the API carry the person's token."""
+    configuration = _CONFIGURATION.format(root=json.dumps(f"{stage.api}/dicomweb"))
+    token = stage.stack.access_token("radiologist.lakeside")
+
+    def answer(route: Route) -> None:
+        path = route.request.url.removeprefix(stage.url).split("?")[0].split("#")[0].lstrip("/")
+        if path == "app-config.js":
+            route.fulfill(body=configuration, content_type="text/javascript")
+            return
+        file = dist / path if path and (dist / path).is_file() else dist / "index.html"
+        kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+        route.fulfill(path=file, content_type=kind)
+
+    def call(route: Route) -> None:
+        route.continue_(headers={**route.request.headers, "Authorization": f"Bearer {token}"})
+
+    page.route(f"{stage.url}/**", answer)
+    page.route(f"{stage.api}/**", call)
+
+
+def shown(page: Page, stage: Stage, study_uid: str) -> list[str]:
+    """Opens the study, loads its SEG and returns the names of the segments that OHIF lists."""
+    page.goto(f"{stage.url}/viewer?StudyInstanceUIDs={study_uid}")
+    page.locator("canvas.cornerstone-canvas").first.wait_for(timeout=120_000)
+    page.get_by_test_id("study-browser-thumbnail-no-image").filter(has_text="SEG").first.dblclick(timeout=60_000)
+    page.get_by_role("button", name="Yes").click(timeout=60_000)
+    segments = page.get_by_test_id("data-row")
+    expect(segments.first).to_be_visible(timeout=60_000)
+    page.wait_for_timeout(3000)
+    return segments.all_inner_texts()
+
+
+def main() -> None:
+    """Shows it and says what was seen."""
+    with tempfile.TemporaryDirectory() as temporary, tempfile.TemporaryDirectory() as state:
+        folder = Path(sys.argv[1] if len(sys.argv) > 1 else temporary)
+        dist = fetched(folder)
+        with staged(Path(state)) as stage, chromium() as browser:
+            token = analysed(stage)
+            uid = stage.index.read_item(token, "lakeside")["study_uid"]
+            page = signed_in(browser, stage.url, "radiologist.lakeside", stage.stack.password, path="/about")
+            failed: list[str] = []
+            page.on("response", lambda r: failed.append(f"{r.status} {r.url}") if r.status >= 400 else None)
+            page.on("requestfailed", lambda r: failed.append(f"{r.failure} {r.url}"))
+            page.on("console", lambda m: sys.stderr.write(f"{m.text[:300]}\n") if m.type == "error" else None)
+            serve(page, stage, dist)
+            try:
+                told = shown(page, stage, uid)
+            finally:
+                page.screenshot(path=folder / "ohif.png")
+            sys.stdout.write(f"OHIF {VERSION} shows the study; segments: {told}; failed calls: {failed or 'none'}\n")
+
+
+if __name__ == "__main__":
+    main()
