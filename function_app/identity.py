@@ -19,6 +19,7 @@ from readfirst.adapters.worklist import iso
 from readfirst.domain import names
 from readfirst.domain.doors import SHOWN_FOR, Act, Answer, Asked, Case, Decision, Verdict, may_decide, may_open
 from readfirst.domain.messages import Command
+from readfirst.domain.texts import Why
 
 _UPLOAD_ADDRESS_LIFE = timedelta(hours=2)
 _ITEM = re.compile(r"([0-9a-f]{32}|[a-z0-9-]{1,40})~([0-9a-f]{32})")
@@ -226,7 +227,7 @@ def _looked(call: Call) -> tuple[int, quarantine.Look]:
 class _Ruling(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     release: bool
-    reason: str = Field(min_length=3, max_length=500)
+    reason: Why
 
 
 def quarantine_decision(call: Call) -> func.HttpResponse:

@@ -2,9 +2,8 @@
 
 usage: python -m tools.ohif [FOLDER] (needs Debian's chromium, npm, a built portal; FOLDER keeps OHIF and the picture)
 
-OHIF's released build comes from npm (@ohif/app). It is shown under the portal's origin, which is the one that the API
-answers across origins; in a deployment its files would lie beside the portal's, with the OIDC settings of its own
-configuration. Here the browser adds the access token to its calls.
+OHIF's released build comes from npm (@ohif/app). It is shown under the portal's origin; in a deployment its files would
+lie beside the portal's, with the OIDC settings of its own configuration. Here its calls get the token on their way.
 """
 
 from __future__ import annotations
@@ -47,33 +46,33 @@ def fetched(folder: Path) -> Path:
 
 
 def serve(page: Page, stage: Stage, dist: Path) -> None:
-    """From now on the portal's origin shows OHIF, and its calls to the API carry the person's token."""
-    configuration = _CONFIGURATION.format(root=json.dumps(f"{stage.api}/dicomweb"))
+    """From now on the portal's origin shows OHIF, and passes its calls on to the API with the person's token."""
+    configuration = _CONFIGURATION.format(root=json.dumps(f"{stage.url}/api/dicomweb"))
     token = stage.stack.access_token("radiologist.lakeside")
 
     def answer(route: Route) -> None:
-        path = route.request.url.removeprefix(stage.url).split("?")[0].split("#")[0].lstrip("/")
-        if path == "app-config.js":
+        path = route.request.url.removeprefix(stage.url).lstrip("/")
+        name = path.split("?")[0].split("#")[0]
+        if path.startswith("api/"):
+            headers = {**route.request.headers, "Authorization": f"Bearer {token}"}
+            route.fulfill(response=route.fetch(url=f"{stage.api}/{path.removeprefix('api/')}", headers=headers))
+        elif name == "app-config.js":
             route.fulfill(body=configuration, content_type="text/javascript")
-            return
-        file = dist / path if path and (dist / path).is_file() else dist / "index.html"
-        kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
-        route.fulfill(path=file, content_type=kind)
-
-    def call(route: Route) -> None:
-        route.continue_(headers={**route.request.headers, "Authorization": f"Bearer {token}"})
+        else:
+            file = dist / name if name and (dist / name).is_file() else dist / "index.html"
+            route.fulfill(path=file, content_type=mimetypes.guess_type(file.name)[0] or "application/octet-stream")
 
     page.route(f"{stage.url}/**", answer)
-    page.route(f"{stage.api}/**", call)
 
 
 def shown(page: Page, stage: Stage, study_uid: str) -> list[str]:
     """Opens the study, loads its SEG and returns the names of the segments that OHIF lists."""
     page.goto(f"{stage.url}/viewer?StudyInstanceUIDs={study_uid}")
-    page.locator("canvas.cornerstone-canvas").first.wait_for(timeout=120_000)
-    page.get_by_test_id("study-browser-thumbnail-no-image").filter(has_text="SEG").first.dblclick(timeout=60_000)
+    page.locator(".cornerstone-canvas").first.wait_for(timeout=120_000)
+    page.add_locator_handler(page.get_by_role("button", name="Skip all"), lambda button: button.click())  # its tour
+    page.locator("[data-cy=study-browser-thumbnail-no-image]", has_text="SEG").first.dblclick(timeout=60_000)
     page.get_by_role("button", name="Yes").click(timeout=60_000)
-    segments = page.get_by_test_id("data-row")
+    segments = page.locator("[data-cy=data-row]")
     expect(segments.first).to_be_visible(timeout=60_000)
     page.wait_for_timeout(3000)
     return segments.all_inner_texts()

@@ -15,15 +15,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from readfirst.domain.records import waits
 from readfirst.domain.worklist import RESERVE, Band
 
 _INDEX_TRIES = 20
 _PARALLEL = 8
+_YEARS = range(2020, 2200)
 
 # What a line of the worklist shows: findings stay behind, which keeps the page small.
 _FIELDS = (
@@ -75,8 +76,8 @@ class Cursor(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     now: str
-    band: int = 0
-    rank: str = ""
+    band: Annotated[int, Field(ge=min(Band), le=max(Band))] = 0
+    rank: Annotated[str, Field(max_length=100)] = ""
 
     def text(self) -> str:
         """The cursor as the client hands it back."""
@@ -87,7 +88,9 @@ class Cursor(BaseModel):
         """Reads a cursor. Raises ValueError where it is none of ours."""
         raw = base64.urlsafe_b64decode(text.encode() + b"=" * (-len(text) % 4))
         cursor = cls.model_validate(json.loads(raw))
-        datetime.fromisoformat(cursor.now)
+        moment = datetime.fromisoformat(cursor.now)
+        if moment.tzinfo is None or moment.year not in _YEARS:
+            raise ValueError("no moment of a list")
         return cursor
 
 

@@ -8,15 +8,15 @@ approved. What is shown lasts minutes.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
+
+from readfirst.domain.texts import Note, Reason
 
 SHOWN_FOR = timedelta(minutes=5)
 REVIEW_WITHIN = timedelta(days=3)
 APPROVAL_LASTS = timedelta(days=1)
-
-Reason = Annotated[str, Field(min_length=10, max_length=500)]
 
 
 class _Shape(BaseModel):
@@ -33,14 +33,14 @@ class Verdict(_Shape):
     """What the privacy officer says of a use of break-glass."""
 
     justified: bool
-    note: Annotated[str, Field(max_length=500)] = ""
+    note: Note = ""
 
 
 class Decision(_Shape):
     """What the second person says of a request."""
 
     approve: bool
-    note: Annotated[str, Field(max_length=500)] = ""
+    note: Note = ""
 
 
 class Act(_Shape):

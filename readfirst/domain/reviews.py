@@ -11,8 +11,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-Text = Annotated[str, Field(max_length=2000)]
-Short = Annotated[str, Field(min_length=1, max_length=200)]
+from readfirst.domain.texts import FullText, Maybe, Short, Text, Why
+
 Uid = Annotated[str, Field(pattern=r"^[0-9.]{1,64}$")]
 State = Literal["unread", "in progress", "signed"]
 
@@ -35,7 +35,7 @@ class Verdict(_Shape):
     verdict: Literal["accept", "reject", "correct"]
     diameter_mm: Annotated[float, Field(gt=0, lt=1000)] | None = None
     category: Literal[1, 2, 3] | None = None
-    site: Annotated[str, Field(max_length=200)] = ""
+    site: Maybe = ""
     comment: Text = ""
 
 
@@ -44,7 +44,7 @@ class Missed(_Shape):
 
     kind: Literal["missed"] = "missed"
     what: Short
-    site: Annotated[str, Field(max_length=200)] = ""
+    site: Maybe = ""
     category: Literal[1, 2, 3]
     diameter_mm: Annotated[float, Field(gt=0, lt=1000)] | None = None
     series_uid: Uid
@@ -69,7 +69,7 @@ class Commented(_Shape):
     """A remark."""
 
     kind: Literal["commented"] = "commented"
-    text: Annotated[str, Field(min_length=1, max_length=2000)]
+    text: FullText
 
 
 class Told(_Shape):
@@ -93,7 +93,7 @@ class Reopened(_Shape):
     """A signed review is opened again, with the reason."""
 
     kind: Literal["reopened"] = "reopened"
-    reason: Annotated[str, Field(min_length=3, max_length=2000)]
+    reason: Why
 
 
 What = Annotated[
