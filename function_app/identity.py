@@ -7,6 +7,7 @@ import re
 import uuid
 from collections.abc import Mapping
 from datetime import timedelta
+from itertools import islice
 from typing import Any, Literal
 
 import azure.functions as func
@@ -159,7 +160,8 @@ def erase(call: Call) -> func.HttpResponse:
 
 
 def _of_same_patient(study: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return web.worklist().all_studies([str(study["clinic"])], _MOST_STUDIES, {"patient": str(study["patient"])})
+    found = web.worklist().newest([str(study["clinic"])], {"patient": str(study["patient"])})
+    return list(islice(found, _MOST_STUDIES))
 
 
 def _command(call: Call, kind: Literal["release", "reject", "erase"], token: str, detail: dict[str, str]) -> None:

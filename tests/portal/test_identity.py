@@ -86,6 +86,14 @@ def test_a_request_is_seen_by_who_asked_and_who_decides_and_opens_only_after_app
     assert refused.status_code == 409 and "second person" in refused.json()["detail"]
 
 
+def test_erasing_a_person_erases_every_study_of_the_same_token_at_that_clinic_alone(as_) -> None:
+    first, second = record(86, patient="e" * 32), record(87, patient="e" * 32)
+    index(first, second, record(88), record(86, clinic="south", patient="e" * 32))
+    body = {"of": "patient", "reason": "The person asked for it"}
+    answer = as_("privacy-officer", name="Pia").post(f"/identity/erasures/{first.handle}", json=body)
+    assert answer.status_code == 202 and sorted(answer.json()["handles"]) == sorted([first.handle, second.handle])
+
+
 @pytest.fixture
 def kept() -> str:
     """A file in quarantine of the north clinic."""
