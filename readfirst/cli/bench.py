@@ -67,9 +67,17 @@ def _deid() -> None:
     run()
 
 
+def _burned_in() -> None:
+    from readfirst.cli.bench_burned_in import run
+
+    for _ in run():
+        pass
+
+
 _TABLES: dict[str, Callable[[], None]] = {
     "pipeline": _pipeline,
     "privacy": _privacy,
+    "burned-in": _burned_in,
     "deid": _deid,
     "inference": _inference,
     "host": _host,

@@ -9,10 +9,11 @@ from __future__ import annotations
 import datetime
 import io
 import tempfile
+import tomllib
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from importlib import util
+from importlib import resources, util
 from pathlib import Path
 
 import pydicom
@@ -32,6 +33,7 @@ from readfirst.cli.bench_planted import (
     useful_kept,
 )
 from readfirst.domain.deid import KnownIdentifiers, deidentify, known_identifiers, load_profile, read_header
+from readfirst.domain.deid.scrub import Scrubber
 from readfirst.domain.pseudonyms import Pseudonyms
 from readfirst.domain.refusals import Refused
 
@@ -195,6 +197,42 @@ def _cleaned_pair(who: Person, number: int) -> tuple[Dataset, Dataset]:
     return ds, pydicom.dcmread(io.BytesIO(clean or b""), force=True)
 
 
+@dataclass(frozen=True)
+class Precision:
+    """One group of phrases: what stayed and went as it should, and what did not."""
+
+    name: str
+    stays: Rate
+    goes: Rate
+    lost: tuple[tuple[str, str], ...]  # patient, phrase
+
+
+def precision() -> list[Precision]:
+    """Clinical phrases beside patients of similar names (bench_phrases.toml)."""
+    document = tomllib.loads((resources.files("readfirst.cli") / "bench_phrases.toml").read_text("utf-8"))
+    results = []
+    for group in document["group"]:
+        stays, goes, lost = Rate(), Rate(), []
+        for patient in group["patients"]:
+            scrubber = Scrubber(KnownIdentifiers(names=frozenset((patient,))))
+            family = patient.split("^")[0].lower()
+            for phrase in group["stays"].strip().splitlines():
+                stays.add(scrubber.scrub(phrase) == phrase)
+                lost += [] if scrubber.scrub(phrase) == phrase else [(patient, phrase)]
+            for phrase in group["goes"].strip().splitlines():
+                if family in phrase.lower():
+                    goes.add(family not in scrubber.scrub(phrase).lower())
+        results.append(Precision(group["name"], stays, goes, tuple(lost)))
+    return results
+
+
+def _precision_table() -> Table:
+    table = Table("phrases", "clinical ones kept", "names taken away", title="Words beside patients of that name")
+    for result in precision():
+        table.add_row(result.name, *(f"{r.right}/{r.all}" for r in (result.stays, result.goes)))
+    return table
+
+
 def run(seed: int = 1, console: Console | None = None) -> dict[str, Score]:
     """Measures every tool that is installed, prints the table, returns the scores."""
     files = list(planted(seed))
@@ -212,6 +250,7 @@ def run(seed: int = 1, console: Console | None = None) -> dict[str, Score]:
     for name, rate in metrics().items():
         actions.add_row(name, f"{rate.right}/{rate.all}", f"{100 * rate.right / rate.all:.2f} %")
     (console or Console()).print(actions)
+    (console or Console()).print(_precision_table())
     missing = [name for name in PEERS if name not in scores]
     if missing:
         (console or Console()).print(f"Not installed, not measured: {', '.join(missing)} (requirements-bench.txt)")

@@ -400,17 +400,19 @@ class Scrubber:
 
     def _a_name(self, folded: Folded, start: int, end: int, word: str) -> bool:
         """Whether a word that is a known name is meant as one: "Long, Mary" is, "long axis" is not."""
-        if word not in COMMON and word not in ABBREVIATIONS and word not in EPONYMS:
+        everyday = word in COMMON or word in ABBREVIATIONS
+        if not everyday and word not in EPONYMS and word not in TERMS_AFTER:
             return True
         text = folded.text
         before = (_WORD.findall(text[max(0, folded.origin[start] - 24) : folded.origin[start]]) or [""])[-1]
-        after = (_WORD.findall(text[folded.origin[end] : folded.origin[end] + 24]) or [""])[0]
-        near = {fold(before), fold(after)} - {""}
+        rest = text[folded.origin[end] : folded.origin[end] + 24]
+        after = (_WORD.findall(re.sub(r"^['’]s?\b", "", rest)) or [""])[0]
+        near = {fold(w) for w in (before, after) if w and w != "MR"}  # in capitals it is no title but a modality
         if near & (self.vocabulary.words - COMMON | TITLES) or near & {"patient", "pt", "name"}:
             return True
         if _is_term(word, fold(before), fold(after)):
             return False
-        if near & self.vocabulary.words or word in EPONYMS - COMMON:
+        if near & self.vocabulary.words or not everyday:
             return True
         first, last = folded.span(start, end)
         if not text[first].isupper() or text[first:last].isupper() or word in ABBREVIATIONS:

@@ -7,6 +7,7 @@ from importlib import resources
 
 import pytest
 
+from readfirst.cli.bench_privacy import precision
 from readfirst.domain.deid import KnownIdentifiers
 from readfirst.domain.deid.scrub import Scrubber, patterns
 
@@ -101,3 +102,10 @@ def test_a_placeholder_for_a_name_is_no_name() -> None:
     known = KnownIdentifiers(names=frozenset(("Removed by CTP", "ANONYMOUS", "Test^Patient")))
     text = "Removed by suction, patient supine, test injection"
     assert Scrubber(known).scrub(text) == text
+
+
+def test_clinical_phrases_stay_and_names_go_beside_patients_called_like_words() -> None:
+    for group in precision():
+        assert group.lost == ()
+        assert group.goes.right == group.goes.all > 5
+        assert group.stays.all > 300
