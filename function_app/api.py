@@ -279,7 +279,7 @@ def models(call: Call) -> func.HttpResponse:
 
 
 def audit(call: Call) -> func.HttpResponse:
-    """GET audit?app=&day=: a day's entries, newest first, and whether the chain is whole."""
+    """GET audit?app=&day=: a day's entries on the person's clinics, newest first, and whether the chain is whole."""
     app = call.query("app", "identity")
     if app not in ("intake", "api", "identity"):
         raise Problem(400, "no-such-app", "`app` is intake, api or identity.")
@@ -288,8 +288,9 @@ def audit(call: Call) -> func.HttpResponse:
     day = call.query("day") or (checks[-1]["day"] if checks else "")
     lines = audit_blobs.lines(container, str(day)) if day in {c["day"] for c in checks} else []
     call.audit("allowed")
-    entries = [audit_blobs.Entry.model_validate_json(line).model_dump() for line in lines[-_AUDIT_PAGE:]]
-    return answer({"app": app, "day": day, "days": checks, "entries": entries[::-1]})
+    entries = [audit_blobs.Entry.model_validate_json(line) for line in lines]
+    own = [e.model_dump() for e in entries if not e.clinic or e.clinic in call.person.clinics]
+    return answer({"app": app, "day": day, "days": checks, "entries": own[-_AUDIT_PAGE:][::-1]})
 
 
 def ops_view(call: Call) -> func.HttpResponse:

@@ -26,6 +26,7 @@ _UPLOAD_ADDRESS_LIFE = timedelta(hours=2)
 _ITEM = re.compile(r"([0-9a-f]{32}|[a-z0-9-]{1,40})~([0-9a-f]{32})")
 _PICTURE_SIDE = 1024
 _LATEST = 200
+_NO_SUCH_CASE = Problem(404, "no-such-case", "There is no such request or use.")
 _MOST_STUDIES = 1000  # of one patient
 
 
@@ -78,8 +79,9 @@ def _shown(call: Call, token: str, door: str, reason: str) -> func.HttpResponse:
 
 
 def break_glass_list(call: Call) -> func.HttpResponse:
-    """GET identity/break-glass: uses, those without a review first, the oldest of them on top."""
-    found = sorted(doors.cases("uses"), key=lambda c: (c.answer is not None, c.act.at))
+    """GET identity/break-glass: uses on the studies of the person's clinics, those without a review first."""
+    own = [c for c in doors.cases("uses") if c.act.clinic in call.person.clinics]
+    found = sorted(own, key=lambda c: (c.answer is not None, c.act.at))
     return answer({"uses": [{**_told(c), "overdue": c.overdue(call.now)} for c in found[:_LATEST]]})
 
 
@@ -104,7 +106,10 @@ def request_identity(call: Call) -> func.HttpResponse:
 def requests(call: Call) -> func.HttpResponse:
     """GET identity/requests: mine; everybody's for who decides."""
     decides = call.person.may(web.RULE["request_decision"])
-    found = [c for c in doors.cases("requests") if decides or c.act.by == call.person.id]
+    person = call.person
+    found = [
+        c for c in doors.cases("requests") if c.act.by == person.id or (decides and c.act.clinic in person.clinics)
+    ]
     listed = [{**_told(c), "mine": c.act.by == call.person.id} for c in found[:_LATEST]]
     return answer({"requests": listed, "decides": decides})
 
@@ -117,6 +122,8 @@ def request_decision(call: Call) -> func.HttpResponse:
 
 def _decide(call: Call, kind: doors.Kind, act_id: str, *, yes: bool, note: str) -> func.HttpResponse:
     case = _case(kind, act_id)
+    if case.act.clinic not in call.person.clinics:
+        raise _NO_SUCH_CASE
     word = Answer(by=call.person.id, by_name=call.person.name, at=call.now.isoformat(), yes=yes, note=note)
     if (why := may_decide(case, call.person.id)) or not doors.answer(kind, case, word):
         raise Problem(409, "not-now", why or "It is decided already.")
@@ -127,7 +134,7 @@ def _decide(call: Call, kind: doors.Kind, act_id: str, *, yes: bool, note: str) 
 def _case(kind: doors.Kind, act_id: str) -> Case:
     case = doors.case(kind, act_id) if re.fullmatch(r"[0-9a-f]{32}", act_id) else None
     if case is None:
-        raise Problem(404, "no-such-case", "There is no such request or use.")
+        raise _NO_SUCH_CASE
     return case
 
 
@@ -140,6 +147,7 @@ def request_open(call: Call) -> func.HttpResponse:
     found = web.worklist().one(web.all_clinics(), id=case.act.token)
     if found is None:
         raise Problem(404, "no-such-study", "There is no such study.")
+    doors.opened(case, call.now.isoformat())
     approved = Call(call.rule, call.request, call.person, call.now, found)
     return _shown(approved, case.act.token, "dual control", case.act.reason)
 

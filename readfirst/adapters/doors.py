@@ -24,15 +24,22 @@ def answer(kind: Kind, case: Case, word: Answer) -> bool:
     return blobs.put_once(_container(), f"{kind}/{case.act.id}/answer.json", word.model_dump_json().encode())
 
 
+def opened(case: Case, at: str) -> None:
+    """Keeps when the identity of a request was first shown; later looks change nothing."""
+    blobs.put_once(_container(), f"requests/{case.act.id}/opened.txt", at.encode())
+
+
 def case(kind: Kind, act_id: str) -> Case | None:
     """One case; None where there is none of that id."""
     act = blobs.read(_container(), f"{kind}/{act_id}/act.json")
     word = blobs.read(_container(), f"{kind}/{act_id}/answer.json")
+    opened = blobs.read(_container(), f"{kind}/{act_id}/opened.txt")
     if act is None:
         return None
     return Case(
         act=Act.model_validate_json(act),
         answer=Answer.model_validate_json(word) if word else None,
+        opened=opened.decode() if opened else "",
     )
 
 

@@ -71,6 +71,7 @@ class Case(_Shape):
 
     act: Act
     answer: Answer | None = None
+    opened: str = ""  # when the identity of an approved request was first shown
 
     def overdue(self, now: datetime) -> bool:
         """Whether the privacy officer's look at this use is late."""
@@ -100,4 +101,6 @@ def may_open(case: Case, person: str, now: datetime) -> str:
         return "The request is not approved."
     if now > datetime.fromisoformat(case.answer.at) + APPROVAL_LASTS:
         return "The approval has lapsed. Ask again."
+    if case.opened and now > datetime.fromisoformat(case.opened) + SHOWN_FOR:
+        return "It has been shown. One approval is for one look: ask again."
     return ""

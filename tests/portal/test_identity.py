@@ -37,7 +37,7 @@ def test_a_use_of_break_glass_is_kept_audited_and_told_to_the_clinic_before_anyt
     index(study)
     answer = as_("radiologist", name="Dr Far").post(f"/identity/break-glass/{study.id}", json=REASON)
     assert (answer.status_code, answer.json()["code"]) == (404, "no-identity")  # the vault of this test is empty
-    pia = as_("privacy-officer", name="Pia")
+    pia = as_("privacy-officer", clinics=("north", "south"), name="Pia")
     use = next(u for u in pia.get("/identity/break-glass").json()["uses"] if u["act"]["token"] == study.id)
     assert use["act"]["reason"] == REASON["reason"] and use["state"] == "open" and not use["overdue"]
     entry = pia.get("/audit", params={"app": "identity"}).json()["entries"][0]
@@ -84,6 +84,84 @@ def test_a_request_is_seen_by_who_asked_and_who_decides_and_opens_only_after_app
     own = pia.post(f"/identity/requests/{study.id}", json=REASON).json()["id"]
     refused = pia.post(f"/identity/requests/{own}/decision", json={"approve": True})
     assert refused.status_code == 409 and "second person" in refused.json()["detail"]
+
+
+def _asked(as_, number: int) -> tuple[str, object]:
+    study = record(number)
+    index(study)
+    oda = as_("operator", name="Oda")
+    return oda.post(f"/identity/requests/{study.id}", json=REASON).json()["id"], oda
+
+
+def test_nobody_passes_the_third_door_alone_or_twice_or_late_or_from_another_clinic(as_) -> None:
+    request, oda = _asked(as_, 89)
+    path = f"/identity/requests/{request}"
+    both = as_(
+        "operator", "privacy-officer", name="Oda"
+    )  # the same person with the second role: another token, another oid
+    far = as_("privacy-officer", clinics=("south",), name="Paul")
+    assert far.post(f"{path}/decision", json={"approve": True}).status_code == 404
+    assert request not in {r["act"]["id"] for r in far.get("/identity/requests").json()["requests"]}
+    assert oda.post(f"{path}/open", json={"approve": True}).status_code == 403
+    own = both.post(f"/identity/requests/{record(89).id}", json=REASON).json()["id"]
+    assert both.post(f"/identity/requests/{own}/decision", json={"approve": True}).status_code == 409
+    assert both.post(f"/identity/requests/{own}/open", json={}).status_code == 403
+    pia = as_("privacy-officer", name="Pia")
+    assert pia.post(f"{path}/decision", json={"approve": False}).status_code == 200
+    for again in ({"approve": True}, {"approve": False}):
+        assert pia.post(f"{path}/decision", json=again).status_code == 409
+    refused = oda.post(f"{path}/open", json={})
+    assert refused.status_code == 403 and "not approved" in refused.json()["detail"]
+    opens = [e for e in pia.get("/audit", params={"app": "identity"}).json()["entries"] if e["act"] == "request_open"]
+    assert [e["outcome"] for e in opens if e["reason"] == request] == ["refused", "refused"]
+
+
+def test_one_approval_is_for_one_look(as_) -> None:
+    request, oda = _asked(as_, 90)
+    path = f"/identity/requests/{request}"
+    assert as_("privacy-officer", name="Pia").post(f"{path}/decision", json={"approve": True}).status_code == 200
+    for _ in range(2):  # a page that is loaded anew within the minutes is the same look
+        assert oda.post(f"{path}/open", json={}).json()["code"] == "no-identity"
+    opened = clients.container(names.VAULT, names.DOORS).get_blob_client(f"requests/{request}/opened.txt")
+    opened.upload_blob((datetime.now(UTC) - timedelta(minutes=6)).isoformat(), overwrite=True)
+    refused = oda.post(f"{path}/open", json={})
+    assert refused.status_code == 403 and "one look" in refused.json()["detail"]
+
+
+def test_an_approval_that_lapsed_opens_nothing_whatever_the_caller_says_of_the_time(as_) -> None:
+    request, oda = _asked(as_, 91)
+    late = datetime.now(UTC) - timedelta(hours=25)
+    yes = Answer(by="pia", by_name="Pia", at=late.isoformat(), yes=True)
+    doors.answer("requests", doors.case("requests", request), yes)
+    headers = {"Date": "Mon, 05 Jan 2026 12:00:00 GMT", "X-Ms-Date": late.isoformat()}
+    refused = oda.post(f"/identity/requests/{request}/open", json={"at": late.isoformat()}, headers=headers)
+    assert refused.status_code == 403 and "lapsed" in refused.json()["detail"]
+
+
+@pytest.mark.parametrize("reason", [None, "", " " * 40, "too short", "\x00" * 20, "x" * 501, 7, ["a" * 20], {"a": 1}])
+def test_a_reason_that_says_nothing_opens_no_door_and_leaves_no_use(as_, reason: object) -> None:
+    study = record(92)
+    index(study)
+    far = as_("radiologist", clinics=("south",), name="Dr Far")
+    for door in ("break-glass", "requests"):
+        assert far.post(f"/identity/{door}/{study.id}", json={"reason": reason}).status_code == 422
+        assert far.post(f"/identity/{door}/{study.id}", json={"reason": "An emergency", "by": "x"}).status_code == 422
+    uses = as_("privacy-officer", name="Pia").get("/identity/break-glass").json()["uses"]
+    assert study.id not in {u["act"]["token"] for u in uses}
+
+
+def test_a_use_on_a_clinics_study_is_reviewed_by_an_officer_of_that_clinic_alone(as_) -> None:
+    study = record(93)
+    index(study)
+    as_("radiologist", clinics=("south",), name="Dr Far").post(f"/identity/break-glass/{study.id}", json=REASON)
+    pia, far = as_("privacy-officer", name="Pia"), as_("privacy-officer", clinics=("south",), name="Paul")
+    use = next(u["act"] for u in pia.get("/identity/break-glass").json()["uses"] if u["act"]["token"] == study.id)
+    assert (
+        far.get("/identity/break-glass").json()["uses"] == [] or use["id"] not in far.get("/identity/break-glass").text
+    )
+    assert far.post(f"/identity/break-glass/{use['id']}/review", json={"justified": True}).status_code == 404
+    assert study.id not in far.get("/audit", params={"app": "identity"}).text
+    assert study.id in pia.get("/audit", params={"app": "identity"}).text
 
 
 def test_erasing_a_person_erases_every_study_of_the_same_token_at_that_clinic_alone(as_) -> None:
