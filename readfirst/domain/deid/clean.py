@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import lru_cache
+from urllib.parse import unquote
 
 from pydicom._dicom_dict import DicomDictionary
 from pydicom._uid_dict import UID_dictionary
@@ -333,7 +335,7 @@ class Cleaner:
             clean = text if well_formed and not known else ""
         else:
             clean = self.scrubber.scrub(text, patterns)
-            if not value.isascii() or b"\x1b" in value:
+            if not value.isascii() or b"\x1b" in value or b"%" in value or b"&" in value:
                 clean = self._in_any_reading(value, text, clean)
         if clean == text:
             return value
@@ -344,7 +346,7 @@ class Cleaner:
 
     def _in_any_reading(self, value: bytes, text: str, clean: str) -> str:
         """Nothing of a text that names somebody when its bytes are read as something else than it says."""
-        others = (other for other in readings(value, self._charset) if other != text)
+        others = {*readings(value, self._charset), html.unescape(text), unquote(text)} - {text}
         known = any(self.scrubber.holds_known(other) for other in others)
         return BLANK if known or (clean == text and self.scrubber.spelled_in(value)) else clean
 

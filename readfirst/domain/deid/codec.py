@@ -36,7 +36,7 @@ TEXT_VRS = frozenset(
 VRS = LONG_VRS | TEXT_VRS | frozenset(["AT", "FD", "FL", "SL", "SS", "UL", "US"])
 
 IN_MEMORY = 64 * 1024  # binary values above this stay in the source
-TEXT_LIMIT = 16 * 1024 * 1024  # a text longer than this is no text
+TEXT_LIMIT = 256 * 1024  # a text longer than this is no text, and would take long to clean
 MAX_DEPTH = 64
 MAX_ELEMENTS = 1_000_000
 MAX_INFLATED = 4 * 1024**3

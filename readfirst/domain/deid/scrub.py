@@ -34,6 +34,7 @@ from readfirst.domain.deid.words import (
 )
 
 BLANK = "***"
+_ROUNDS = 12
 
 
 @lru_cache(maxsize=1)
@@ -280,20 +281,25 @@ class Scrubber:
 
     def scrub(self, text: str, patterns: bool = True) -> str:
         """The text without known identifiers and, unless it is a code, without what looks like an identifier."""
+        for _ in range(_ROUNDS):  # what is left may stand together now
+            clean = self._scrubbed(text, patterns)
+            if clean == text:
+                return text
+            text = clean
+        return BLANK
+
+    def _scrubbed(self, text: str, patterns: bool) -> str:
         folded = Folded.of(text)
         spans = self._known(folded)
-        if not patterns:  # a code: only a UID in it is nobody's word
-            spans += [m.span() for m in _patterns_of("uid").finditer(folded.text)]
-        else:
+        if patterns:
             plain = _plain_digits(folded.text)
             if _TRIGGER.search(plain):
                 spans += _pattern_spans(plain)
             if self._known_days is not None:
                 spans += [m.span() for m in self._known_days.finditer(plain)]
-        if not spans:
-            return text
-        clean = _blanked(folded.text, spans)
-        return clean if clean == text else self.scrub(clean, patterns)  # what is left may stand together now
+        else:  # a code: only a UID in it is nobody's word
+            spans += [m.span() for m in _patterns_of("uid").finditer(folded.text)]
+        return _blanked(folded.text, spans) if spans else text
 
     def shows(self, value: bytes, charsets: tuple[str, ...]) -> bool:
         """As `holds_known`, of a value's bytes; remembered, because the files of a study repeat themselves."""

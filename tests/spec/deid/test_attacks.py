@@ -8,6 +8,7 @@ from pydicom.dataset import Dataset
 from readfirst.domain.deid import KnownIdentifiers
 from readfirst.domain.deid.scrub import Scrubber
 from readfirst.domain.pseudonyms import Pseudonyms
+from readfirst.domain.refusals import Reason, Refused
 from tests.spec.deid.attacks import attack, shown
 from tests.spec.deid.conftest import ROOT, Clean, Cleaner, attempt
 
@@ -69,3 +70,30 @@ def test_a_known_date_is_found_in_any_order_and_digits(text: str) -> None:
 def test_people_who_stand_in_no_attribute_are_found_by_what_they_are(text: str) -> None:
     clean = Scrubber(KnownIdentifiers()).scrub(text)
     assert not any(name in clean for name in ("Anna", "Kowalska", "Oswina", "Brakspear"))
+
+
+@pytest.mark.parametrize("text", ["M%C3%BCllerfeld chest", "M&uuml;llerfeld", "M&#252;llerfeld", "Qu&#105;llfeather"])
+def test_a_name_written_for_the_web_is_found(ct: Dataset, clean: Cleaner, text: str) -> None:
+    ct.OtherPatientNames = "Müllerfeld^Zoë"
+    ct.SpecificCharacterSet = "ISO_IR 192"
+    ct.ImageComments = text
+    assert clean(ct).ds.ImageComments == "***"
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("text", ["1", "A", "a.", "Dr ", "1-", "aB3", "april nineteen "])
+def test_a_long_text_takes_no_long_time(text: str) -> None:
+    known = KnownIdentifiers(names=frozenset(("Quillfeather^Oswina",)), ids=frozenset(("4801177",)))
+    assert Scrubber(known).scrub(text * (60_000 // len(text))) is not None
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("profile", ["strict", "research-sharing"])
+def test_nothing_of_a_person_shows_under_the_other_profiles(profile: str) -> None:
+    for seed in range(5000, 5100):
+        what, who, content = attack(seed)
+        done = attempt(content, NAMES, profile=profile)
+        if isinstance(done, Refused) and done.reason == Reason.VISUAL_FEATURES:
+            continue  # nobody can tell which part of the body it shows
+        assert isinstance(done, Clean), (seed, what, done)
+        assert shown(done.content, who) == [], (seed, what)

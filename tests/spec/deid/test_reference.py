@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import importlib.util
 import json
 from importlib import resources
@@ -15,6 +16,7 @@ from readfirst.domain.deid import ProfileError, load_profile
 from readfirst.domain.deid.profile import READY, parse_profile
 from readfirst.domain.deid.reference import page
 from readfirst.domain.deid.report import SAFE_HARBOR, report_html, report_of
+from readfirst.domain.deid.table import is_tag, rows
 from tests.spec.deid.conftest import Cleaner
 
 REFERENCE = Path(__file__).parents[3] / "docs" / "deidentification-reference.md"
@@ -60,3 +62,20 @@ def test_the_report_answers_for_all_18_identifiers_and_shows_none(ct: Dataset, c
     assert "2 truncated" in page_html
     for value in ("Quillfeather", "MRN-0048213", "Hilltop", "19510423"):
         assert value not in page_html
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("dicomanonymizer") is None, reason="dicom-anonymizer (requirements-bench.txt) is missing"
+)
+def test_the_table_agrees_with_a_copy_of_the_edition_before() -> None:
+    theirs: dict[int, str] = {}
+    lists = importlib.import_module("dicomanonymizer.dicom_anonymization_databases.dicomfields_2026c")
+    for name, code in (
+        *(("D_TAGS", "D"), ("Z_TAGS", "Z"), ("X_TAGS", "X"), ("U_TAGS", "U"), ("Z_D_TAGS", "Z/D"), ("X_Z_TAGS", "X/Z")),
+        *(("X_D_TAGS", "X/D"), ("X_Z_D_TAGS", "X/Z/D"), ("X_Z_U_STAR_TAGS", "X/Z/U*")),
+    ):
+        theirs |= {tag[0] << 16 | tag[1]: code for tag in getattr(lists, name) if len(tag) == 2}
+    ours = {int(r.tag, 16): r.basic for r in rows() if is_tag(r.tag)}
+    assert len(set(ours) & set(theirs)) > 600
+    assert {t: (ours[t], theirs[t]) for t in set(ours) & set(theirs) if ours[t] != theirs[t]} == {}
+    assert set(theirs) <= set(ours)
