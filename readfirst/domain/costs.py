@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 Profile = Literal["student", "clinic", "hospital"]
 Kind = Literal["fixed", "idle", "studies"]
+Basis = Literal["counted", "measured", "estimated"]
 PROFILES: tuple[Profile, ...] = ("student", "clinic", "hospital")
 _SECONDS_A_MONTH = 2_628_000  # 365 days / 12
 _POLL_SECONDS = 10  # the platform looks at a queue about so often while no instance runs
@@ -44,13 +45,17 @@ FIXED: dict[Profile, dict[str, int]] = {
 }
 KEYS: dict[Profile, int] = {"student": 2, "clinic": 2, "hospital": 3}  # each rotated twice a year
 PARTITIONS: dict[Profile, int] = {"student": 1, "clinic": 2, "hospital": 4}
-TRIGGERS = 6  # queues that wake an app
+TRIGGERS = 7  # queues that wake an app
 _JOB: dict[Profile, tuple[int, int, str]] = {  # vCPU, GiB, price of the GPU
     "student": (4, 8, ""),
     "clinic": (8, 56, "gpu-t4"),
     "hospital": (24, 220, "gpu-a100"),
 }
 _JOB_SECONDS: dict[Profile, float] = {"student": 60, "clinic": 20, "hospital": 12}  # one study, in a burst
+# Storage operations of a study, per file and per study: `python -m tools.count_operations` on 2026-11-22.
+_WRITES, _WRITES_ONCE = 5.5, 95
+_READS, _READS_ONCE = 8.9, 29
+_LOOKS = 1.0  # reads per file when one person leafs through it
 _COLD_START_SECONDS = 90
 _BURST = 5  # studies that share a cold start
 MEGABYTES_A_FILE = 0.5  # an uncompressed CT slice
@@ -66,6 +71,7 @@ class Price:
     free: float
     source: str
     filter: str
+    seen: str = ""  # a dated public page that says the same; empty: recalled and not found again
 
 
 @dataclass(frozen=True)
@@ -78,6 +84,7 @@ class Line:
     quantity: float
     per: str
     usd: float
+    basis: Basis  # of the quantity: counted in the evaluated deployment, measured on the local stack, or estimated
 
 
 @dataclass(frozen=True)
@@ -109,7 +116,8 @@ def estimate(profile: Profile, studies: int, *, clinics: int = 1, study: Study |
         price = prices()[name]
         free = min(left[name], quantity)
         left[name] -= free
-        lines.append(Line(kind, name, price.what, quantity, price.per, (quantity - free) * price.usd))
+        usd = (quantity - free) * price.usd
+        lines.append(Line(kind, name, price.what, quantity, price.per, usd, _basis(kind, name)))
     order = {"fixed": 0, "idle": 1, "studies": 2}
     return sorted(lines, key=lambda line: (order[line.kind], -line.usd, line.price))
 
@@ -118,9 +126,9 @@ def of_study(profile: Profile, files: int, job_seconds: float, *, alerted: bool)
     """What one study cost, largest first, without the month's free amounts. A study that no job looked at paid none."""
     study = Study(files, files * MEGABYTES_A_FILE, job_seconds, float(alerted))
     lines = (
-        Line("studies", name, prices()[name].what, quantity, prices()[name].per, quantity * prices()[name].usd)
+        Line("studies", name, price.what, quantity, price.per, quantity * price.usd, _basis("studies", name))
         for kind, name, quantity in _studies(profile, 1, study)
-        if quantity
+        if quantity and (price := prices()[name])
     )
     return sorted(lines, key=lambda line: (-line.usd, line.price))
 
@@ -128,6 +136,12 @@ def of_study(profile: Profile, files: int, job_seconds: float, *, alerted: bool)
 def fixed(profile: Profile) -> float:
     """What a month costs whatever comes: fixed prices and polling."""
     return total(estimate(profile, 0))
+
+
+def _basis(kind: Kind, price: str) -> Basis:
+    if kind == "fixed":
+        return "counted"
+    return "measured" if kind == "studies" and price in ("blob-write", "blob-read") else "estimated"
 
 
 def total(lines: list[Line], *kinds: Kind) -> float:
@@ -163,10 +177,10 @@ def _studies(profile: Profile, studies: int, study: Study) -> Iterator[tuple[Kin
     yield "studies", "gib", seconds * memory
     if gpu:
         yield "studies", gpu, seconds
-    # Upload, original, arrival, tag, clean copy; vault, receipts and results by the batch.
-    yield "studies", "blob-write", count * 5 + studies * 40
-    # Header, copy, de-identification by ranges, job, one look in the viewer.
-    yield "studies", "blob-read", count * 6 + studies * 100
+    yield "studies", "blob-write", count * _WRITES + studies * _WRITES_ONCE
+    yield "studies", "blob-read", count * (_READS + _LOOKS) + studies * _READS_ONCE
+    if "private-endpoint" in FIXED[profile]:  # in, read, clean copy, job, viewer
+        yield "studies", "private-link-gb", gigabytes * 5
     yield "studies", "blob-gb", gigabytes * 2 + gigabytes * 0.1  # original and clean copy for a month, results
     yield "studies", "queue-operation", count * 3 + studies * 400
     yield "studies", "event", count * 2

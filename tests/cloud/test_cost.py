@@ -64,8 +64,17 @@ def test_every_price_has_a_source_a_way_to_check_it_and_is_used() -> None:
     for price in costs.prices().values():
         assert price.source.startswith(("https://azure.microsoft.com/", "https://learn.microsoft.com/"))
         assert price.filter and price.usd > 0
+        assert not price.seen or re.fullmatch(r"https://\S+ \(20\d\d(-\d\d)?\)", price.seen), price.what
     used = {line.price for p in costs.PROFILES for line in estimate(p, 1)} | {"flex-ready-gbs"}
     assert used == costs.prices().keys()
+
+
+def test_every_line_says_how_its_quantity_is_known() -> None:
+    known = {(line.kind, line.price): line.basis for p in costs.PROFILES for line in estimate(p, 1000)}
+    assert {basis for (kind, _), basis in known.items() if kind == "fixed"} == {"counted"}
+    assert [price for (_, price), basis in known.items() if basis == "measured"] == ["blob-write", "blob-read"]
+    guide = generate.cost_guide()
+    assert all(f"| {word} |" in guide for word in ("counted", "measured", "estimated", "quoted", "recalled"))
 
 
 def test_the_command_shows_idle_studies_and_sources() -> None:
@@ -76,6 +85,12 @@ def test_the_command_shows_idle_studies_and_sources() -> None:
     assert "https://azure.microsoft.com/pricing/" in shown.output
     wrong = CliRunner().invoke(build(), ["cost", "--profile", "palace"])
     assert (wrong.exit_code, "student" in wrong.output) == (2, True)
+
+
+def test_the_deployment_guide_names_the_idle_costs_of_the_model() -> None:
+    row = next(r for r in (generate.ROOT / "docs/operator/deploy.md").read_text().splitlines() if "While idle" in r)
+    told = [float(amount) for amount in re.findall(r"\$(\d+)", row)]
+    assert told == [pytest.approx(total(estimate(p, 0)), abs=1) for p in costs.PROFILES]
 
 
 def test_the_guides_table_of_costs_is_what_the_model_says() -> None:
