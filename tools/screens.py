@@ -20,7 +20,13 @@ from tests.portal.stage import Stage, furnish, incidents, staged
 
 SCREENS = Path(__file__).parents[1] / "docs" / "screens"
 PAGES = {
-    "radiologist": {"worklist": "/", "study": "STUDY", "operations": "/operations", "about": "/about"},
+    "radiologist": {
+        "worklist": "/",
+        "study": "STUDY",
+        "prior": "PRIOR",
+        "operations": "/operations",
+        "about": "/about",
+    },
     "privacy-officer": {"quarantine": "/quarantine", "privacy": "/privacy", "requests": "/requests"},
     "clinic-user": {"uploads": "/uploads"},
 }
@@ -60,17 +66,26 @@ def main() -> None:
     """Takes them all."""
     SCREENS.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, staged(Path(folder)) as stage, chromium() as browser:
-        incidents(stage, furnish(stage))
+        furnished = furnish(stage)
+        incidents(stage, furnished)
         study = analysed(stage)
         for user, pages in PAGES.items():
             page = signed_in(browser, stage.url, user, stage.stack.password, path="/about")
             for name, path in pages.items():
-                page.goto(stage.url + (f"/studies/{study}" if path == "STUDY" else path))
+                page.goto(
+                    stage.url + {"STUDY": f"/studies/{study}", "PRIOR": f"/studies/{furnished.id}"}.get(path, path)
+                )
                 page.locator("h1").wait_for()
-                page.wait_for_timeout(3500 if name == "study" else 1500)
+                page.wait_for_timeout(1500)
+                if name in ("study", "prior"):
+                    page.locator(".progress", has_text="All images here").wait_for()
+                if name == "prior":
+                    page.keyboard.press("b")
+                    page.locator("rf-prior .slice").wait_for()
+                    page.wait_for_timeout(1500)
                 if name == "quarantine":
                     page.locator("tbody button").first.click()
-                    page.wait_for_timeout(800)
+                    page.get_by_text("Text seen in").wait_for()
                 _shoot(page, name)
 
 

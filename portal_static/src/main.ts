@@ -39,8 +39,8 @@ export class App extends LitElement {
 
   private async start(): Promise<void> {
     try {
-      // The page's code and the viewer's come while the sign-in is looked at.
-      if (location.pathname.startsWith("/studies/")) void import("./pages/study.js").then(() => import("./viewer/viewer.js"));
+      // The page's code comes while the sign-in is looked at.
+      if (location.pathname.startsWith("/studies/")) void import("./pages/study.js").catch(() => undefined);
       this.api = await Api.start();
       await this.api.signIn.finish();
       if (!this.api.signIn.signedIn) await this.api.signIn.begin();

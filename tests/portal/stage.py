@@ -19,6 +19,7 @@ import numpy as np
 import requests
 from azure.cosmos import CosmosClient
 from azure.storage.blob import BlobServiceClient
+from PIL import Image, ImageDraw, ImageFont
 from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
@@ -77,6 +78,18 @@ def _file(ds: Dataset) -> bytes:
     out = io.BytesIO()
     ds.save_as(out, enforce_file_format=True)
     return out.getvalue()
+
+
+def _with_text(data: bytes, text: str) -> bytes:
+    """The image, enlarged, with a text in its pixels."""
+    ds = dcmread(io.BytesIO(data))
+    pixels = np.kron(ds.pixel_array, np.ones((2, 2), np.int16))
+    page = Image.new("1", pixels.shape[::-1])
+    ImageDraw.Draw(page).text((14, 470), text, font=ImageFont.load_default(size=24), fill=1)
+    pixels[np.asarray(page)] = 900
+    ds.Rows, ds.Columns = pixels.shape
+    ds.PixelData = pixels.tobytes()
+    return _file(ds)
 
 
 class Stage:
@@ -168,7 +181,7 @@ def incidents(stage: Stage, study: StudyRecord) -> None:
             )
         )  # fmt: skip
     uploads = BlobServiceClient.from_connection_string(stage.stack.environment["UPLOADS"])
-    image = chest(study.study_uid, f"{study.study_uid}.3")[3]
+    image = _with_text(chest(study.study_uid, f"{study.study_uid}.3")[3], "QUELLMALZ, OTTO 1960")
     kept = uploads.get_blob_client(names.QUARANTINE, f"{study.id}/{'c' * 32}")
     kept.upload_blob(image, metadata={"reason": "burned-in-text-likely"})
     at = datetime.now(UTC).isoformat(timespec="seconds")

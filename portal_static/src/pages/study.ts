@@ -1,6 +1,7 @@
 import { html, nothing, type TemplateResult } from "lit";
 import { customElement, property, state } from "lit/decorators.js";
 import { keyed } from "lit/directives/keyed.js";
+import { until } from "lit/directives/until.js";
 
 import type { Finding, ImageSeries, Mask, Measured, Missed, ReviewEvent, StudyDetail, Told, Verdict } from "../api.js";
 import { Problem, imagesOf } from "../api.js";
@@ -27,6 +28,7 @@ export const PRESETS: [string, number, number][] = [
   ["Soft tissue", 40, 400],
   ["Bone", 500, 2000],
 ];
+const FIRST_IMAGE_MS = 800;
 const STAGE: Record<string, string> = { settle: "Waited for the whole study", deidentify: "De-identified", analyse: "Analysed", report: "Reported" };
 
 @customElement("rf-study")
@@ -48,6 +50,8 @@ export class StudyPage extends Page {
   /** Not drawn by this page: at thirty slices a second, only what shows the place is touched. */
   private slice = 0;
   private masks: Record<string, Mask> = {};
+  private readonly small = new Map<string, Promise<TemplateResult | string>>();
+  private readonly pictures: string[] = [];
   private etag = "";
   private viewer: Viewer | undefined;
   private readonly onKey = (event: KeyboardEvent): void => this.key(event);
@@ -66,16 +70,19 @@ export class StudyPage extends Page {
     removeEventListener("keydown", this.onKey);
     this.viewer?.close();
     URL.revokeObjectURL(this.keyImage);
+    this.pictures.forEach((url) => URL.revokeObjectURL(url));
   }
 
-  /** Everything that the first look needs is asked for at once; the viewer's code arrives meanwhile. */
+  /** Everything that the first look needs is asked for at once. The viewer's code begins when the first image is there:
+   *  starting it keeps the page busy, and the image would wait for it. */
   private async open(): Promise<void> {
-    const code = import("../viewer/viewer.js");
+    const first = this.api.picture(`/studies/${this.token}/key-image`).then((url) => (this.keyImage = url), () => undefined);
+    const code = Promise.race([first, new Promise((late) => setTimeout(late, FIRST_IMAGE_MS))]).then(() => import("../viewer/viewer.js"));
+    code.catch(() => undefined);
     const images = this.api.get<{ series: ImageSeries[] }>(`/studies/${this.token}/images`);
     // Without the segmented pixels the findings' boxes are painted: the images are shown all the same.
     const masks = this.api.get<{ findings: Record<string, Mask> }>(`/studies/${this.token}/masks`).catch(() => ({ findings: {} }));
     images.catch(() => undefined);
-    void this.api.picture(`/studies/${this.token}/key-image`).then((url) => (this.keyImage = url), () => undefined);
     const found = await this.attempt(() => this.reload());
     if (!found) return;
     document.title = `${this.detail?.study.handle}: Readfirst`;
@@ -84,8 +91,8 @@ export class StudyPage extends Page {
       this.masks = (await masks).findings;
       this.overlay = this.detail?.study.provenance?.model?.intended_use !== "triage" || this.overlay;
       await this.updateComplete;
-      const first = this.detail?.study.findings[0];
-      const series = this.series.find((s) => s.series_uid === first?.series_uid) ?? this.series[0];
+      const finding = this.detail?.study.findings[0];
+      const series = this.series.find((s) => s.series_uid === finding?.series_uid) ?? this.series[0];
       if (!series) return;
       const { Viewer } = await code;
       this.viewer = await Viewer.open(this.querySelector<HTMLDivElement>(".viewport")!, {
@@ -93,7 +100,7 @@ export class StudyPage extends Page {
         loaded: (count) => (this.scrubber.loaded = count),
         drawn: () => (this.drawn = true),
       });
-      await this.show(series, first);
+      await this.show(series, finding);
     });
   }
 
@@ -278,8 +285,21 @@ export class StudyPage extends Page {
   private thumbnails(): TemplateResult {
     return html`<nav class="thumbs" aria-label="Series">
       ${this.series.map((s) => html`<button aria-pressed=${s.series_uid === this.shown} @click=${() => void this.show(s)}>
-        <b>${s.modality}${s.number === null ? "" : ` ${s.number}`}</b><span>${s.description || "Series"}</span><span class="dim">${s.instances.length} images</span></button>`)}
+        ${until(this.thumbnail(s), html`<span class="dim small">…</span>`)}
+        <b>${s.modality}${s.number === null ? "" : ` ${s.number}`}</b><span>${s.description || "Series"}</span><span class="dim">${count(s.instances.length)}</span></button>`)}
     </nav>`;
+  }
+
+  /** A small picture of the series, asked for once. */
+  private thumbnail(series: ImageSeries): Promise<TemplateResult | string> {
+    const path = `/dicomweb/studies/${this.detail!.study.study_uid}/series/${series.series_uid}/thumbnail`;
+    const shown = (url: string): TemplateResult => {
+      this.pictures.push(url);
+      return html`<img src=${url} alt="" />`;
+    };
+    const asked = this.small.get(series.series_uid) ?? this.api.picture(path).then(shown, () => "");
+    this.small.set(series.series_uid, asked);
+    return asked;
   }
 
   private stage(): TemplateResult {
@@ -509,6 +529,10 @@ export class StudyPage extends Page {
       <div><dt>Model</dt><dd>${made.model ? html`${made.model.name} ${made.model.version} <code>${made.model.digest.slice(0, 16)}</code>` : "none"}</dd></div><div><dt>Run</dt><dd><code>${made.run_key.slice(0, 16)}</code></dd></div></dl>
       ${this.may("study_privacy") ? html`<rf-deid .api=${this.api} .me=${this.me} .study=${this.token}></rf-deid>` : nothing}</details>`;
   }
+}
+
+function count(images: number): string {
+  return `${images} ${images === 1 ? "image" : "images"}`;
 }
 
 /** This minute, as a field for date and time has it. */
