@@ -381,6 +381,58 @@ def test_axe_finds_nothing(stage: Stage, as_user: Callable[..., Page], user: str
         assert told == [], f"{path} {theme}"
 
 
+_REACHED = """() => {
+  const all = [...document.querySelectorAll("a[href], button, input, select, textarea, summary, [tabindex='0']")];
+  const shown = all.filter(e => !e.disabled && e.checkVisibility() && !e.closest("dialog:not([open])"));
+  const at = document.activeElement;
+  const style = getComputedStyle(at);
+  return [shown.length, shown.indexOf(at), style.outlineStyle !== "none" || style.boxShadow !== "none"];
+}"""
+
+
+@pytest.mark.parametrize("user", list(PAGES))
+def test_the_tab_key_reaches_everything_on_a_page_and_one_sees_where_one_is(
+    stage: Stage, as_user: Callable[..., Page], user: str
+) -> None:
+    page = as_user(user, "/about")
+    for path in PAGES[user]:
+        path = f"/studies/{stage.study.id}" if path == "STUDY" else path
+        page.goto(stage.url + path)
+        page.locator("h1").wait_for()
+        page.wait_for_timeout(1500)
+        page.evaluate("document.activeElement.blur()")
+        count, reached = page.evaluate(_REACHED)[0], set()
+        for _ in range(count + 5):
+            page.keyboard.press("Tab")
+            _, index, visible = page.evaluate(_REACHED)
+            assert index < 0 or visible, f"{path}: element {index} does not show that it has the focus"
+            reached.add(index)
+        assert reached >= set(range(count)), f"{path}: not reached {set(range(count)) - reached}"
+
+
+def test_a_server_that_fails_or_is_away_is_told_in_words_and_the_page_goes_on_when_it_is_back(
+    stage: Stage, as_user: Callable[..., Page]
+) -> None:
+    page = as_user("radiologist")
+    page.locator("table.studies").wait_for()
+    body = '{"code":"fault","detail":"Something failed on our side. Reference 0123."}'
+    for answer, words in (
+        (lambda r: r.fulfill(status=500, content_type="application/problem+json", body=body), "Reference 0123"),
+        (lambda r: r.abort(), "cannot be reached"),
+        (lambda r: r.fulfill(status=502, body="<html>gateway</html>"), "The server answered 502"),
+    ):
+        page.route("**/api/studies?**", answer)
+        page.keyboard.press("r")
+        expect(page.get_by_role("alert")).to_contain_text(words)
+        expect(page.locator("table.studies")).to_be_visible()  # what was known stays
+        page.unroute_all()
+        page.keyboard.press("r")
+        expect(page.get_by_role("alert")).to_have_count(0)
+    page.goto(f"{stage.url}/studies/{'0' * 32}")
+    expect(page.get_by_role("alert")).to_contain_text("There is no such study")
+    expect(page.get_by_role("link", name="Back to the worklist")).to_be_visible()
+
+
 def test_every_answer_of_the_portal_has_the_headers_and_no_inline_code_is_allowed(stage: Stage) -> None:
     import requests
 
