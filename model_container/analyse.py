@@ -28,6 +28,7 @@ Put = Callable[[str, bytes, str], str]
 Report = Callable[[str, float], None]
 """Told the stage and the share of the whole that is done, from 0 to 1."""
 
+_PAIRED = ("lung", "kidney", "breast", "adrenal gland")
 _INFER_FROM, _INFER_TO = 0.25, 0.9
 
 
@@ -58,13 +59,15 @@ def analyse(
         return out_of_scope(order, manifest, f"{answer.code}: {answer.text}", clock, engine.device)
     report("write", _INFER_TO)
     with clock.stage("write"):
-        pictures = [
-            overlay.draw(volume, d, f"{k}  {d.diameter_mm:.0f} mm  p {d.probability:.2f}", manifest.disclaimer)
+        pictures = {
+            k: overlay.draw(volume, d, f"{k}  {d.diameter_mm:.0f} mm  p {d.probability:.2f}", manifest.disclaimer)
             for k, d in enumerate(answer.detections, start=1)
-        ]
+            if d.mask is not None
+        }
+        names = {k: put(f"overlay-{k}.png", picture, "image/png") for k, picture in pictures.items()}
         findings = tuple(
-            _finding(str(k), detection, volume, order, put(f"overlay-{k}.png", picture, "image/png"))
-            for k, (detection, picture) in enumerate(zip(answer.detections, pictures, strict=True), start=1)
+            _finding(str(k), detection, volume, order, names.get(k, ""))
+            for k, detection in enumerate(answer.detections, start=1)
         )
         dicom = _outputs()
         study = dicom.Study(order, manifest, volume, answer.detections, findings, answer.risk)
@@ -106,7 +109,8 @@ def judge(findings: Sequence[Finding], reading: Reading, manifest: Manifest) -> 
     ]  # fmt: skip
     if worst:
         first = worst[0]
-        return True, f"{rule.text}: {first.diameter_mm:.0f} mm in the {first.site}, probability {first.probability:.2f}"
+        place = f"{first.diameter_mm:.0f} mm in the {first.site}, " if first.diameter_mm else ""
+        return True, f"{rule.text}: {place}probability {first.probability:.2f}"
     if findings:
         return False, f"{len(findings)} finding(s), none that meets the rule ({rule.text.lower()})"
     return False, f"No finding of at least probability {rule.report_from:g} (risk {reading.risk:.2f})"
@@ -120,19 +124,29 @@ def _outputs() -> ModuleType:
 
 
 def _finding(key: str, detection: Detection, volume: Volume, order: AnalysisOrder, picture: str) -> Finding:
-    z = overlay.key_slice(detection)
+    z = detection.key_slice
     centre = volume.point(*detection.centre)
     return Finding(
         key=key, kind=detection.channel.kind, concept=detection.channel.concept, category=detection.channel.category,
         probability=detection.probability, diameter_mm=detection.diameter_mm, volume_mm3=detection.volume_mm3,
-        centre=centre, site="left lung" if centre[0] > 0 else "right lung", series_uid=order.series_uid,
-        sop_uid=str(volume.headers[z].SOPInstanceUID), frame=volume.frames[z], slice=z, box=box_of(detection, z),
-        overlay=picture,
+        centre=centre, site=site_of(detection, centre[0]), series_uid=order.series_uid,
+        sop_uid=str(volume.headers[z].SOPInstanceUID), frame=volume.frames[z], slice=z,
+        box=box_of(detection, z, volume.hu.shape[1:]), overlay=picture,
     )  # fmt: skip
 
 
-def box_of(detection: Detection, z: int) -> Box:
+def site_of(detection: Detection, x: float) -> str:
+    """Where the finding lies, for people: the channel's site, with its side where there are two of it (x: LPS, mm)."""
+    site = detection.channel.site.meaning.lower() if detection.channel.site else ""
+    if detection.mask is None or site not in _PAIRED:
+        return site
+    return f"{'left' if x > 0 else 'right'} {site}"
+
+
+def box_of(detection: Detection, z: int, size: tuple[int, ...]) -> Box:
     """The finding's box in slice `z`, in pixels of that instance."""
+    if detection.mask is None:  # a finding of the study: the whole picture
+        return Box(left=0, top=0, right=size[1], bottom=size[0])
     plane = detection.mask.plane(z)
     if plane is None:
         raise ValueError("the finding has no section in this slice")

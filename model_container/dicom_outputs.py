@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +27,7 @@ from model_container.volume import Volume
 from readfirst.domain.findings import Code, Finding
 from readfirst.domain.instances import FUNCTIONAL_GROUPS
 from readfirst.domain.messages import AnalysisOrder
-from readfirst.domain.models import Manifest
+from readfirst.domain.models import Channel, Manifest
 
 MANUFACTURER = "Readfirst"
 _SERIES = {"seg": 9101, "sr": 9102, "sc": 9103}
@@ -63,6 +63,11 @@ class Study:
         return f"2.25.{int.from_bytes(hashlib.sha256(text.encode()).digest()[:16], 'big')}"
 
     @property
+    def placed(self) -> list[tuple[Detection, Finding]]:
+        """The findings that have a place; in this order they are the segments, from 1."""
+        return [(d, f) for d, f in zip(self.detections, self.findings, strict=True) if d.mask is not None]
+
+    @property
     def sources(self) -> list[Dataset]:
         """The headers of the analysed instances, each once."""
         unique = {str(header.SOPInstanceUID): header for header in self.volume.headers}
@@ -93,14 +98,15 @@ class Study:
                 header.FrameOfReferenceUID = self.uid("frame of reference")
 
 
-def write_outputs(study: Study, pictures: Sequence[bytes]) -> dict[str, bytes]:
-    """DICOM files by kind: "seg" (only with a finding), "sr" (always), "sc-1"… (one for each picture)."""
+def write_outputs(study: Study, pictures: Mapping[int, bytes]) -> dict[str, bytes]:
+    """DICOM files by kind: "seg" (only with a finding that has a place), "sr" (always), "sc-1"… (one for each picture,
+    which go by the finding's number)."""
     study.complete()
     files: dict[str, Dataset] = {}
-    if study.findings:
+    if study.placed:
         files["seg"] = segmentation(study)
     files["sr"] = report(study, files.get("seg"))
-    for k, picture in enumerate(pictures, start=1):
+    for k, picture in pictures.items():
         files[f"sc-{k}"] = key_image(study, picture, k)
     return {kind: _encoded(ds, study) for kind, ds in files.items()}
 
@@ -111,15 +117,16 @@ def write_outputs(study: Study, pictures: Sequence[bytes]) -> dict[str, bytes]:
 def segmentation(study: Study) -> hd.seg.Segmentation:
     """One segment for each finding, on every frame of the series: readers misplace what is left out."""
     shape = study.volume.hu.shape
-    pixels = np.zeros((*shape, len(study.detections)), np.uint8)
-    for k, detection in enumerate(study.detections):
-        (z, top, left), (depth, rows, columns) = detection.mask.start, detection.mask.voxels.shape
-        pixels[z : z + depth, top : top + rows, left : left + columns, k] = detection.mask.voxels
+    masks = [detection.mask for detection, _ in study.placed if detection.mask is not None]
+    pixels = np.zeros((*shape, len(masks)), np.uint8)
+    for k, mask in enumerate(masks):
+        (z, top, left), (depth, rows, columns) = mask.start, mask.voxels.shape
+        pixels[z : z + depth, top : top + rows, left : left + columns, k] = mask.voxels
     made = hd.seg.Segmentation(
         source_images=[study.slice_header(k) for k in range(shape[0])],
         pixel_array=pixels,
         segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
-        segment_descriptions=[_segment(study, finding, k) for k, finding in enumerate(study.findings, start=1)],
+        segment_descriptions=[_segment(study, *one, k) for k, one in enumerate(study.placed, start=1)],
         series_instance_uid=study.uid("series", "seg"),
         series_number=_SERIES["seg"],
         sop_instance_uid=study.uid("seg"),
@@ -156,8 +163,8 @@ def _name_frames(seg: Dataset, study: Study) -> None:
         series.ReferencedInstanceSequence = list(unique.values())
 
 
-def _segment(study: Study, finding: Finding, number: int) -> hd.seg.SegmentDescription:
-    channel = study.detections[number - 1].channel
+def _segment(study: Study, detection: Detection, finding: Finding, number: int) -> hd.seg.SegmentDescription:
+    channel = detection.channel
     return hd.seg.SegmentDescription(
         segment_number=number,
         segment_label=f"{finding.kind} {finding.key}",
@@ -188,11 +195,16 @@ def report(study: Study, seg: Dataset | None) -> hd.sr.Comprehensive3DSR:
     """A measurement report (TID 1500): each target finding present with its measurements, or absent; unverified."""
     groups: list[Any] = []
     if seg is not None:
-        groups += [_measured(study, finding, k, seg) for k, finding in enumerate(study.findings, start=1)]
+        groups += [_measured(study, *one, k, seg) for k, one in enumerate(study.placed, start=1)]
+    groups += [
+        _stated(study, finding.key, detection.channel, finding.probability)
+        for detection, finding in zip(study.detections, study.findings, strict=True)
+        if detection.mask is None
+    ]
     found = {finding.kind for finding in study.findings}
     for channel in study.manifest.targets:
         if channel.kind not in found:
-            groups.append(_absent(study, channel.kind, _concept(channel.concept), channel.site))
+            groups.append(_stated(study, f"absent {channel.kind}", channel, None))
     groups.append(_study_risk(study))
     content = hd.sr.MeasurementReport(
         observation_context=hd.sr.ObservationContext(observer_device_context=_observer(study)),
@@ -241,9 +253,9 @@ def _observer(study: Study) -> hd.sr.ObserverContext:
 
 
 def _measured(
-    study: Study, finding: Finding, number: int, seg: Dataset
+    study: Study, detection: Detection, finding: Finding, number: int, seg: Dataset
 ) -> hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations:
-    channel = study.detections[number - 1].channel
+    channel = detection.channel
     return hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=_tracking(study, finding.key, f"{finding.kind} {finding.key}"),
         referenced_segment=hd.sr.ReferencedSegment(
@@ -264,15 +276,19 @@ def _measured(
     )
 
 
-def _absent(
-    study: Study, kind: str, concept: Concept, site: Code | None
+def _stated(
+    study: Study, key: str, channel: Channel, probability: float | None
 ) -> hd.sr.MeasurementsAndQualitativeEvaluations:
+    """A finding without a place: present with its probability, or absent."""
+    likely = [hd.sr.Measurement(_PROBABILITY, probability, _UNITY)] if probability is not None else None
+    presence = _ABSENT if probability is None else _PRESENT
     return hd.sr.MeasurementsAndQualitativeEvaluations(
-        tracking_identifier=_tracking(study, f"absent {kind}", kind),
-        finding_type=concept,
+        tracking_identifier=_tracking(study, key, channel.kind),
+        finding_type=_concept(channel.concept),
         algorithm_id=_named(study.manifest),
-        finding_sites=_sites(site, ""),
-        qualitative_evaluations=[hd.sr.QualitativeEvaluation(_PRESENCE, _ABSENT)],
+        finding_sites=_sites(channel.site, ""),
+        measurements=likely,
+        qualitative_evaluations=[hd.sr.QualitativeEvaluation(_PRESENCE, presence)],
     )
 
 

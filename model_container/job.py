@@ -25,7 +25,7 @@ from pydantic import ValidationError
 
 from model_container.analyse import Clock, analyse, decode, out_of_scope, peak_memory_mb
 from model_container.bundles import MODELS, NotApproved, Shelf
-from model_container.reading import Engine, OutOfScope
+from model_container.reading import Engine, ModelFailed, OutOfScope
 from model_container.storage import Held, Studies
 from model_container.volume import Volume
 from readfirst.domain import clean, messages
@@ -154,6 +154,8 @@ class Job:
                 prepared.manifest, prepared.engine = loading.result()
             except NotApproved as error:
                 raise CannotAnalyse(f"model-not-approved: {error}") from error
+            except ModelFailed as error:  # it will not load the next time either
+                raise CannotAnalyse(f"model-failed: {error}") from error
 
     def _check_receipts(self, order: AnalysisOrder) -> None:
         """No receipt, no inference: a receipt must hold the digest of every instance."""
@@ -235,7 +237,7 @@ class Job:
     def _failed(self, prepared: Prepared, error: Exception) -> None:
         final = isinstance(error, CannotAnalyse) or prepared.held.tries >= TRIES
         # A library's message may quote a file; only our own are known to hold no content.
-        detail = str(error) if isinstance(error, CannotAnalyse) else f"fault: {type(error).__name__}"
+        detail = str(error) if isinstance(error, CannotAnalyse | ModelFailed) else f"fault: {type(error).__name__}"
         log(
             event="study", token=prepared.request.token, run_key=prepared.request.run_key,
             outcome="failed" if final else "again", detail=detail, tries=prepared.held.tries,

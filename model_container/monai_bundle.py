@@ -13,10 +13,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from model_container.chest import longest_diameter
 from model_container.components import pieces
-from model_container.reading import Detection, Mask, OutOfScope, Progress, Reading
+from model_container.overlay import windowed
+from model_container.reading import Detection, Mask, ModelFailed, OutOfScope, Progress, Reading
 from model_container.volume import Volume
 from readfirst.domain.models import Channel, Manifest
 
@@ -25,17 +27,14 @@ _SMALLEST = 25.0  # mm³
 _TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
-class BundleFailed(RuntimeError):
-    """The bundle's process ended or answered with a fault; the message names its kind, never content."""
-
-
 class BundleEngine:
     """A bundle in its own process, loaded once."""
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         self.manifest = manifest
         self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            [sys.executable, "-m", "model_container.bundle_runner", str(folder), manifest.task],
+            [sys.executable, "-m", "model_container.bundle_runner", str(folder), manifest.task,
+             json.dumps(manifest.settings)],
             env={name: os.environ[name] for name in _KEPT if name in os.environ},  # no credential reaches a bundle
             cwd=Path(__file__).parents[1], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
@@ -47,14 +46,16 @@ class BundleEngine:
         self._process.communicate()
 
     def read(self, volume: Volume, progress: Progress) -> Reading | OutOfScope:
-        """Runs the bundle on a volume; raises BundleFailed when it fails."""
+        """Runs the bundle on a volume; raises ModelFailed when it fails."""
         progress(0.0)
         with tempfile.TemporaryDirectory() as folder:
             out = Path(folder)
-            np.save(out / "hu.npy", np.ascontiguousarray(volume.hu.transpose(2, 1, 0)))
+            inputs = self._inputs(volume, out)
             affine = _TO_RAS @ affine_of(volume)
-            self._ask({"hu": str(out / "hu.npy"), "affine": affine.tolist(), "out": folder})
-            if self.manifest.task == "detection":
+            self._ask({"inputs": [str(path) for path in inputs], "affine": affine.tolist(), "out": folder})
+            if self.manifest.task == "classification":
+                found = list(self._classes(json.loads((out / "classes.json").read_text()), volume))
+            elif self.manifest.task == "detection":
                 found = list(self._boxes(json.loads((out / "boxes.json").read_text()), volume))
             else:
                 shares = np.load(out / "shares.npy").transpose(0, 3, 2, 1)
@@ -66,6 +67,31 @@ class BundleEngine:
         rule = self.manifest.risk
         risk = max((d.probability for d in kept if d.diameter_mm >= rule.min_diameter_mm), default=0.0)
         return Reading(tuple(kept), risk)
+
+    def _inputs(self, volume: Volume, out: Path) -> list[Path]:
+        """The volume, or a picture of each slice for a network of pictures."""
+        if self.manifest.pictures is None:
+            np.save(out / "image.npy", np.ascontiguousarray(volume.hu.transpose(2, 1, 0)))
+            return [out / "image.npy"]
+        paths = []
+        for k, plane in enumerate(volume.hu):
+            paths.append(out / f"{k:04d}.png")
+            grey = Image.fromarray(windowed(plane, self.manifest.pictures))
+            grey.convert("RGB").save(paths[-1], compress_level=1)
+        return paths
+
+    def _classes(self, probabilities: list[list[float]], volume: Volume) -> Iterator[Detection]:
+        """A class that is a finding, as likely as it is in the picture that shows it best."""
+        for channel in self.manifest.targets:
+            if channel.index >= len(probabilities[0]):
+                raise ModelFailed(f"the bundle has {len(probabilities[0])} classes; the manifest names {channel.index}")
+            shares = [one[channel.index] for one in probabilities]
+            best = int(np.argmax(shares)) if len(shares) > 1 else len(volume.hu) // 2
+            rows, columns = volume.hu.shape[1:]
+            yield Detection(
+                channel=channel, probability=round(max(shares), 4), diameter_mm=0.0, volume_mm3=0.0,
+                centre=(float(best), rows / 2, columns / 2), mask=None,
+            )  # fmt: skip
 
     def _pieces(self, shares: NDArray[Any], channel: Channel, volume: Volume) -> Iterator[Detection]:
         """Connected voxels of a class, with the mean probability that the bundle gives them."""
@@ -93,19 +119,19 @@ class BundleEngine:
 
     def _ask(self, request: dict[str, Any]) -> None:
         if self._process.stdin is None:
-            raise BundleFailed("the bundle's process has no input")
+            raise ModelFailed("the bundle's process has no input")
         try:
             self._process.stdin.write(json.dumps(request) + "\n")
             self._process.stdin.flush()
         except BrokenPipeError as error:
-            raise BundleFailed("the bundle's process has ended") from error
+            raise ModelFailed("the bundle's process has ended") from error
         self._answer()
 
     def _answer(self) -> dict[str, Any]:
         line = self._process.stdout.readline() if self._process.stdout else ""
-        answer: dict[str, Any] = json.loads(line) if line else {"error": "process ended"}
+        answer: dict[str, Any] = json.loads(line) if line else {"error": "its process ended"}
         if "error" in answer:
-            raise BundleFailed(f"the bundle failed: {answer['error']}")
+            raise ModelFailed(f"the bundle failed: {answer['error']}")
         return answer
 
 

@@ -35,14 +35,9 @@ def outline(mask: NDArray[np.bool_]) -> list[tuple[tuple[float, float], tuple[fl
     return pieces
 
 
-def key_slice(detection: Detection) -> int:
-    """The slice with the finding's largest section."""
-    return detection.mask.start[0] + int(detection.mask.voxels.sum((1, 2)).argmax())
-
-
 def draw(volume: Volume, detection: Detection, label: str, disclaimer: str) -> bytes:
     """A PNG of 1152x800: the whole slice, and the finding enlarged in the lung and the soft-tissue window."""
-    z = key_slice(detection)
+    z = detection.key_slice
     upright = _Upright(volume, z, detection)
     canvas = Image.new("RGB", (_SIDE + _INSET, _SIDE + 32), (0, 0, 0))
     canvas.paste(_whole(upright, label), (0, 32))
@@ -68,8 +63,8 @@ class _Upright:
             slice(None, None, -1 if volume.along_columns[0] < 0 else 1),
         )
         full = np.zeros(volume.hu.shape[1:], np.bool_)
-        plane = detection.mask.plane(z)
-        if plane is not None:
+        plane = detection.mask.plane(z) if detection.mask else None
+        if detection.mask is not None and plane is not None:
             _, top, left = detection.mask.start
             full[top : top + plane.shape[0], left : left + plane.shape[1]] = plane
         self.hu, self.mask = volume.hu[z][flips], full[flips]

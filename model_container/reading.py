@@ -38,7 +38,18 @@ class Detection:
     diameter_mm: float
     volume_mm3: float
     centre: tuple[float, float, float]  # slice, row, column
-    mask: Mask
+    mask: Mask | None  # None: the finding is one of the study, seen best in the slice of `centre`
+
+    @property
+    def key_slice(self) -> int:
+        """The slice with the finding's largest section."""
+        if self.mask is None:
+            return int(self.centre[0])
+        return self.mask.start[0] + int(self.mask.voxels.sum((1, 2)).argmax())
+
+
+class ModelFailed(RuntimeError):
+    """A model cannot be loaded, or failed at a study. The message names what went wrong and holds no content."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from functools import lru_cache
 from importlib import resources
 from typing import Annotated, Literal
 
-from pydantic import Field, TypeAdapter, model_validator
+from pydantic import Field, JsonValue, TypeAdapter, model_validator
 
 from readfirst.domain.findings import SYNTHETIC, Code, ModelIdentity, Part
 
@@ -61,7 +61,11 @@ class Manifest(Part):
     version: str
     title: str
     engine: Literal["onnx-chest", "monai-bundle"]
-    task: Literal["segmentation", "detection"]
+    task: Literal["segmentation", "detection", "classification"]
+    settings: dict[str, JsonValue] = Field(
+        default_factory=dict
+    )  # of a bundle's configuration: what replaces its own, by id
+    pictures: tuple[float, float] | None = None  # a network of pictures gets each slice in this window (centre, width)
     intended_use: Literal["triage", "detection"]
     disclaimer: str = SYNTHETIC
     files: dict[RelativePath, Sha256]
@@ -75,12 +79,20 @@ class Manifest(Part):
             raise ValueError("a manifest names the model's files")
         if not any(channel.target for channel in self.channels):
             raise ValueError("a manifest has at least one channel that is a finding")
+        if self.engine != "monai-bundle" and (self.settings or self.pictures or self.task == "classification"):
+            raise ValueError("settings, pictures and the task classification are for MONAI bundles")
+        if self.pictures and self.task != "classification":
+            raise ValueError("pictures are for the task classification: they have no place in a volume")
+        if self.task == "classification" and self.risk.min_diameter_mm:
+            raise ValueError("a class has no diameter: the risk rule must not ask for one")
         return self
 
     @property
     def digest(self) -> str:
         """sha256, hex, of the canonical manifest; it holds every file's digest, so it names the whole model."""
-        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        unset = {name for name in ("settings", "pictures") if not getattr(self, name)}  # older digests had none
+        facts = self.model_dump(mode="json", exclude=unset)
+        canonical = json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.sha256(canonical.encode()).hexdigest()
 
     @property

@@ -1,13 +1,15 @@
-"""MONAI Model Zoo bundles drop in: a 3D segmentation and a 3D detection, in the zoo's own layout, random weights.
+"""MONAI Model Zoo bundles drop in: segmentation, detection and classification, in the zoo's layout, random weights.
 
-The configurations are written here in the shape of `spleen_ct_segmentation` and `lung_nodule_ct_detection`: the same
-keys, transforms, networks and references. What their weights would find is not tested: nobody can install them here.
+The configurations are written here in the shape of `spleen_ct_segmentation`, `lung_nodule_ct_detection` and
+`breast_density_classification`: the same keys, transforms, networks and references. What their weights would find is
+not tested: nobody can install them here. With READFIRST_ZOO=model-zoo/models the zoo's own files run as well.
 """
 
 from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +19,8 @@ if os.environ.get("CI") != "true":
     pytest.importorskip("monai", reason="monai is not installed (model_container/requirements-bundles.txt)")
 
 from model_container.bundles import Shelf, digests
-from model_container.monai_bundle import BundleEngine, BundleFailed
+from model_container.monai_bundle import BundleEngine
+from model_container.reading import ModelFailed
 from model_container.volume import Volume
 from readfirst.domain.findings import Code
 from readfirst.domain.models import Channel, Gate, Manifest, RiskRule
@@ -77,26 +80,6 @@ SEGMENTATION = {
 }  # fmt: skip
 
 THING = Code(value="1", scheme="99T", meaning="Thing")
-FPN = """
-import torch
-from collections import OrderedDict
-
-class Fpn(torch.nn.Module):
-    out_channels = 256
-
-    def __init__(self, backbone):
-        super().__init__()
-        self.body = backbone
-        self.inner = torch.nn.ModuleList([torch.nn.Conv3d(c, 256, 1) for c in (256, 512)])
-
-    def forward(self, x):
-        body = self.body
-        first = body.layer1(body.maxpool(body.act(body.bn1(body.conv1(x)))))
-        maps = [self.inner[0](first), self.inner[1](body.layer2(first))]
-        maps.append(torch.nn.functional.max_pool3d(maps[-1], 1, 2))
-        return OrderedDict((str(k), m) for k, m in enumerate(maps))
-"""
-
 DETECTION = {
     "imports": ["$import glob", "$import os"],
     "bundle_root": "./",
@@ -109,8 +92,8 @@ DETECTION = {
     },
     "backbone": "$monai.networks.nets.resnet.resnet50("
     "spatial_dims=3,n_input_channels=1,conv1_t_stride=[2,2,1],conv1_t_size=[7,7,7])",
-    # The zoo calls a helper of MONAI's that needs torchvision, which has no build for this place: FPN stands for it.
-    "feature_extractor": {"_target_": "scripts.fpn.Fpn", "backbone": "@backbone"},
+    "feature_extractor": "$monai.apps.detection.networks.retinanet_network.resnet_fpn_feature_extractor("
+    "@backbone,3,False,[1,2],None)",
     "network_def": {
         "_target_": "RetinaNet", "spatial_dims": 3, "num_classes": 1, "num_anchors": 3,
         "feature_extractor": "@feature_extractor", "size_divisible": [16, 16, 8],
@@ -130,23 +113,62 @@ DETECTION = {
 }  # fmt: skip
 
 
-def bundle(folder, config, task, index, weights=None):
+CLASSIFICATION = {
+    "import": ["$import glob", "$import os", "$import torchvision"],
+    "bundle_root": ".",
+    "data": {"_target_": "scripts.createList.CreateImageLabelList", "filename": "./configs/sample_image_data.json"},
+    "device": DEVICE,
+    "network_def": {"_target_": "TorchVisionFCModel", "model_name": "inception_v3", "num_classes": 4},
+    "network": "$@network_def.to(@device)",
+    "preprocessing": {
+        "_target_": "Compose",
+        "transforms": [
+            {"_target_": "LoadImaged", "keys": "image"},
+            {"_target_": "EnsureChannelFirstd", "keys": "image"},
+            {"_target_": "ScaleIntensityd", "keys": "image", "minv": 0.0, "maxv": 1.0},
+            {"_target_": "Resized", "keys": "image", "spatial_size": [299, 299]},
+        ],
+    },
+    "inferer": {"_target_": "SimpleInferer"},
+    "postprocessing": {
+        "_target_": "Compose",
+        "transforms": [
+            {"_target_": "Activationsd", "keys": "pred", "sigmoid": True},
+            {"_target_": "AsDiscreted", "keys": "pred", "threshold": 0.5},
+        ],
+    },
+}  # fmt: skip
+# The zoo's network needs torchvision: an operator replaces it, and approves the setting with the bundle.
+NEWER = {
+    "preprocessing#transforms#2": {"_target_": "EnsureChannelFirstd", "keys": "image"}
+}  # MONAI 1.3's has a key more
+SMALL = {"network_def": {"_target_": "DenseNet", "spatial_dims": 2, "in_channels": 3, "out_channels": 4,
+                         "init_features": 8, "growth_rate": 4, "block_config": [2, 2]}}  # fmt: skip
+
+
+def bundle(folder, config, task, index, weights=None, **further):
     """Writes a bundle with these weights, or random ones for the configuration's own network; returns its manifest."""
     import torch
     from monai.bundle import ConfigParser
 
+    from model_container.layers import stand_in_for_torchvision
+
+    stand_in_for_torchvision()
     torch.manual_seed(5)
     for name in ("configs", "models"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     (folder / "configs" / "inference.json").write_text(json.dumps(config))
     if weights is None:
-        weights = ConfigParser(json.loads(json.dumps(config))).get_parsed_content("network").state_dict()
+        parser = ConfigParser(json.loads(json.dumps(config)))
+        for name, value in further.get("settings", {}).items():
+            parser[name] = value
+        weights = parser.get_parsed_content("network").state_dict()
     torch.save(weights, folder / "models" / "model.pt")
     return Manifest(
         name=folder.name, version="1", title="zoo", engine="monai-bundle", task=task, intended_use="detection",
         files=digests(folder), gate=Gate(modalities=("CT",), body_parts=("CHEST",)),
         channels=(Channel(index=index, kind="thing", concept=THING, category=3),),
-        risk=RiskRule(min_probability=0.5, report_from=0.0, text="any"),
+        risk=RiskRule(min_probability=0.5, report_from=0.0, text="any"), **further,
     )  # fmt: skip
 
 
@@ -155,7 +177,7 @@ def volume():
     """A small volume, off centre and not cubic, so that a swapped axis shows."""
     hu = np.random.default_rng(1).normal(20, 60, (16, 48, 64)).astype(np.int16)
     positions = np.array([[-30.0, 12.0, -80.0 + 2.5 * k] for k in range(16)])
-    return Volume(hu, positions, np.array([1.0, 0, 0]), np.array([0, 1.0, 0]), (1.4, 1.4), 2.5, (), (1,) * 16)
+    return Volume(hu, positions, np.array([1.0, 0, 0]), np.array([0, 1.0, 0]), (1.4, 1.4), 2.5, (), (0,) * 16)
 
 
 def test_a_zoo_segmentation_runs_unchanged_and_its_findings_lie_in_the_volume(tmp_path, volume):
@@ -176,11 +198,7 @@ def test_a_zoo_segmentation_runs_unchanged_and_its_findings_lie_in_the_volume(tm
     assert [d.probability for d in again.detections] == [d.probability for d in reading.detections]
 
 
-def test_a_zoo_detection_runs_and_its_boxes_are_findings(tmp_path, volume, monkeypatch):
-    scripts = tmp_path / "nodules" / "scripts"
-    scripts.mkdir(parents=True)
-    (scripts / "fpn.py").write_text(FPN)
-    monkeypatch.syspath_prepend(str(scripts.parent))
+def test_a_zoo_detection_runs_unchanged_and_its_boxes_are_findings(tmp_path, volume):
     manifest = bundle(tmp_path / "nodules", DETECTION, "detection", 0)
     engine = Shelf(tmp_path, allowed=[manifest]).load(manifest.digest)[1]
     try:
@@ -213,7 +231,7 @@ def test_the_place_of_a_known_shape_survives_the_way_through_the_bundle(tmp_path
     manifest = bundle(folder, config, "segmentation", 1, {"weight": torch.ones(1)})
     hu = np.zeros((16, 48, 64), np.int16)
     hu[4:9, 10:22, 30:50] = 100
-    blocked = Volume(hu, volume.positions, volume.along_columns, volume.along_rows, (1.4, 1.4), 2.5, (), (1,) * 16)
+    blocked = Volume(hu, volume.positions, volume.along_columns, volume.along_rows, (1.4, 1.4), 2.5, (), (0,) * 16)
     engine = BundleEngine(folder, manifest)
     try:
         (found,) = engine.read(blocked, lambda _: None).detections
@@ -223,36 +241,94 @@ def test_the_place_of_a_known_shape_survives_the_way_through_the_bundle(tmp_path
     assert found.mask.voxels.sum() == pytest.approx(5 * 12 * 20, rel=0.2)
 
 
+def test_a_zoo_classification_runs_on_every_slice_with_the_setting_that_was_approved(tmp_path, volume):
+    further = {"settings": SMALL, "pictures": (-600, 1500)}
+    manifest = bundle(tmp_path / "density", CLASSIFICATION, "classification", 2, **further)
+    assert manifest.digest != manifest.model_copy(update={"settings": {}}).digest
+    engine = Shelf(tmp_path, allowed=[manifest]).load(manifest.digest)[1]
+    try:
+        (found,) = engine.read(volume, lambda _: None).detections
+    finally:
+        engine.close()
+    assert 0 < found.probability < 1 and found.mask is None and found.diameter_mm == 0
+    assert 0 <= found.key_slice < 16
+
+
 @pytest.mark.parametrize(
-    ("expression", "kind"),
-    [("__import__('socket').create_connection(('127.0.0.1', 9))", "PermissionError"),
-     ("__import__('os').system('true')", "PermissionError"),
-     ("1 / 0", "ZeroDivisionError")],
+    ("expression", "what"),
+    [("__import__('socket').create_connection(('127.0.0.1', 9))", "it tried what a bundle may not do: socket"),
+     ("__import__('os').system('true')", r"it tried what a bundle may not do: os\.system"),
+     ("open('/etc/readfirst-was-here', 'w')", "it tried what a bundle may not do: open outside of"),
+     ("1 / 0", "(RuntimeError|ZeroDivisionError)$")],
 )  # fmt: skip
-def test_a_bundle_that_opens_a_connection_starts_a_program_or_breaks_fails_without_content(
-    tmp_path, volume, expression, kind
+def test_a_bundle_that_opens_a_connection_starts_a_program_writes_or_breaks_fails_with_that_and_without_content(
+    tmp_path, volume, expression, what
 ):
     config = SEGMENTATION | {"inferer": f"${expression}"}
     engine = BundleEngine(tmp_path / "bad", bundle(tmp_path / "bad", config, "segmentation", 1))
     try:
-        with pytest.raises(BundleFailed, match=f"^the bundle failed: (RuntimeError|{kind})$"):
+        with pytest.raises(ModelFailed, match=f"^the bundle failed: {what}"):
             engine.read(volume, lambda _: None)
     finally:
         engine.close()
 
 
-def test_weights_that_hold_more_than_weights_are_not_loaded(tmp_path):
+def poisoned(folder, manifest):
     import torch
-
-    manifest = bundle(tmp_path / "evil", SEGMENTATION, "segmentation", 1)
 
     class Evil:
         def __reduce__(self):
             return (print, ("owned",))
 
-    torch.save({"model": Evil()}, tmp_path / "evil" / "models" / "model.pt")
-    with pytest.raises(BundleFailed):
-        BundleEngine(tmp_path / "evil", manifest)
+    torch.save({"model": Evil()}, folder / "models" / "model.pt")
+    return manifest
+
+
+def without_network(folder, manifest):
+    config = {name: value for name, value in SEGMENTATION.items() if name != "network"}
+    (folder / "configs" / "inference.json").write_text(json.dumps(config))
+    return manifest
+
+
+def other_network(folder, manifest):
+    return manifest.model_copy(update={"settings": {"network_def#out_channels": 3}})
+
+
+def calls_home(folder, manifest):
+    device = "$__import__('urllib.request').request.urlopen('http://127.0.0.1:9')"
+    return manifest.model_copy(update={"settings": {"device": device}})
+
+
+@pytest.mark.parametrize(
+    ("spoil", "what"),
+    [(poisoned, "its weights are no plain weights"),
+     (without_network, "its device, preprocessing or network cannot be built"),
+     (other_network, "its weights do not fit its network"),
+     (calls_home, "its device.* cannot be built .it tried what a bundle may not do: socket")],
+)  # fmt: skip
+def test_a_bundle_that_cannot_be_loaded_says_why(tmp_path, spoil, what):
+    folder = tmp_path / "spoilt"
+    manifest = spoil(folder, bundle(folder, SEGMENTATION, "segmentation", 1))
+    with pytest.raises(ModelFailed, match=what):
+        BundleEngine(folder, manifest)
+
+
+@pytest.mark.skipif("READFIRST_ZOO" not in os.environ, reason="READFIRST_ZOO names no checkout of the zoo")
+@pytest.mark.parametrize(
+    ("name", "task", "index", "further"),
+    [("spleen_ct_segmentation", "segmentation", 1, {}),
+     ("lung_nodule_ct_detection", "detection", 0, {"settings": NEWER}),
+     ("breast_density_classification", "classification", 0, {"settings": SMALL, "pictures": (-600, 1500)})],
+)  # fmt: skip
+def test_the_zoo_s_own_configuration_runs_unchanged(tmp_path, volume, name, task, index, further):
+    """With a checkout of Project-MONAI/model-zoo, whose files are not part of this repository."""
+    config = json.loads((Path(os.environ["READFIRST_ZOO"]) / name / "configs/inference.json").read_text())
+    manifest = bundle(tmp_path / name, config, task, index, **further)
+    engine = Shelf(tmp_path, allowed=[manifest]).load(manifest.digest)[1]
+    try:
+        assert engine.read(volume, lambda _: None).detections
+    finally:
+        engine.close()
 
 
 def test_no_credential_reaches_a_bundle(tmp_path, volume, monkeypatch):
@@ -260,7 +336,7 @@ def test_no_credential_reaches_a_bundle(tmp_path, volume, monkeypatch):
     config = SEGMENTATION | {"inferer": "$1 / (0 if 'STUDIES' not in os.environ else 1)"}
     engine = BundleEngine(tmp_path / "spy", bundle(tmp_path / "spy", config, "segmentation", 1))
     try:
-        with pytest.raises(BundleFailed, match=r"RuntimeError|ZeroDivisionError"):
+        with pytest.raises(ModelFailed, match=r"RuntimeError|ZeroDivisionError"):
             engine.read(volume, lambda _: None)
     finally:
         engine.close()
