@@ -12,13 +12,14 @@ from typing import Any
 
 import pytest
 
+from readfirst.domain.records import StudyRecord
 from readfirst.local.phantom import write_phantom_study
 from readfirst.local.stack import Stack
 from readfirst.local.watching import Progress, token_of, wait_for
 from tests.conftest import settings_of
 
 QUICK = {
-    "SETTLE_SECONDS": "1",
+    "SETTLE_SECONDS": "4",  # a machine under load leaves gaps between files; announced studies do not wait for it
     "INFERENCE_LOOK_SECONDS": "4",
     "RECONCILE_SCHEDULE": "*/5 * * * * *",
     "RECONCILE_AGE_SECONDS": "5",
@@ -71,6 +72,14 @@ def upload(files: list[Path], clinic: str = "lakeside", **options: Any) -> None:
 def reported(token: str, run: int = 1, patience: float = 90) -> Progress:
     """Waits until that run of the study, or a later one, has reported."""
     return wait_for(token, lambda p: p.record is not None and p.record.run >= run, patience=patience)
+
+
+def whole(study: Study, patience: float = 240) -> StudyRecord:
+    """Waits for the report of all the study's files: where the machine left a gap, a second run has the rest."""
+    count = len(study.files)
+    record = wait_for(study.token, lambda p: p.record is not None and p.record.instances == count, patience=patience)
+    assert record.record is not None
+    return record.record
 
 
 def letters(stack: Stack, handle: str) -> list[str]:

@@ -16,7 +16,7 @@ from readfirst.adapters.ledger import ledger_of
 from readfirst.domain import names, records
 from readfirst.local.stack import Stack
 from readfirst.local.watching import look, wait_for
-from tests.e2e.conftest import Study, letters, reported, upload
+from tests.e2e.conftest import Study, letters, reported, upload, whole
 from tests.orchestrations.conftest import do
 
 pytestmark = [pytest.mark.stack, pytest.mark.usefixtures("stack")]
@@ -24,10 +24,9 @@ pytestmark = [pytest.mark.stack, pytest.mark.usefixtures("stack")]
 
 def test_the_same_study_twice_is_analysed_once_and_alerted_once(stack: Stack, study: Study) -> None:
     upload(study.files)
-    first = reported(study.token).record
+    first = whole(study)
     upload(study.files)
-    second = reported(study.token, run=2).record
-    assert first is not None
+    second = reported(study.token, run=first.run + 1).record
     assert second is not None
     assert second.instances == first.instances == len(study.files)
     assert first.provenance is not None

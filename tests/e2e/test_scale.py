@@ -9,7 +9,7 @@ import pytest
 
 from readfirst.local.stack import Stack
 from readfirst.local.watching import longest_history
-from tests.e2e.conftest import invent, reported, upload
+from tests.e2e.conftest import invent, upload, whole
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow]
 MOST_EVENTS = 60
@@ -18,10 +18,7 @@ MOST_EVENTS = 60
 def test_a_study_of_600_files_goes_through_with_a_short_history(stack: Stack, tmp_path: Path) -> None:
     study = invent(tmp_path / "study", slices=600, size=64, spacing=0.6)
     upload(study.files)
-    record = reported(study.token, patience=240).record
-    assert record is not None
-    assert record.instances == 600
-    assert record.state == "reported"
+    assert whole(study).state == "reported"
     assert longest_history(stack, study.token) < MOST_EVENTS
 
 
@@ -29,8 +26,7 @@ def test_20_studies_at_once_go_through(stack: Stack, tmp_path: Path) -> None:
     studies = [invent(tmp_path / str(i), slices=12, size=128) for i in range(20)]
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda study: upload(study.files), studies))
-    found = [reported(study.token, patience=240).record for study in studies]
-    assert [r.instances for r in found if r] == [12] * 20
-    assert {r.state for r in found if r} == {"reported"}
-    assert len({r.handle for r in found if r}) == 20
+    found = [whole(study) for study in studies]
+    assert {r.state for r in found} == {"reported"}
+    assert len({r.handle for r in found}) == 20
     assert max(longest_history(stack, study.token) for study in studies) < MOST_EVENTS

@@ -17,8 +17,8 @@ from readfirst.domain import names, records
 from readfirst.local.phantom import plant_identifiers
 from readfirst.local.scan import scan
 from readfirst.local.stack import Stack
-from readfirst.local.watching import token_of
-from tests.e2e.conftest import Study, invent, letters, reported, upload
+from readfirst.local.watching import token_of, wait_for
+from tests.e2e.conftest import Study, invent, letters, upload, whole
 
 pytestmark = [pytest.mark.stack, pytest.mark.usefixtures("stack")]
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,8 +34,7 @@ def wait_for_letters(stack: Stack, handle: str, count: int, patience: float = 15
 
 def test_a_high_risk_study_goes_from_the_upload_to_the_radiologists_mail(stack: Stack, study: Study) -> None:
     upload(study.files, priority="stat")
-    record = reported(study.token).record
-    assert record is not None
+    record = whole(study)
     assert record.label == records.FLAGGED
     assert record.high_risk
     assert record.priority == "stat"
@@ -63,7 +62,7 @@ def test_no_planted_identifier_is_anywhere_but_in_uploads_and_vault(stack: Stack
         file.rename(file.with_name(f"{study.planted['surname']}_{study.planted['patient id']}_{i}.dcm"))
     (study.folder / f"{study.planted['surname']} letter.dcm").write_bytes(b"\0not dicom at all" * 9)
     upload(study.files)
-    reported(study.token)
+    whole(study)
     proof = scan(stack.environment, stack.folders.state, study.planted)
     assert proof.places > 30
     assert proof.found == ()
@@ -88,8 +87,7 @@ def test_a_zip_of_a_study_goes_the_same_way(tmp_path: Path) -> None:
             zipped.write(file, f"../{study.planted['surname']}/{i}")
         zipped.writestr("AUTORUN.INF", "[autorun]")
     upload([archive], announce=False)
-    record = reported(study.token).record
-    assert record is not None
+    record = whole(study)
     assert record.instances == len(study.files)
     assert record.label == records.FLAGGED
 
@@ -97,16 +95,14 @@ def test_a_zip_of_a_study_goes_the_same_way(tmp_path: Path) -> None:
 def test_a_healthy_study_is_not_flagged_and_nobody_is_woken(stack: Stack, tmp_path: Path) -> None:
     study = invent(tmp_path / "study", nodules=())
     upload(study.files)
-    record = reported(study.token).record
-    assert record is not None
+    record = whole(study)
     assert record.label == records.NOT_FLAGGED
     assert wait_for_letters(stack, record.handle, 1, patience=3) == []
 
 
 def test_a_prior_is_analysed_and_alerts_nobody(stack: Stack, study: Study) -> None:
     upload(study.files, purpose="prior")
-    record = reported(study.token).record
-    assert record is not None
+    record = whole(study)
     assert record.high_risk
     assert wait_for_letters(stack, record.handle, 1, patience=3) == []
 
@@ -114,8 +110,7 @@ def test_a_prior_is_analysed_and_alerts_nobody(stack: Stack, study: Study) -> No
 def test_a_study_out_of_scope_is_told_as_not_analysed_with_the_reason(tmp_path: Path) -> None:
     study = invent(tmp_path / "study", slices=2)
     upload(study.files)
-    record = reported(study.token).record
-    assert record is not None
+    record = whole(study)
     assert record.label == records.NOT_ANALYSED
     assert record.reason
 
@@ -128,8 +123,9 @@ def test_a_real_chest_ct_goes_all_the_way(stack: Stack, tmp_path: Path, series: 
     files = sorted(p for p in (tmp_path / "study").rglob("*") if p.is_file())
     upload(files)
     study_uid = str(pydicom.dcmread(files[0], stop_before_pixels=True).StudyInstanceUID)
-    record = reported(token_of("lakeside", study_uid)).record
+    count = len(files)
+    token = token_of("lakeside", study_uid)
+    record = wait_for(token, lambda p: p.record is not None and p.record.instances == count, patience=240).record
     assert record is not None
-    assert record.instances == len(files)
     assert record.state == "reported"
     assert scan(stack.environment, stack.folders.state, planted).found == ()
