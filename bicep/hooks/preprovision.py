@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 import uuid
 from datetime import UTC, datetime
 from typing import Any
@@ -43,6 +44,13 @@ IMAGE_OF = {
     "clinic": "readfirst-model:0.1.0",
     "hospital": "readfirst-model:0.1.0",
 }
+TRIES = 6
+NOT_YET = (
+    "request_resourcenotfound",
+    "does not exist or one of its queried",
+    "backing application",
+    "too many requests",
+)
 SPACE = uuid.UUID("5b2f0d5e-6c53-4d0a-9b7e-0d9b5a1c7a11")  # names our roles and scope the same way each time
 
 
@@ -52,10 +60,21 @@ class Stop(Exception):
 
 def az(*arguments: str) -> Any:
     """Runs az and returns its JSON answer (None where it says nothing)."""
-    done = subprocess.run(["az", *arguments, "--output", "json"], capture_output=True, text=True, check=False)  # noqa: S603, S607 - az, found by its name
-    if done.returncode:
-        raise Stop(f"az {' '.join(arguments[:3])} failed: {done.stderr.strip()[-400:]}")
-    return json.loads(done.stdout) if done.stdout.strip() else None
+    command = [program("az"), *arguments, "--output", "json"]
+    for attempt in range(1, TRIES + 1):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - az, found by its name
+        if not done.returncode:
+            return json.loads(done.stdout) if done.stdout.strip() else None
+        # What Entra has just made is not everywhere at once.
+        if attempt == TRIES or not any(word in done.stderr.lower() for word in NOT_YET):
+            break
+        time.sleep(float(os.environ.get("READFIRST_HOOK_PAUSE", "5")))
+    raise Stop(f"az {' '.join(arguments[:3])} failed: {done.stderr.strip()[-400:]}")
+
+
+def program(name: str) -> str:
+    """The whole path: Windows finds `az.cmd` only by it."""
+    return shutil.which(name) or name
 
 
 def rest(method: str, url: str, body: object = None) -> Any:
@@ -175,7 +194,7 @@ def audit_state(group: str, consent: str) -> str:
 
 def keep(name: str, value: str) -> None:
     """Keeps a value in azd's environment."""
-    subprocess.run(["azd", "env", "set", name, value], check=True)  # noqa: S603, S607 - azd, found by its name
+    subprocess.run([program("azd"), "env", "set", name, value], check=True)  # noqa: S603 - azd, found by its name
 
 
 def say(text: str) -> None:

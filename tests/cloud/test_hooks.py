@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +29,9 @@ for start, answer in answers:
     if text.startswith(start) or (start.startswith("*") and start[1:] in text):
         if answer == "FAIL":
             sys.exit("denied")
+        if answer == "NOT YET" and not (here / "asked").exists():
+            (here / "asked").touch()
+            sys.exit("(Request_ResourceNotFound) Resource 'client' does not exist")
         print(json.dumps(answer))
         break
 """
@@ -65,7 +69,13 @@ class Azure:
         (self.folder / "calls").write_text("")
         path = f"{self.folder}:{os.environ['PATH']}"
         command = [sys.executable, str(generate.HERE / "hooks" / f"{hook}.py"), *arguments]
-        given = {"PATH": path, "AZURE_LOCATION": "westeurope", "AZURE_ENV_NAME": "demo", **env}
+        given = {
+            "PATH": path,
+            "READFIRST_HOOK_PAUSE": "0",
+            "AZURE_LOCATION": "westeurope",
+            "AZURE_ENV_NAME": "demo",
+            **env,
+        }
         return subprocess.run(command, env=given, capture_output=True, text=True, check=False)
 
     def calls(self) -> list[list[str]]:
@@ -173,3 +183,25 @@ def test_the_portal_learns_where_its_apps_are_and_entra_where_the_portal_is(azur
 def test_the_portal_hook_without_a_deployment_says_what_to_run(azure: Azure) -> None:
     done = azure.run("portal")
     assert "azd provision" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_an_application_that_entra_does_not_know_everywhere_yet_is_waited_for(azure: Azure) -> None:
+    done = azure.run("preprovision", answers={"az ad sp create": "NOT YET"})
+    assert done.returncode == 0, done.stderr
+    assert len([c for c in azure.calls() if c[1:4] == ["ad", "sp", "create"]]) == 2
+
+
+def test_a_refusal_is_not_asked_again(azure: Azure) -> None:
+    done = azure.run("preprovision", answers={"az ad sp create": "FAIL"})
+    assert done.returncode != 0 and "denied" in done.stderr
+    assert len([c for c in azure.calls() if c[1:4] == ["ad", "sp", "create"]]) == 1
+
+
+def test_every_hook_of_azd_has_a_windows_twin_and_its_script_exists() -> None:
+    text = (generate.ROOT / "azure.yaml").read_text()
+    posix = re.findall(r"shell: sh\n\s+run: python3 (\S+)", text)
+    windows = re.findall(r"shell: pwsh\n\s+run: python (\S+)", text)
+    assert posix == windows and len(posix) == 3
+    assert all(
+        (generate.ROOT / "portal_static" / p if p.startswith("..") else generate.ROOT / p).exists() for p in posix
+    )
