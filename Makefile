@@ -8,7 +8,7 @@ PORTAL := portal_static
 STUDY ?=
 MODEL_VERSION ?= 0.0.0
 
-.PHONY: help demo up test check policy bench env portal clean model
+.PHONY: help demo up test check policy bench env portal clean model sbom
 help: ## This list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
@@ -60,7 +60,7 @@ $(BIN)/.tools: $(BIN)/.made requirements-bench.txt model_container/requirements-
 	@if [ -n "$$CI" ]; then \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check -r model_container/requirements-bundles.txt && \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-bench.txt && \
-		$(MAKE) --no-print-directory .venv-checkov/bin/checkov; fi
+		$(MAKE) --no-print-directory .venv-checkov/bin/checkov .venv-job/.made; fi
 	@touch $@
 
 test: env portal $(BIN)/.tools check ## All checks and all tests
@@ -73,6 +73,20 @@ test: env portal $(BIN)/.tools check ## All checks and all tests
 policy: $(BIN)/.made .venv-checkov/bin/checkov ## Checkov's rules on the evaluated deployments (needs the Bicep CLI)
 	$(BIN)/python -m pytest -q tests/cloud/test_policy.py
 
+# What the job's image installs, and nothing else: a test runs the image's files with it, and the SBOM lists it.
+.venv-job/.made: model_container/requirements.txt
+	$(PYTHON) -m venv .venv-job
+	.venv-job/bin/python -m pip install --quiet --disable-pip-version-check -r model_container/requirements.txt
+	@touch $@
+
+.venv-sbom/bin/cyclonedx-py:
+	$(PYTHON) -m venv .venv-sbom
+	.venv-sbom/bin/python -m pip install --quiet --disable-pip-version-check cyclonedx-bom==7.5.0
+
+sbom: .venv-job/.made .venv-sbom/bin/cyclonedx-py ## The job's software bill of materials (CycloneDX, build/)
+	@mkdir -p build
+	.venv-sbom/bin/cyclonedx-py environment .venv-job/bin/python --of JSON --output-reproducible -o build/readfirst-job.cdx.json
+
 bench: env ## Print the performance tables
 	$(BIN)/readfirst bench
 
@@ -83,4 +97,4 @@ model: env ## Train the default model again (torch; minutes on free cores) and m
 	$(BIN)/python -m model_container.training.report model_container/models/readfirst-chest docs/model-card
 
 clean: ## Remove what the commands made (not the stack's state in .readfirst)
-	rm -rf $(VENV) .venv-checkov $(NODE)/node_modules $(PORTAL)/node_modules $(PORTAL)/dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .venv-checkov .venv-job .venv-sbom $(NODE)/node_modules $(PORTAL)/node_modules $(PORTAL)/dist .mypy_cache .ruff_cache .pytest_cache

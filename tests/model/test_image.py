@@ -31,9 +31,13 @@ def layout(tmp_path_factory):
     return app
 
 
-def run(layout, *command):
+JOB_PYTHON = ROOT / ".venv-job/bin/python"  # `make sbom` makes it: the job's requirements and nothing else
+HADOLINT = Path(sys.executable).with_name("hadolint")
+
+
+def run(layout, *command, python=sys.executable):
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(layout), "PYTHONDONTWRITEBYTECODE": "1"}
-    return subprocess.run([sys.executable, *command], cwd=layout, env=environment, capture_output=True, text=True)
+    return subprocess.run([str(python), *command], cwd=layout, env=environment, capture_output=True, text=True)
 
 
 def test_the_job_runs_from_the_image_s_files_alone(layout):
@@ -47,6 +51,37 @@ def test_the_job_runs_from_the_image_s_files_alone(layout):
     said = run(layout, "-c", code)
     assert said.returncode == 0, said.stderr
     assert said.stdout.split() and all(line.startswith(str(layout)) for line in said.stdout.split())
+
+
+@pytest.mark.skipif(not JOB_PYTHON.exists(), reason="`make sbom` makes an environment of the job's requirements alone")
+def test_the_job_s_requirements_alone_are_enough(layout):
+    """Loads the model, and asks for every decoder and writer that a study can need."""
+    code = (
+        "import gdcm, jpeg_ls, openjpeg, rle\n"
+        "import model_container.job, model_container.dicom_outputs, model_container.pixels\n"
+        "from model_container.bundles import Shelf\n"
+        "from readfirst.domain.models import default_model\n"
+        "print(Shelf().load(default_model().digest)[1].device)"
+    )
+    said = run(layout, "-c", code, python=JOB_PYTHON)
+    assert said.returncode == 0 and said.stdout.strip() == "cpu", said.stderr
+    started = run(layout, "-m", "model_container", python=JOB_PYTHON)
+    assert started.returncode == 1 and "missing settings: STUDIES" in started.stderr
+
+
+@pytest.mark.skipif(not HADOLINT.exists(), reason="hadolint is not installed (requirements-dev.txt)")
+def test_hadolint_has_nothing_to_say_about_the_dockerfile():
+    said = subprocess.run([HADOLINT, ROOT / "model_container/Dockerfile"], capture_output=True, text=True)
+    assert (said.returncode, said.stdout) == (0, ""), said.stdout
+
+
+def test_both_variants_install_what_the_requirements_pin(layout):
+    """The GPU's runtime replaces the CPU's by its name; a line that the replacement missed would install both."""
+    line = re.search(r'sed "s/(\^onnxruntime==\.\*)/', DOCKERFILE)[1]
+    pinned = [x for x in (ROOT / "model_container/requirements.txt").read_text().splitlines() if re.match(line, x)]
+    assert len(pinned) == 1
+    documented = re.search(r"RUNTIME=(onnxruntime==\S+)", DOCKERFILE)[1]
+    assert documented == pinned[0]
 
 
 def test_its_entry_point_is_the_one_that_the_local_stack_starts(layout):
