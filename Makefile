@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 NODE := readfirst/local/node
 PORTAL := portal_static
+READER := tests/model/reader
 STUDY ?=
 MODEL_VERSION ?= 0.0.0
 
@@ -50,6 +51,10 @@ check: $(BIN)/.made ## Formatting, lint, types, import directions
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+$(READER)/node_modules/.made: $(READER)/package.json $(READER)/package-lock.json
+	cd $(READER) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
 # What some tests drive beside the product: Debian's programs where we may install them, and in CI also torch and the
 # other de-identifiers. Elsewhere the tests that miss something are skipped and say so; CI skips nothing.
 DEBIAN := chromium dciodvfy
@@ -63,7 +68,7 @@ $(BIN)/.tools: $(BIN)/.made requirements-bench.txt model_container/requirements-
 		$(MAKE) --no-print-directory .venv-checkov/bin/checkov .venv-job/.made; fi
 	@touch $@
 
-test: env portal $(BIN)/.tools check ## All checks and all tests
+test: env portal $(READER)/node_modules/.made $(BIN)/.tools check ## All checks and all tests
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 .venv-checkov/bin/checkov:
@@ -97,4 +102,4 @@ model: env ## Train the default model again (torch; minutes on free cores) and m
 	$(BIN)/python -m model_container.training.report model_container/models/readfirst-chest docs/model-card
 
 clean: ## Remove what the commands made (not the stack's state in .readfirst)
-	rm -rf $(VENV) .venv-checkov .venv-job .venv-sbom $(NODE)/node_modules $(PORTAL)/node_modules $(PORTAL)/dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .venv-checkov .venv-job .venv-sbom $(NODE)/node_modules $(PORTAL)/node_modules $(READER)/node_modules $(PORTAL)/dist .mypy_cache .ruff_cache .pytest_cache

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import math
 import shutil
 import subprocess
+from pathlib import Path
 
 import highdicom as hd
 import numpy as np
@@ -191,6 +193,29 @@ def test_the_segmentation_is_the_mask_at_its_place_and_covers_every_slice(positi
     expected[6:10, 40:60, 60:70, 1] = 1
     assert seg.number_of_segments == 2 and int(seg.NumberOfFrames) == 2 * 12
     assert np.array_equal(pixels, expected)
+
+
+READER = Path(__file__).with_name("reader")
+
+
+@pytest.mark.skipif(not (READER / "node_modules/dcmjs").exists(), reason="dcmjs is not installed (`make test` does it)")
+@pytest.mark.parametrize("way", ["plain", "enhanced"])
+def test_the_reader_that_ohif_uses_finds_segments_and_measurements(phantom, tmp_path, way):
+    contents = WAYS[way](slices(phantom))
+    result, files = outputs(contents, lump(), lump(6, 40, 60))
+    for name in ("seg.dcm", "sr.dcm"):
+        (tmp_path / name).write_bytes(files[name])
+    read = ["node", READER / "read.mjs", tmp_path / "seg.dcm", tmp_path / "sr.dcm"]
+    said = subprocess.run(read, capture_output=True, text=True, check=True)
+    found = json.loads(said.stdout)
+    assert [s["label"] for s in found["segments"].values()] == ["lung-nodule 1", "lung-nodule 2"]
+    for segment, finding in zip(found["segments"].values(), result.findings, strict=True):
+        assert list(segment["pixels"].values()) == [200] * 4
+        assert f"{finding.sop_uid}#{finding.frame}" in segment["pixels"]
+    first, second, risk = found["groups"]
+    assert found["template"] == "1500" and (first["segment"], second["segment"]) == (1, 2)
+    assert first["measurements"] == {"Long Axis": 21.5, "Volume": 1234, "Calibrated probability": 0.9}
+    assert first["evaluations"]["Presence"] == "Present" and list(risk["measurements"].values()) == [0.7]
 
 
 def test_the_report_is_unverified_complete_and_measures_each_finding(positive):
