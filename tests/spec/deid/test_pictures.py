@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+from pathlib import Path
 
 import numpy as np
 import pydicom
@@ -25,7 +26,8 @@ from readfirst.cli import bench_pictures
 from readfirst.domain.deid.pixels import decode
 from readfirst.domain.pseudonyms import Pseudonyms
 from readfirst.domain.refusals import Reason, Refused
-from tests.spec.deid.conftest import Clean, Cleaner, attempt, file_of
+from readfirst.local.phantom import write_phantom_study
+from tests.spec.deid.conftest import ROOT, Clean, Cleaner, attempt, file_of
 
 pytest.importorskip("rapidocr", reason="the text detector is not installed")
 
@@ -183,6 +185,15 @@ def test_slices_straight_from_a_scanner_are_screened_and_stay_as_they_are(ct: Da
     assert (done.receipt.pixels.outcome, done.receipt.pixels.frames) == ("screened", 1)
     assert done.ds.PixelData == ct.PixelData
     assert "BurnedInAnnotation" not in done.ds, "a look is no search"
+
+
+def test_vessels_and_ribs_are_no_letters(tmp_path: Path) -> None:
+    """What looks like a row of letters is searched where it stands, and found to be none."""
+    write_phantom_study(tmp_path, seed=1, slices=4)
+    for path in sorted(tmp_path.iterdir()):
+        done = attempt(path.read_bytes(), Pseudonyms(ROOT, "hilltop"))
+        assert isinstance(done, Clean)
+        assert (done.receipt.pixels.outcome, done.receipt.pixels.suspects) == ("screened", 0)
 
 
 @pytest.mark.parametrize("picture", pictures(), ids=lambda p: p.kind)

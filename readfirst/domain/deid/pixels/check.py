@@ -11,7 +11,7 @@ import numpy as np
 from readfirst.domain.deid.codec import Bulk, Unreadable
 from readfirst.domain.deid.pixels.decode import Frame
 from readfirst.domain.deid.pixels.frames import Images, filled
-from readfirst.domain.deid.pixels.screen import may_hold_text
+from readfirst.domain.deid.pixels.screen import may_hold_text, places
 from readfirst.domain.deid.pixels.text import Box, Grey, NoDetector, Text, find_text
 from readfirst.domain.refusals import Reason
 
@@ -73,12 +73,32 @@ def screen_pixels(images: Images) -> Checked:
     findings, suspects = [], 0
     try:
         for frame in images.frames():
-            suspect = may_hold_text(frame if frame.ndim == 2 and images.palette is None else images.grey(frame))
+            boxes = places(frame if frame.ndim == 2 and images.palette is None else images.grey(frame))
+            suspect = bool(boxes) and _text_at(boxes, images.grey(frame))
             suspects += suspect
             findings.append(_searched([frame], images, ()) if suspect else Finding(1, (), (), ()))
     except NoDetector as error:
         raise Unreadable(Reason.PIXELS_UNVERIFIED, "no text detector is installed") from error
     return _checked(images, tuple(findings), suspects)
+
+
+def _text_at(boxes: list[Box], grey: Grey) -> bool:
+    """Whether there is text at one of the places: a search of a corner costs a fraction of the whole picture's."""
+    todo = _joined(boxes)
+    if sum((b[2] - b[0]) * (b[3] - b[1]) for b in todo) > grey.size // 2:
+        return True
+    return any(find_text(np.ascontiguousarray(grey[top:bottom, left:right])) for left, top, right, bottom in todo)
+
+
+def _joined(boxes: list[Box]) -> list[Box]:
+    """The boxes, those that overlap as one."""
+    joined: list[Box] = []
+    for box in boxes:
+        while other := next((b for b in joined if _overlap(b, box)), None):
+            joined.remove(other)
+            box = (min(box[0], other[0]), min(box[1], other[1]), max(box[2], other[2]), max(box[3], other[3]))
+        joined.append(box)
+    return joined
 
 
 def _groups(images: Images) -> Iterator[list[Frame]]:
