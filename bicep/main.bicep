@@ -235,6 +235,8 @@ module uploads 'modules/storage.bicep' = {
     queues: [names.queues.uploadEvents, '${names.queues.uploadEvents}-poison']
     zoneRedundant: profile.zoneRedundant
     softDeleteDays: profile.softDeleteDays
+    corsOrigins: [portal.outputs.url]
+    corsMethods: ['PUT']
     lifecycle: [
       {
         name: 'originals-after-success'

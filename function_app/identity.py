@@ -127,7 +127,7 @@ def _decide(call: Call, kind: doors.Kind, act_id: str, *, yes: bool, note: str) 
     word = Answer(by=call.person.id, by_name=call.person.name, at=call.now.isoformat(), yes=yes, note=note)
     if (why := may_decide(case, call.person.id)) or not doors.answer(kind, case, word):
         raise Problem(409, "not-now", why or "It is decided already.")
-    call.audit("yes" if yes else "no", f"{act_id} {note}".strip())
+    call.audit("yes" if yes else "no", f"{act_id} {note}".strip(), case.act.clinic)
     return answer(_told(Case(act=case.act, answer=word)))
 
 
@@ -142,7 +142,7 @@ def request_open(call: Call) -> func.HttpResponse:
     """POST identity/requests/{request}/open: what was approved, for who asked."""
     case = _case("requests", call.path["request"])
     if why := may_open(case, call.person.id, call.now):
-        call.audit("refused", case.act.id)
+        call.audit("refused", case.act.id, case.act.clinic)
         raise Problem(403, "not-approved", why)
     found = web.worklist().one(web.all_clinics(), id=case.act.token)
     if found is None:
@@ -205,11 +205,13 @@ def _clinic_of(owner: str, call: Call) -> str:
     return str(found["clinic"]) if found else ""
 
 
-def _item(call: Call) -> tuple[str, str]:
+def _item(call: Call) -> tuple[str, str, str]:
+    """Owner, arrival and clinic of the file that the path names."""
     match = _ITEM.fullmatch(call.path["item"])
-    if not match or _clinic_of(match[1], call) not in call.person.clinics:
+    clinic = _clinic_of(match[1], call) if match else ""
+    if not match or clinic not in call.person.clinics:
         raise Problem(404, "no-such-item", "There is no such file in quarantine.")
-    return match[1], match[2]
+    return match[1], match[2], clinic
 
 
 def quarantine_picture(call: Call) -> func.HttpResponse:
@@ -225,8 +227,8 @@ def quarantine_texts(call: Call) -> func.HttpResponse:
 
 
 def _looked(call: Call) -> tuple[int, quarantine.Look]:
-    owner, arrival = _item(call)
-    call.audit("allowed", arrival)
+    owner, arrival, clinic = _item(call)
+    call.audit("allowed", arrival, clinic)
     frame = web.number(call.query("frame", "1"), 1, 100_000)
     look = quarantine.look(owner, arrival, frame - 1)
     if look is None:
@@ -242,9 +244,9 @@ class _Ruling(BaseModel):
 
 def quarantine_decision(call: Call) -> func.HttpResponse:
     """POST quarantine/{item}/decision: the intake app carries it out."""
-    owner, arrival = _item(call)
+    owner, arrival, clinic = _item(call)
     ruling = call.body(_Ruling)
-    call.audit("release" if ruling.release else "reject", f"{arrival} {ruling.reason}")
+    call.audit("release" if ruling.release else "reject", f"{arrival} {ruling.reason}", clinic)
     _command(call, "release" if ruling.release else "reject", owner, {"arrival": arrival})
     return answer({"accepted": True}, status=202)
 
@@ -288,7 +290,7 @@ def upload_address(call: Call) -> func.HttpResponse:
             raise Problem(422, "invalid", "A file's name may not lead elsewhere.")
         if blobs.exists(clients.container(names.UPLOADS, names.inbox(wanted.clinic)), wanted.blob):
             raise Problem(409, "sent-already", "This file has been sent.")
-    call.audit("allowed", wanted.clinic)
+    call.audit("allowed", clinic=wanted.clinic)
     address, until = sas.upload_only(wanted.clinic, _UPLOAD_ADDRESS_LIFE, wanted.blob)
     return answer({"address": address, "until": until}, status=201)
 

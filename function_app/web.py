@@ -76,8 +76,8 @@ class Call:
             fields = [{"field": ".".join(map(str, e["loc"])), "problem": e["type"]} for e in error.errors()]
             raise Problem(422, "invalid", "Some fields of the request are not valid.", fields=fields) from None
 
-    def audit(self, outcome: str, reason: str = "") -> None:
-        """Writes the act to the audit log."""
+    def audit(self, outcome: str, reason: str = "", clinic: str = "") -> None:
+        """Writes the act to the audit log; `clinic` where it is on no study of the index."""
         role = ",".join(sorted(self.person.roles & set(self.rule.roles)))
         audit_log(self.rule.app).add(
             self.now,
@@ -86,7 +86,7 @@ class Call:
             act=self.rule.name,
             outcome=outcome,
             token=str(self.study.get("id", "")),
-            clinic=str(self.study.get("clinic", "")),
+            clinic=clinic or str(self.study.get("clinic", "")),
             reason=reason,
         )
 

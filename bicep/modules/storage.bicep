@@ -22,8 +22,10 @@ param versioning bool = false
 param immutableDays int = 0
 @description('Locked cannot be shortened or removed by anyone until the days are over, and needs a first deployment with Unlocked.')
 param immutability ('Unlocked' | 'Locked') = 'Unlocked'
-@description('Origins whose scripts may read blobs through a SAS address.')
+@description('Origins whose scripts may use blobs through a SAS address.')
 param corsOrigins string[] = []
+@description('What they may do: read, or put what they upload.')
+param corsMethods ('GET' | 'HEAD' | 'PUT')[] = ['GET', 'HEAD']
 @description('Lifecycle rules.')
 param lifecycle array = []
 @description('How the account may be reached.')
@@ -43,8 +45,8 @@ var corsRules = empty(corsOrigins)
   : [
       {
         allowedOrigins: corsOrigins
-        allowedMethods: ['GET', 'HEAD', 'OPTIONS']
-        allowedHeaders: ['range', 'x-ms-version', 'if-none-match']
+        allowedMethods: concat(corsMethods, ['OPTIONS'])
+        allowedHeaders: ['range', 'x-ms-version', 'x-ms-blob-type', 'content-type', 'if-none-match']
         exposedHeaders: ['content-length', 'content-range', 'etag']
         maxAgeInSeconds: 3600
       }

@@ -227,6 +227,8 @@ def test_the_places_with_text_are_pointed_at_frame_by_frame_and_never_spelled_ou
 
 def test_quarantine_of_another_clinic_does_not_exist(as_, kept: str) -> None:
     far = as_("privacy-officer", clinics=("south",), name="Paul")
+    as_("privacy-officer", name="Pia").get(f"/quarantine/{kept}/picture")
+    assert kept.split("~")[1] not in far.get("/audit", params={"app": "identity"}).text
     assert kept not in {i["item"] for i in far.get("/quarantine").json()["items"]}
     assert far.get(f"/quarantine/{kept}/picture").status_code == 404
     assert far.post(f"/quarantine/{kept}/decision", json={"release": True, "reason": "abc"}).status_code == 404
