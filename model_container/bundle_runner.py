@@ -21,6 +21,8 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
+from model_container.bundles import configuration
+
 _FORBIDDEN = {
     "socket.connect", "socket.bind", "socket.sendto", "socket.sendmsg", "socket.getaddrinfo", "subprocess.Popen",
     "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "os.forkpty",
@@ -100,9 +102,8 @@ class Bundle:
         self.torch, self.task = torch, task
         sys.path.insert(0, str(folder))  # bundles import their own scripts
         with step("its configuration cannot be read"):
-            config = next(p for p in sorted((folder / "configs").iterdir()) if p.stem == "inference")
             self.parser = monai.bundle.ConfigParser()
-            self.parser.read_config(str(config))
+            self.parser.read_config(str(configuration(folder)))
         for name, value in {**settings, "bundle_root": str(folder)}.items():
             self.parser[name] = value
         with step("its device, preprocessing or network cannot be built"):

@@ -7,12 +7,21 @@ approved by one byte, does not run.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+import pickletools
+import re
+import zipfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from model_container.reading import Engine
 from readfirst.domain.models import Manifest, approved
 
+# What plain weights are made of.
+_PLAIN = {
+    "collections.OrderedDict", "torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_parameter", "torch.Size",
+    *(f"torch.{kind}Storage" for kind in ("Float", "Half", "BFloat16", "Double", "Long", "Int", "Short", "Char", "Byte",
+                                          "Bool")),
+}  # fmt: skip
 MODELS = Path(__file__).parent / "models"
 
 
@@ -63,6 +72,55 @@ def check_files(folder: Path, manifest: Manifest) -> None:
     extra = sorted(set(present) - set(manifest.files))
     if extra:
         raise NotApproved(f"model {manifest.name}: {extra[0]} was never approved, and a bundle's files are code")
+
+
+def complaints(folder: Path, manifest: Manifest) -> list[str]:
+    """What keeps a whole bundle from running, as far as it shows without running any of it."""
+    if manifest.engine != "monai-bundle":
+        return []
+    found = []
+    if configuration(folder) is None:
+        found.append("configs/ holds no inference.json or inference.yaml")
+    weights = folder / "models" / "model.pt"
+    if not weights.is_file():
+        found.append("models/model.pt is missing: the zoo keeps weights apart (large_files.yml)")
+    elif strange := sorted(set(_pickled(weights)) - _PLAIN):
+        found.append(f"models/model.pt holds more than weights ({', '.join(strange[:5])}), and will not be loaded")
+    return found
+
+
+def configuration(folder: Path) -> Path | None:
+    """The configuration that is run."""
+    places = sorted((folder / "configs").glob("inference.*")) if (folder / "configs").is_dir() else []
+    return next((p for p in places if p.suffix in (".json", ".yaml", ".yml")), None)
+
+
+def code_of(folder: Path) -> list[str]:
+    """Those lines of a bundle's configuration that MONAI would evaluate as Python: a person reads them to approve."""
+    path = configuration(folder)
+    lines = path.read_text().splitlines() if path else []
+    return [line.strip() for line in lines if re.search(r"""(^|["'\s:-])\$""", line)]
+
+
+def _pickled(weights: Path) -> Iterator[str]:
+    """Whatever a file of weights would import when it is loaded; "?" for what is no pickle at all."""
+    try:
+        with zipfile.ZipFile(weights) as packed:
+            name = next(n for n in packed.namelist() if n.endswith("data.pkl"))
+            content = packed.read(name)
+    except (zipfile.BadZipFile, StopIteration):
+        content = weights.read_bytes()  # as torch wrote them before 1.6
+    texts: list[str] = []
+    try:
+        for opcode, argument, _ in pickletools.genops(content):
+            if opcode.name == "GLOBAL":
+                yield str(argument).replace(" ", ".")
+            elif opcode.name == "STACK_GLOBAL":
+                yield ".".join(texts[-2:])
+            elif isinstance(argument, str):
+                texts.append(argument)
+    except ValueError:
+        yield "?"
 
 
 def open_engine(folder: Path, manifest: Manifest) -> Engine:

@@ -40,13 +40,15 @@ def list_models(approvals: Approvals = APPROVED) -> None:
 
 def check(bundle: Bundle, approvals: Approvals = APPROVED) -> None:
     """Say whether a bundle would run: its manifest, its files, its approval."""
-    from model_container.bundles import NotApproved, check_files
+    from model_container.bundles import NotApproved, check_files, complaints
 
     manifest = _manifest(bundle)
     try:
         check_files(bundle, manifest)
     except NotApproved as error:
         _fail(str(error))
+    if wrong := complaints(bundle, manifest):
+        _fail(f"{manifest.name} {manifest.version} would not run: {'; '.join(wrong)}.")
     known = {m.digest for m in models.parse_approved(approvals.read_bytes())}
     if manifest.digest not in known:
         _fail(f"{manifest.name} {manifest.version} ({manifest.digest[:12]}) is whole, but not approved.")
@@ -55,9 +57,11 @@ def check(bundle: Bundle, approvals: Approvals = APPROVED) -> None:
 
 def approve(bundle: Bundle, approvals: Approvals = APPROVED) -> None:
     """Take the bundle's files as they are, and write its approval; the commit of that file makes it valid."""
-    from model_container.bundles import digests
+    from model_container.bundles import code_of, complaints, digests
 
     manifest = _manifest(bundle, digests(bundle))
+    if wrong := complaints(bundle, manifest):
+        _fail(f"{manifest.name} {manifest.version} would not run: {'; '.join(wrong)}.")
     listed = models.parse_approved(approvals.read_bytes())
     if any(m.digest == manifest.digest for m in listed):
         typer.echo(f"{manifest.name} {manifest.version} is approved already.")
@@ -68,6 +72,9 @@ def approve(bundle: Bundle, approvals: Approvals = APPROVED) -> None:
     whole = [m.model_dump(mode="json") for m in (*listed, manifest)]
     approvals.write_text(json.dumps(whole, indent=1, ensure_ascii=False) + "\n")
     typer.echo(f"{manifest.name} {manifest.version}: digest {manifest.digest}")
+    if code := code_of(bundle):
+        typer.echo("Its configuration runs as code; these lines are what you approve, with its scripts:")
+        typer.echo("\n".join(f"  {line}" for line in code))
     typer.echo(f"Commit {approvals.name} and put the bundle at model_container/models/{manifest.name}.")
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import pickle
 import shutil
+import zipfile
 
 import pytest
+from pydantic import ValidationError
 from typer.testing import CliRunner
 
-from model_container.bundles import MODELS, NotApproved, Shelf
+from model_container.bundles import MODELS, NotApproved, Shelf, digests
 from readfirst.cli import build
-from readfirst.domain.models import default_model, parse_approved
+from readfirst.domain.models import Manifest, default_model, parse_approved
 
 
 @pytest.fixture
@@ -86,6 +89,55 @@ def test_approve_writes_the_digest_of_every_file_and_an_approval_that_a_commit_m
     new = parse_approved(approvals.read_bytes())[1]
     assert new.version == "9.9" and new.files != default_model().files
     assert Shelf(shelf, allowed=[new]).load(new.digest)[0] == new
+
+
+class Evil:
+    def __reduce__(self):
+        return (print, ("owned",))
+
+
+def zoo(folder, weights, config="inference.json"):
+    """A MONAI bundle's files, and its manifest."""
+    for name in ("configs", "models"):
+        (folder / name).mkdir(parents=True)
+    (folder / "configs" / config).write_text('{\n"imports": ["$import os"],\n"device": "$os.system(1)",\n"a": 1\n}')
+    with zipfile.ZipFile(folder / "models" / "model.pt", "w") as packed:
+        packed.writestr("model/data.pkl", weights)
+    stated = json.loads(default_model().model_dump_json()) | {
+        "name": folder.name, "engine": "monai-bundle", "files": digests(folder)
+    }  # fmt: skip
+    (folder / "manifest.json").write_text(json.dumps(stated))
+    return folder
+
+
+@pytest.mark.parametrize("protocol", [2, 4])
+def test_weights_that_would_run_code_are_told_before_anything_is_loaded(tmp_path, protocol):
+    said = model("check", zoo(tmp_path / "evil", pickle.dumps({"model": Evil()}, protocol)))
+    assert said.exit_code == 1 and "holds more than weights" in said.output and "print" in said.output
+
+
+def test_a_bundle_without_weights_or_configuration_is_told_what_it_lacks(tmp_path):
+    folder = zoo(tmp_path / "bare", pickle.dumps({}), config="train.json")
+    (folder / "models" / "model.pt").unlink()
+    said = model("approve", folder, "--approvals", tmp_path / "none.json").output
+    assert "no inference.json" in said and "model.pt is missing" in said
+
+
+def test_who_approves_a_bundle_is_shown_the_code_in_its_configuration(tmp_path):
+    approvals = tmp_path / "approved.json"
+    approvals.write_text(f"[{default_model().model_dump_json()}]")
+    folder = zoo(tmp_path / "coded", pickle.dumps({}, 2))
+    said = model("approve", folder, "--approvals", approvals)
+    assert said.exit_code == 0 and "$import os" in said.output and "$os.system(1)" in said.output
+    assert '"a": 1' not in said.output
+
+
+def test_settings_change_the_digest_and_a_class_has_no_diameter(tmp_path):
+    stated = json.loads((zoo(tmp_path / "one", b"") / "manifest.json").read_text())
+    plain = Manifest.model_validate(stated)
+    assert Manifest.model_validate(stated | {"settings": {"network_def#channels": [1]}}).digest != plain.digest
+    with pytest.raises(ValidationError, match="a class has no diameter"):
+        Manifest.model_validate(stated | {"task": "classification"})
 
 
 def test_a_folder_without_a_valid_manifest_is_refused_with_what_is_wrong(tmp_path):
