@@ -158,8 +158,8 @@ var containerGrants = concat(
     who: 'identity'
     on: 'uploads'
     name: '${names.prefixes.inbox}${clinic.id}'
-    role: 'sealer'
-    why: 'Signs a clinic user\'s right to create; can neither read nor list.'
+    role: 'inboxSigner'
+    why: 'Signs a clinic user\'s right to create, and to write the blocks of one name; can neither read nor list.'
   }),
   map(results, name => {
     who: 'identity'

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
+
 from bicep import generate
 from bicep.generate import Grant, Resource
+from readfirst.adapters import sas
 from tests.cloud.conftest import of_type
 
 # Right that a role gives over data: what a reviewer wants to know of it.
@@ -25,6 +28,7 @@ RIGHTS = {
     "AcrPull": "pull",
     "Readfirst sealer": "add",
     "Readfirst appender": "append",
+    "Readfirst inbox signer": "add and write",
     "Readfirst tagger": "tag",
     "Readfirst eraser": "read and erase",
     "Readfirst job starter": "start",
@@ -74,7 +78,7 @@ def test_identity_reads_vault_analysis_and_quarantine_and_writes_only_results(gr
     assert results
     assert all(found.pop(on) == {"write"} for on in results)
     inboxes = {on for on in found if on.startswith("uploads account, container clinic-")}
-    assert all(found.pop(on) == {"add"} for on in inboxes)
+    assert all(found.pop(on) == {"add and write"} for on in inboxes)
     assert found == {
         "vault account, container identities": {"write"},
         "vault account, container doors": {"append"},
@@ -204,3 +208,14 @@ def test_a_pull_request_can_ask_what_would_change_and_change_or_read_nothing_els
         for c in of_type(resources, "Microsoft.ManagedIdentity/userAssignedIdentities/federatedIdentityCredentials")
     }
     assert subjects == {"production", "preview"}
+
+
+def test_whoever_signs_an_address_may_do_what_the_address_allows(granted: list[Grant]) -> None:
+    """A user-delegation signature never exceeds its signer: blocks of an upload need `write`."""
+    signed = inspect.getsource(sas.upload_only)
+    assert "BlobSasPermissions(create=True, write=True)" in signed and "ContainerSasPermissions(create=True)" in signed
+    (role,) = {g.role for g in granted if g.who == "identity" and "container clinic-" in g.on}
+    verbs = {
+        a.split("/blobs/")[1] for r in generate.ROLES["custom"].values() if r["name"] == role for a in r["dataActions"]
+    }
+    assert verbs == {"add/action", "write"}, "and no more: it can neither read, list nor delete"

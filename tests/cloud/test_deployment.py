@@ -81,6 +81,18 @@ def test_only_the_portal_may_call_apps_and_images_from_a_browser(resources: list
             assert all(portal in o for o in rule["allowedOrigins"])
 
 
+def test_a_browsers_upload_sends_no_header_that_the_uploads_account_does_not_let_in(resources: list[Resource]) -> None:
+    source = (generate.ROOT / "portal_static" / "src" / "upload.ts").read_text()
+    sent = {name.lower() for name in re.findall(r'"(x-ms-[a-z-]+|If-[A-Za-z-]+)":', source)}
+    assert sent == {"x-ms-version", "x-ms-blob-type", "if-none-match"} and 'method: "PUT"' in source
+    (allowed,) = (
+        set(s["properties"]["cors"]["corsRules"][0]["allowedHeaders"])
+        for s in of_type(resources, f"{STORAGE}/blobServices")
+        if "/rfup" in s["id"]
+    )
+    assert allowed >= sent | {"content-type"}  # a Blob with a type brings it along
+
+
 def test_a_hospital_has_no_public_way_in(evaluated: Callable[..., list[Resource]]) -> None:
     resources = evaluated("hospital")
     by_name = accounts(resources)
