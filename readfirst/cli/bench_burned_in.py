@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,7 +112,7 @@ def _table(title: str, scores: dict[str, Score]) -> Table:
     return table
 
 
-def run(console: Console | None = None, picture: Path | None = None) -> Iterator[dict[str, Score]]:
+def run(console: Console | None = None) -> Iterator[dict[str, Score]]:
     """Prints a table for each set of pictures as it is measured; yields its scores."""
     out = console or Console()
     sets = (
@@ -128,5 +129,8 @@ def run(console: Console | None = None, picture: Path | None = None) -> Iterator
             suspects, count = sum(s.suspects for s in scores.values()), sum(s.pictures for s in scores.values())
             out.print(f"The screen sent {suspects} of {count} slices to the search.")
         yield scores
-    if picture is not None:
-        before_and_after(list(bench_pictures.burned_in(each=1))[:4], picture)
+
+
+if __name__ == "__main__":  # draws the documentation's picture: python -m readfirst.cli.bench_burned_in FILE.webp
+    chosen = [p for p in bench_pictures.burned_in(each=1) if p.kind in ("bright", "dim", "rotated", "anatomy")]
+    before_and_after(chosen, Path(sys.argv[1]))
