@@ -151,7 +151,7 @@ WAYS = {
 @pytest.mark.parametrize("way", WAYS)
 def test_dciodvfy_finds_no_error_however_the_slices_came(phantom, tmp_path, way):
     contents = WAYS[way](slices(phantom))
-    for detections in ((), (lump(), lump(6, 40, 60))):
+    for detections in ((), (lump(), lump(6, 40, 60)), (a_class(),)):
         for name, content in outputs(contents, *detections)[1].items():
             if name.endswith(".dcm"):
                 (tmp_path / name).write_bytes(content)
@@ -193,6 +193,27 @@ def test_the_segmentation_is_the_mask_at_its_place_and_covers_every_slice(positi
     expected[6:10, 40:60, 60:70, 1] = 1
     assert seg.number_of_segments == 2 and int(seg.NumberOfFrames) == 2 * 12
     assert np.array_equal(pixels, expected)
+
+
+def a_class():
+    """A finding of the study, as a classification gives it: seen best in a slice, with no place in it."""
+    return Detection(default_model().targets[0], 0.8, 0.0, 0.0, (5.0, 128.0, 128.0), None)
+
+
+def test_a_finding_without_a_place_is_stated_and_gets_no_segment_and_no_picture(phantom):
+    result, files = outputs(slices(phantom), a_class())
+    finding = result.findings[0]
+    said = list(concepts(opened(files, "sr.dcm")))
+    assert set(files) == {"sr.dcm"} and finding.overlay == "" and finding.slice == 5
+    assert (finding.box.left, finding.box.top, finding.box.right, finding.box.bottom) == (0, 0, 256, 256)
+    assert ("Presence", "Present") in said and ("Calibrated probability", 0.8) in said and finding.site == "lung"
+
+
+def test_findings_with_and_without_a_place_keep_their_own_segments_and_pictures(phantom):
+    result, files = outputs(slices(phantom), a_class(), lump())
+    assert set(files) == {"seg.dcm", "sr.dcm", "sc-2.dcm", "overlay-2.png"}
+    (segment,) = opened(files, "seg.dcm").SegmentSequence
+    assert segment.SegmentLabel == "lung-nodule 2" and result.findings[1].overlay == "overlay-2.png"
 
 
 READER = Path(__file__).with_name("reader")
