@@ -7,7 +7,7 @@ NODE := readfirst/local/node
 PORTAL := portal_static
 READER := tests/model/reader
 STUDY ?=
-MODEL_VERSION ?= 0.0.0
+MODEL_VERSION ?= $(shell sed -n 's/.*"version": "\(.*\)".*/\1/p' model_container/models/readfirst-chest/manifest.json)
 
 .PHONY: help demo up test check policy bench env portal clean model sbom
 help: ## This list
@@ -95,7 +95,7 @@ sbom: .venv-job/.made .venv-sbom/bin/cyclonedx-py ## The job's software bill of 
 bench: env ## Print the performance tables
 	$(BIN)/readfirst bench
 
-model: env ## Train the default model again (torch; minutes on free cores) and measure it
+model: env ## Train the default model from nothing (torch; minutes on free cores), calibrate and measure it
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r model_container/training/requirements.txt
 	$(BIN)/python -m model_container.training.train --out build/model
 	$(BIN)/python -m model_container.training.package build/model model_container/models/readfirst-chest --version $(MODEL_VERSION)

@@ -1,4 +1,8 @@
-"""The default engine: a small network on ONNX Runtime that finds nodules and masses in chest CT.
+"""The default engine: finds nodules and masses in chest CT in two steps, on ONNX Runtime.
+
+First the lungs are found and every round dense place in them (`lungs`, formulas only); then a small network looks at a
+box around each place (`crops`) and says whether a nodule lies there and what belongs to it. Likely ones get a
+second look, centred on what the first one saw.
 
 SYNTHETIC MODEL, NOT FOR DIAGNOSIS: it was trained on procedural phantoms only.
 """
@@ -7,57 +11,83 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
-from PIL import Image
 from pydantic import TypeAdapter
 
 from model_container.components import pieces
+from model_container.crops import SHAPE, cut, voxel_of
+from model_container.lungs import Lungs, Scene, find_lungs, find_spots, to_scene
 from model_container.reading import Detection, Mask, OutOfScope, Progress, Reading
-from model_container.volume import AIR, Volume
+from model_container.volume import Volume
 from readfirst.domain.models import Channel, Manifest
 
-PIXEL, SPACING = 1.5, 2.5  # mm: the network's own space
-NEIGHBOURS = 2
-LUNG, MEDIASTINUM, BONE, NODULE = 1, 2, 3, 4
-_STEP = 16  # the network halves its input four times
-_SEED, _GROW = 0.5, 0.3  # a candidate grows from sure voxels into likely ones
-_SMALLEST = 25.0  # mm³: less is noise
-_LUNG_AROUND = 0.15  # of a candidate's surroundings
+Place = tuple[tuple[float, float, float], float]
+"""Where to look, in the scene, and the diameter of what is expected there, in mm."""
+
+_WORTH_A_SECOND_LOOK = -1.0  # the first look's logit
+_SECOND_LOOKS = 24
+_SURE = 0.5  # the share from which a voxel belongs to a nodule
+_FLIPS = ((), (1,), (2,), (3,))  # the second look is the mean of four
+FEATURES = ("second look", "first look", "log diameter", "at the end")
 
 
 @dataclass(frozen=True)
-class Space:
-    """How the network's voxels map to the volume's."""
+class Look:
+    """The network's answer about one box of the scene."""
 
-    shape: tuple[int, int, int]
-    z: NDArray[np.float64]  # per network slice: its place among the volume's slices
-    scale: tuple[float, float]  # volume pixels in one network pixel: rows, columns
-    flip: tuple[bool, bool]  # rows, columns turned so that left and back come last
-    size: tuple[int, int]  # rows and columns of the volume
+    at: tuple[float, float, float]  # the box's centre, mm
+    voxel: float
+    logit: float
+    share: NDArray[np.float32]  # per voxel of the box
 
-    def to_volume(self, z: float, row: float, column: float) -> tuple[float, float, float]:
-        """A network voxel's place in the volume, in its own (fractional) indexes."""
-        place = float(np.interp(z, np.arange(len(self.z)), self.z))
-        at = [(v + 0.5) * s - 0.5 for v, s in zip((row, column), self.scale, strict=True)]
-        at = [n - 1 - v if f else v for v, n, f in zip(at, self.size, self.flip, strict=True)]
-        return place, at[0], at[1]
+    def outline(self) -> NDArray[np.float32] | None:
+        """The shares of the piece in the middle alone; None where there is none."""
+        middle = (np.array(SHAPE) - 1) / 2
+        best, nearest = None, 0.3 * SHAPE[1]
+        for piece in pieces(self.share > _SURE):
+            gap = float(np.linalg.norm(piece - middle, axis=1).min())
+            if gap < nearest and len(piece) > 1:
+                best, nearest = piece, gap
+        if best is None:
+            return None
+        own = np.zeros(SHAPE, np.float32)
+        near = tuple(slice(max(0, int(a) - 1), int(b) + 2) for a, b in zip(best.min(0), best.max(0), strict=True))
+        own[near] = np.minimum(self.share[near], _SURE - 0.01)  # the soft edge lets the outline run between voxels
+        own[tuple(best.T)] = self.share[tuple(best.T)]
+        return own
+
+    def middle(self, outline: NDArray[np.float32]) -> tuple[tuple[float, float, float], float]:
+        """Where the outline's centre lies, and the diameter of a ball of its volume."""
+        inside = np.argwhere(outline > _SURE)
+        place = np.array(self.at) + (inside.mean(0) - (np.array(SHAPE) - 1) / 2) * self.voxel
+        diameter = 2 * (3 * len(inside) / (4 * math.pi)) ** (1 / 3) * self.voxel
+        return (float(place[0]), float(place[1]), float(place[2])), diameter
 
 
 @dataclass(frozen=True)
-class Maps:
-    """The network's answer in its own space: class areas per slice (mm²) and the nodule map."""
+class Suspect:
+    """What the network takes for a nodule, after the second look."""
 
-    areas: NDArray[np.float64]  # [slice, class]
-    nodule: NDArray[np.float32]  # [slice, row, column]
-    lung: NDArray[np.bool_]  # [slice, row, column]: what is lung and nothing else
-    lung_hu: float  # median density of what was called lung
+    at: tuple[float, float, float]
+    diameter: float
+    first: float  # logits
+    second: float
+    look: Look
+    outline: NDArray[np.float32]
+
+    def features(self, scene: Scene) -> NDArray[np.float64]:
+        """What its probability is made from."""
+        fine = scene.levels[0]
+        low, high = self.at[0] - self.diameter / 2, self.at[0] + self.diameter / 2
+        at_end = low < fine.first[0] or high > fine.first[0] + (len(fine.hu) - 1) * fine.step[0]
+        return np.array([self.second, self.first, math.log(self.diameter), float(at_end)])
 
 
 class ChestEngine:
@@ -68,56 +98,93 @@ class ChestEngine:
         self.channel: Channel = manifest.targets[0]
         self.calibration = Calibration.load(folder / "calibration.json")
         self.session, self.device = open_session(folder / "model.onnx")
-        self.batch = 16 if self.device == "cuda" else 2
+        self.batch = 256 if self.device == "cuda" else 16
 
     def read(self, volume: Volume, progress: Progress) -> Reading | OutOfScope:
-        """Segments every slice, gates the study on what is seen, and turns nodule voxels into findings."""
-        network_hu, space = to_network(volume)
-        maps = self.segment(network_hu, progress)
-        refused = gate(maps, self.calibration)
+        """Gates the study on what is seen, and turns suspects into findings."""
+        scene = to_scene(volume)
+        lungs = find_lungs(scene)
+        refused = gate(scene, lungs, self.calibration)
         if refused:
             return refused
-        found = [self._detection(piece, maps, network_hu, space, volume) for piece in candidates(maps)]
+        suspects = self.suspects(scene, lungs, volume.spacing, progress)
+        found = [self._detection(suspect, scene, volume) for suspect in suspects]
         kept = [d for d in found if d.probability >= self.manifest.risk.report_from]
         kept.sort(key=lambda d: (-d.probability, -d.diameter_mm))
         return Reading(tuple(kept), self.calibration.study_risk(found), {"candidates": float(len(found))})
 
-    def segment(self, hu: NDArray[np.float32], progress: Progress) -> Maps:
-        """Runs the network over all slices, in batches; only what is needed later is kept."""
-        depth = len(hu)
-        box = body_box(hu)
-        crop = hu[:, box[0], box[1]]
-        nodule = np.zeros(hu.shape, np.float32)
-        lung = np.zeros(hu.shape, np.bool_)
-        areas = np.zeros((depth, 5))
-        lung_values: list[NDArray[np.float32]] = []
-        for first in range(0, depth, self.batch):
-            zs = np.arange(first, min(first + self.batch, depth))
-            stack = np.clip(zs[:, None] + np.arange(-NEIGHBOURS, NEIGHBOURS + 1), 0, depth - 1)
-            shares = self.session.run(None, {"hu": crop[stack]})[0]
-            winner = shares.argmax(1)
-            nodule[first : first + len(zs), box[0], box[1]] = shares[:, NODULE]
-            lung[first : first + len(zs), box[0], box[1]] = winner == LUNG
-            for k, z in enumerate(zs):
-                areas[z] = np.bincount(winner[k].ravel(), minlength=5) * PIXEL * PIXEL
-                lung_values.append(crop[z][winner[k] == LUNG][::7])
-            progress((first + len(zs)) / depth)
-        lungs = np.concatenate(lung_values)
-        return Maps(areas, nodule, lung, float(np.median(lungs)) if len(lungs) else 0.0)
+    def suspects(self, scene: Scene, lungs: Lungs, spacing: float, progress: Progress) -> list[Suspect]:
+        """Looks at every spot, and at the likely ones again; of two views of one thing the surer stays."""
+        spots = find_spots(scene, lungs)
+        places = [(spot.at, spot.diameter) for spot in spots]
+        looks = self._look(scene, places, spacing, lambda share: progress(0.9 * share))
+        first = list(islice(_distinct([one for one in looks if one.logit > _WORTH_A_SECOND_LOOK]), _SECOND_LOOKS))
+        again = [(at, diameter) for _, _, at, diameter in first]
+        second = self._look(scene, again, spacing, lambda share: progress(0.9 + 0.1 * share), _FLIPS)
+        sure = {id(look): one.logit for look, (one, *_) in zip(second, first, strict=True)}
+        return [
+            Suspect(at, diameter, sure[id(look)], look.logit, look, outline)
+            for look, outline, at, diameter in _distinct(second)
+        ]  # fmt: skip
 
-    def _detection(
-        self, piece: NDArray[np.intp], maps: Maps, hu: NDArray[np.float32], space: Space, volume: Volume
-    ) -> Detection:
-        features = describe(piece, maps, hu)
-        mask = to_mask(piece, maps.nodule, space, volume)
+    def judge(
+        self, boxes: NDArray[np.float32], about: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The network itself: per box its logit, and the share of nodule in every voxel."""
+        logits, shares = self.session.run(None, {"hu": boxes, "about": about})
+        return logits, shares
+
+    def _look(
+        self, scene: Scene, places: Sequence[Place], spacing: float, progress: Progress,
+        flips: Sequence[tuple[int, ...]] = ((),),
+    ) -> list[Look]:  # fmt: skip
+        """The network's answers, in batches; each is the mean over the box as it is and flipped."""
+        looks: list[Look] = []
+        for start in range(0, len(places), self.batch):
+            part = places[start : start + self.batch]
+            boxes, about = boxes_at(scene, part, spacing)
+            answers = [self.judge(np.ascontiguousarray(np.flip(boxes, axes)), about) for axes in flips]
+            logits = np.mean([logits for logits, _ in answers], axis=0)
+            shares = np.mean([np.flip(s, axes) for (_, s), axes in zip(answers, flips, strict=True)], axis=0)
+            looks += [
+                Look(at, float(voxel), float(logit), share)
+                for (at, _), (voxel, _), logit, share in zip(part, about, logits, shares, strict=True)
+            ]
+            progress((start + len(part)) / len(places))
+        return looks
+
+    def _detection(self, suspect: Suspect, scene: Scene, volume: Volume) -> Detection:
+        mask = to_mask(suspect.look, suspect.outline, scene, volume)
         return Detection(
             channel=self.channel,
-            probability=self.calibration.probability(features),
+            probability=self.calibration.probability(suspect.features(scene)),
             diameter_mm=round(longest_diameter(mask, volume), 1),
             volume_mm3=round(float(mask.voxels.sum()) * volume.pixel[0] * volume.pixel[1] * volume.spacing, 1),
             centre=tuple(float(v) for v in np.argwhere(mask.voxels).mean(0) + mask.start),  # type: ignore[arg-type]
             mask=mask,
         )
+
+
+def boxes_at(scene: Scene, places: Sequence[Place], spacing: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The network's input: boxes, and per box its voxel and the study's slices in mm."""
+    voxels = [voxel_of(diameter) for _, diameter in places]
+    boxes = [cut(scene, at, voxel) for (at, _), voxel in zip(places, voxels, strict=True)]
+    return np.stack(boxes), np.array([(voxel, spacing) for voxel in voxels], np.float32)
+
+
+def _distinct(
+    looks: Sequence[Look],
+) -> Iterator[tuple[Look, NDArray[np.float32], tuple[float, float, float], float]]:
+    """Looks that outline something of their own, the surest first: look, outline, its centre and diameter."""
+    kept: list[tuple[tuple[float, float, float], float]] = []
+    for look in sorted(looks, key=lambda one: -one.logit):
+        outline = look.outline()
+        if outline is None:
+            continue
+        at, diameter = look.middle(outline)
+        if all(math.dist(at, other) > max(2.0, 0.5 * max(diameter, size)) for other, size in kept):
+            kept.append((at, diameter))
+            yield look, outline, at, diameter
 
 
 def open_session(model: Path) -> tuple[ort.InferenceSession, str]:
@@ -133,155 +200,34 @@ def open_session(model: Path) -> tuple[ort.InferenceSession, str]:
     return session, "cuda" if session.get_providers()[0] == "CUDAExecutionProvider" else "cpu"
 
 
-# ---------------------------------------------------------------- from the scanner's space to the network's and back
+# ---------------------------------------------------------------- back to the scanner's voxels
 
 
-def to_network(volume: Volume) -> tuple[NDArray[np.float32], Space]:
-    """Resamples to 1.5 mm pixels and 2.5 mm slices, left and back last, whatever the scanner and patient did."""
-    flip = (bool(volume.along_rows[1] < 0), bool(volume.along_columns[0] < 0))
-    rows, columns = volume.hu.shape[1:]
-    size = (max(16, round(rows * volume.pixel[0] / PIXEL)), max(16, round(columns * volume.pixel[1] / PIXEL)))
-
-    def plane(k: int) -> NDArray[np.float32]:
-        image = Image.fromarray(volume.hu[k].astype(np.float32))
-        small = np.asarray(image.resize((size[1], size[0]), Image.Resampling.BILINEAR))
-        return small[:: -1 if flip[0] else 1, :: -1 if flip[1] else 1]
-
-    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-        planes = np.stack(list(pool.map(plane, range(len(volume.hu)))))
-    weights, z = _slice_weights(len(planes), volume.spacing)
-    hu = planes if weights is None else np.tensordot(weights, planes, axes=(1, 0))
-    padded = np.pad(hu, ((0, 0), (0, -size[0] % _STEP), (0, -size[1] % _STEP)), constant_values=AIR)
-    scale = (rows / size[0], columns / size[1])
-    return np.ascontiguousarray(padded, np.float32), Space(padded.shape, z, scale, flip, (rows, columns))
-
-
-def _slice_weights(count: int, spacing: float) -> tuple[NDArray[np.float32] | None, NDArray[np.float64]]:
-    """How the network's slices are mixed from the scanner's (None: as they are), and where they lie among them."""
-    if 0.85 * SPACING <= spacing <= 1.15 * SPACING:
-        return None, np.arange(count, dtype=np.float64)
-    z = np.arange(0, (count - 1) * spacing + 1e-6, SPACING) / spacing
-    reach = max(1.0, SPACING / spacing)
-    weights = np.maximum(0.0, 1 - np.abs(z[:, None] - np.arange(count)) / reach)
-    return (weights / weights.sum(1, keepdims=True)).astype(np.float32), z
-
-
-def body_box(hu: NDArray[np.float32]) -> tuple[slice, slice]:
-    """Rows and columns that hold the body, in multiples of 16, so that air is not paid for."""
-    dense = hu[:: max(1, len(hu) // 12)] > -300
-    limits = []
-    for axis in (1, 2):
-        share = dense.mean(axis=(0, 3 - axis))
-        inside = np.nonzero(share > 0.04)[0]
-        size = hu.shape[axis]
-        first, last = (int(inside[0]), int(inside[-1]) + 1) if len(inside) else (0, size)
-        first = max(0, first - 6)
-        length = min(size, math.ceil((min(size, last + 6) - first) / _STEP) * _STEP)
-        first = min(first, size - length)
-        limits.append(slice(first, first + length))
-    return limits[0], limits[1]
-
-
-def to_mask(piece: NDArray[np.intp], nodule: NDArray[np.float32], space: Space, volume: Volume) -> Mask:
-    """A candidate at the scanner's own resolution: its map enlarged, cut at one half."""
-    low, high = piece.min(0) - 1, piece.max(0) + 2
-    low, high = np.maximum(low, 0), np.minimum(high, nodule.shape)
-    own = np.zeros(tuple(high - low), np.float32)
-    index = tuple((piece - low).T)
-    own[index] = nodule[tuple(piece.T)]
-    corners = [space.to_volume(*(np.array(c) - 0.5)) for c in (low, high)]
-    top, bottom = sorted((corners[0][1], corners[1][1]))
-    left, right = sorted((corners[0][2], corners[1][2]))
-    box = [max(0, round(top + 0.5)), max(0, round(left + 0.5))]
-    shape = (max(1, min(volume.hu.shape[1], round(bottom + 0.5)) - box[0]),
-             max(1, min(volume.hu.shape[2], round(right + 0.5)) - box[1]))  # fmt: skip
-    turned = own[:, :: -1 if space.flip[0] else 1, :: -1 if space.flip[1] else 1]
-    planes = np.stack([_enlarge(plane, shape) for plane in turned])
-    first, last = math.floor(space.z[low[0]]), math.ceil(space.z[high[0] - 1])
-    zs = np.interp(np.arange(first, last + 1), space.z, np.arange(len(space.z))) - low[0]
-    below = np.clip(np.floor(zs).astype(int), 0, len(planes) - 1)
-    above = np.minimum(below + 1, len(planes) - 1)
-    share = (zs - below)[:, None, None]
-    voxels = planes[below] * (1 - share) + planes[above] * share > 0.5
+def to_mask(look: Look, outline: NDArray[np.float32], scene: Scene, volume: Volume) -> Mask:
+    """An outline at the scanner's own resolution."""
+    weights, starts = [], []
+    steps = (volume.spacing, *volume.pixel)
+    held = np.argwhere(outline > 0)
+    for axis, (count, step) in enumerate(zip(volume.hu.shape, steps, strict=True)):
+        index = (np.arange(count) * step - look.at[axis]) / look.voxel + (SHAPE[axis] - 1) / 2
+        near = np.nonzero((index > held[:, axis].min() - 1) & (index < held[:, axis].max() + 1))[0]
+        if not len(near):  # it lies between two slices
+            near = np.array([np.abs(index - held[:, axis].mean()).argmin()])
+        weights.append(np.maximum(0, 1 - np.abs(index[near][:, None] - np.arange(SHAPE[axis]))).astype(np.float32))
+        starts.append(int(near[0]))
+    share = np.tensordot(weights[0], np.matmul(weights[1], outline) @ weights[2].T, axes=(1, 0))
+    voxels = share > _SURE
     if not voxels.any():  # thin: the likeliest voxel stands for it
-        voxels.flat[int(np.argmax(planes[below] + planes[above]))] = True
-    return Mask((first, box[0], box[1]), voxels)
-
-
-def _enlarge(plane: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
-    image = Image.fromarray(np.ascontiguousarray(plane))
-    return np.asarray(image.resize((shape[1], shape[0]), Image.Resampling.BICUBIC))
-
-
-# ---------------------------------------------------------------- the gate on what is seen
-
-
-def gate(maps: Maps, calibration: Calibration) -> OutOfScope | None:
-    """Is this a chest? Enough slices must show lungs of a lung's density, and bone and mediastinum beside them."""
-    lungs = maps.areas[:, LUNG] + maps.areas[:, NODULE]
-    chest = (lungs >= 4000) & (maps.areas[:, BONE] >= 150) & (maps.areas[:, MEDIASTINUM] >= 800)
-    if chest.sum() * SPACING < calibration.min_lung_mm or chest.mean() < calibration.min_lung_share:
-        return OutOfScope("no-chest-seen", "The pictures do not show enough lung for this model.")
-    if not -980 <= maps.lung_hu <= -450:
-        return OutOfScope("densities-implausible", "What looks like lung does not have the density of lung.")
-    return None
-
-
-# ---------------------------------------------------------------- candidates
-
-
-def candidates(maps: Maps) -> Iterator[NDArray[np.intp]]:
-    """Connected likely voxels that hold a sure one, are more than noise and border on lung."""
-    nodule = maps.nodule
-    if nodule.max(initial=0.0) < _SEED:
-        return
-    for piece in pieces(nodule > _GROW):
-        sure = nodule[tuple(piece.T)] > _SEED
-        large = len(piece) * PIXEL * PIXEL * SPACING >= _SMALLEST
-        if large and sure.any() and lung_around(piece, maps.lung) >= _LUNG_AROUND:
-            yield piece
-
-
-def lung_around(piece: NDArray[np.intp], lung: NDArray[np.bool_]) -> float:
-    """The share of lung in the ring of three pixels around a piece: what lies in the chest's wall has none."""
-    low = np.maximum(piece.min(0) - np.array([0, 3, 3]), 0)
-    high = np.minimum(piece.max(0) + np.array([1, 4, 4]), lung.shape)
-    own = np.zeros(tuple(high - low), np.bool_)
-    own[tuple((piece - low).T)] = True
-    near = own.copy()
-    for _ in range(3):
-        grown = near.copy()
-        grown[:, 1:] |= near[:, :-1]
-        grown[:, :-1] |= near[:, 1:]
-        grown[:, :, 1:] |= near[:, :, :-1]
-        grown[:, :, :-1] |= near[:, :, 1:]
-        near = grown
-    ring = near & ~own
-    inside = lung[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
-    return float(inside[ring].mean()) if ring.any() else 0.0
-
-
-FEATURES = (
-    "log volume", "mean share", "highest share", "elongation", "flatness", "slices", "at the end", "contrast",
-    "lung around",
-)  # fmt: skip
-
-
-def describe(piece: NDArray[np.intp], maps: Maps, hu: NDArray[np.float32]) -> NDArray[np.float64]:
-    """What tells a nodule from a vessel: size, sureness, shape, and what is around it."""
-    shares = maps.nodule[tuple(piece.T)]
-    places = piece * np.array([SPACING, PIXEL, PIXEL])
-    spread = np.sqrt(np.maximum(np.linalg.eigvalsh(np.cov(places.T) + np.eye(3) * 0.3), 0.05))
-    slices = len(np.unique(piece[:, 0]))
-    low, high = np.maximum(piece.min(0) - 2, 0), piece.max(0) + 3
-    around = hu[low[0] : high[0], low[1] : high[1], low[2] : high[2]]
-    contrast = float(np.median(hu[tuple(piece.T)]) - np.percentile(around, 25))
-    at_end = piece[:, 0].min() == 0 or piece[:, 0].max() == len(hu) - 1
-    return np.array([
-        math.log(len(piece) * PIXEL * PIXEL * SPACING), float(shares.mean()), float(shares.max()),
-        float(spread[2] / spread[0]), float(spread[1] / spread[0]), min(slices, 6) / 6, float(at_end),
-        contrast / 1000, lung_around(piece, maps.lung),
-    ])  # fmt: skip
+        voxels.flat[int(np.argmax(share))] = True
+    held = np.argwhere(voxels)
+    low, high = held.min(0), held.max(0) + 1
+    voxels = voxels[tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))]
+    start = [int(a + b) for a, b in zip(starts, low, strict=True)]
+    for axis, turned in ((1, scene.flip[0]), (2, scene.flip[1])):
+        if turned:
+            start[axis] = volume.hu.shape[axis] - start[axis] - voxels.shape[axis]
+            voxels = np.flip(voxels, axis)
+    return Mask((start[0], start[1], start[2]), np.ascontiguousarray(voxels))
 
 
 def longest_diameter(mask: Mask, volume: Volume) -> float:
@@ -293,19 +239,32 @@ def longest_diameter(mask: Mask, volume: Volume) -> float:
     return float((reach.max(0) - reach.min(0)).max() + sum(volume.pixel) / 2)
 
 
+# ---------------------------------------------------------------- the gate on what is seen
+
+
+def gate(scene: Scene, lungs: Lungs, calibration: Calibration) -> OutOfScope | None:
+    """Is this a chest? Enough slices must show lungs, and they must be a fair part of a body of a body's size."""
+    lung, body = lungs.areas.T
+    chest = (lung >= 3500) & (body >= 15000) & (lung > 0.08 * body) & (lung < 0.85 * body)
+    if chest.sum() * scene.levels[2].step[0] < calibration.min_lung_mm or chest.mean() < calibration.min_lung_share:
+        return OutOfScope("no-chest-seen", "The pictures do not show enough lung for this model.")
+    return None
+
+
+# ---------------------------------------------------------------- probabilities
+
+
 @dataclass(frozen=True)
 class Calibration:
-    """Numbers fitted on tuning phantoms: from a candidate's features to its probability, and to the study's risk."""
+    """Numbers fitted on tuning phantoms: from a suspect's features to its probability, and to the study's risk."""
 
     weights: tuple[float, ...]
-    means: tuple[float, ...]
-    scales: tuple[float, ...]
     bias: float
     risk_slope: float
     risk_size: float
     risk_bias: float
     min_lung_mm: float = 15.0
-    min_lung_share: float = 0.4
+    min_lung_share: float = 0.25
 
     @classmethod
     def load(cls, path: Path) -> Calibration:
@@ -313,19 +272,22 @@ class Calibration:
         return TypeAdapter(cls).validate_json(path.read_bytes())
 
     def probability(self, features: NDArray[np.float64]) -> float:
-        """That a candidate is a nodule or mass."""
-        scaled = (features - np.array(self.means)) / np.array(self.scales)
-        return round(_logistic(float(scaled @ np.array(self.weights)) + self.bias), 4)
+        """That a suspect is a nodule or mass."""
+        return round(_logistic(float(features @ np.array(self.weights)) + self.bias), 4)
 
     def study_risk(self, found: list[Detection]) -> float:
-        """That the study holds a lesion that needs urgent reading: from its most worrying candidate."""
-        worst = max((self.worry(d.probability, d.diameter_mm) for d in found), default=self.worry(0.0, 1.0))
-        return round(_logistic(self.risk_slope * worst + self.risk_bias), 4)
+        """That the study holds a lesion that needs urgent reading."""
+        worry = self.worry([(d.probability, d.diameter_mm) for d in found])
+        return round(_logistic(self.risk_slope * worry + self.risk_bias), 4)
 
-    def worry(self, probability: float, diameter_mm: float) -> float:
-        """One number for how sure and how large a candidate is."""
-        sure = min(max(probability, 1e-3), 1 - 1e-3)
-        return math.log(sure / (1 - sure)) + self.risk_size * math.log(max(diameter_mm, 1.0) / 15.0)
+    def worry(self, found: Sequence[tuple[float, float]]) -> float:
+        """One number for how likely it is that any of these is a nodule and large: a logit before calibration."""
+        calm = 1.0
+        for probability, diameter_mm in found:
+            large = _logistic(self.risk_size * math.log(max(diameter_mm, 1.0) / 15.0))
+            calm *= 1 - probability * large
+        worry = min(max(1 - calm, 1e-3), 1 - 1e-3)
+        return math.log(worry / (1 - worry))
 
 
 def _logistic(value: float) -> float:

@@ -1,7 +1,7 @@
-"""The same network the usual way, for `readfirst bench`: torch and MONAI, eager, slice by slice.
+"""The same network the usual way, for `readfirst bench`: torch and MONAI, eager, batch by batch.
 
 `python -m model_container.training.compare cold FOLDER` reads and segments the files of a folder once;
-`… warm FOLDER` prints the milliseconds per slice, eager and channels last, as JSON.
+`… warm FOLDER` prints the milliseconds of the network for all boxes of a study, eager and channels last, as JSON.
 """
 
 from __future__ import annotations
@@ -12,53 +12,57 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pydicom
 import torch
 from safetensors.torch import load_file
 
 from model_container.bundles import MODELS
-from model_container.chest import to_network
-from model_container.training.network import NEIGHBOURS, ChestNet
+from model_container.chest import boxes_at
+from model_container.lungs import find_lungs, find_spots, to_scene
+from model_container.training.network import NoduleNet
 from model_container.volume import read_volume
 
+_BATCH = 16
 
-def slices_of(folder: Path) -> list[torch.Tensor]:
-    """Every slice with its neighbours, as the network takes them."""
+
+def boxes_of(folder: Path) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Every box of the first look, in batches, as the network takes them."""
     files = [path.read_bytes() for path in folder.iterdir()]
     files.sort(key=lambda content: float(pydicom.dcmread(io.BytesIO(content)).ImagePositionPatient[2]))
-    hu, _ = to_network(read_volume(files))
-    around = np.arange(-NEIGHBOURS, NEIGHBOURS + 1)
-    return [torch.from_numpy(hu[np.clip(z + around, 0, len(hu) - 1)])[None] for z in range(len(hu))]
+    volume = read_volume(files)
+    scene = to_scene(volume)
+    places = [(spot.at, spot.diameter) for spot in find_spots(scene, find_lungs(scene))]
+    boxes, about = (torch.from_numpy(part) for part in boxes_at(scene, places, volume.spacing))
+    return list(zip(boxes.split(_BATCH), about.split(_BATCH), strict=True))
 
 
-def network() -> ChestNet:
+def network() -> NoduleNet:
     """The committed weights."""
-    net = ChestNet().eval()
+    net = NoduleNet().eval()
     net.load_state_dict(load_file(MODELS / "readfirst-chest" / "model.safetensors"))
     return net
 
 
-def run(net: ChestNet, stacks: list[torch.Tensor], layout: torch.memory_format) -> float:
-    """Segments every slice; returns seconds."""
+def run(net: NoduleNet, batches: list[tuple[torch.Tensor, torch.Tensor]]) -> float:
+    """Judges every box; returns seconds."""
     started = time.perf_counter()
     with torch.inference_mode():
-        for stack in stacks:
-            net(stack.to(memory_format=layout)).softmax(1)
+        for boxes, about in batches:
+            net(boxes, about)
     return time.perf_counter() - started
 
 
 def main() -> None:
     how, folder = sys.argv[1], Path(sys.argv[2])
-    stacks, net = slices_of(folder), network()
+    batches, net = boxes_of(folder), network()
     if how == "cold":
-        run(net, stacks, torch.contiguous_format)
+        run(net, batches)
         return
-    stacks, answer = stacks[:8], {}
-    for name, layout in (("eager", torch.contiguous_format), ("channels last", torch.channels_last)):
+    answer = {}
+    for name, layout in (("eager", torch.contiguous_format), ("channels last", torch.channels_last_3d)):
         net = net.to(memory_format=layout)
-        run(net, stacks, layout)
-        answer[name] = run(net, stacks, layout) / len(stacks) * 1000
+        run(net, batches)
+        answer[name] = run(net, batches) * 1000
     sys.stdout.write(json.dumps(answer))
 
 

@@ -6,105 +6,103 @@ Needs no torch: what is measured is what runs.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model_container.chest import (
-    FEATURES,
-    Calibration,
-    ChestEngine,
-    Maps,
-    candidates,
-    describe,
-    longest_diameter,
-    to_mask,
-    to_network,
-)
+from model_container.chest import FEATURES, Calibration, ChestEngine, gate, longest_diameter, to_mask
+from model_container.components import pieces
+from model_container.lungs import find_lungs, to_scene
+from model_container.reading import Mask
 from model_container.training.anatomy import LUNG, NODULE, Lesion
-from model_container.training.slabs import PIXEL, SPACING, Slab
-from model_container.volume import Volume
+from model_container.training.slabs import Slab
 from readfirst.domain.models import Manifest
 
 URGENT_MM = 15.0
 """A study is urgent when it holds a lesion of at least this diameter (Lung-RADS 2022, category 4B, solid)."""
+_SMALLEST = 25.0  # mm³: smaller blobs of the baseline are noise
+_DENSE = -350  # HU: the baseline's threshold
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """What the network proposed, and the lesion that it belongs to (-1: none)."""
+    """What was proposed, and the lesion that it belongs to (-1: none)."""
 
     features: NDArray[np.float64]
     diameter_mm: float
     lesion: int
+    mask: Mask | None = None
+    overlap: int = 0  # voxels of the mask that are nodule
 
 
 @dataclass
 class Case:
-    """One phantom as the network saw it."""
+    """One phantom as somebody saw it."""
 
     lesions: tuple[Lesion, ...]
     candidates: list[Candidate] = field(default_factory=list)
-    dice: dict[str, float] = field(default_factory=dict)
+    nodule_voxels: int = 0
+    lung_dice: float = 0.0
+    refused: bool = False
 
     @property
     def urgent(self) -> bool:
         """The truth about the study."""
         return any(lesion.diameter >= URGENT_MM for lesion in self.lesions)
 
-
-def as_volume(slab: Slab) -> Volume:
-    """A slab as the job would have read it from files."""
-    half = (slab.hu.shape[1] - 1) / 2 * PIXEL
-    positions = np.array([[-half, -half, z] for z in slab.zs])
-    count = len(slab.hu)
-    return Volume(
-        slab.hu, positions, np.array([1.0, 0, 0]), np.array([0, 1.0, 0]), (PIXEL, PIXEL), SPACING, (), (1,) * count
-    )  # fmt: skip
+    def nodule_dice(self, reported: Sequence[Candidate]) -> float:
+        """How well what is reported covers what is nodule; a missed lesion counts."""
+        sizes = self.nodule_voxels + sum(int(c.mask.voxels.sum()) for c in reported if c.mask)
+        return 2 * sum(c.overlap for c in reported) / max(1, sizes)
 
 
-Segment = Callable[[NDArray[np.float32], Slab], Maps]
+def by_network(engine: ChestEngine, slab: Slab) -> Case:
+    """What the model sees."""
+    case, volume = Case(slab.lesions), slab.volume()
+    scene = to_scene(volume)
+    lungs = find_lungs(scene)
+    case.refused = gate(scene, lungs, engine.calibration) is not None
+    for suspect in engine.suspects(scene, lungs, volume.spacing, lambda _: None):
+        mask = to_mask(suspect.look, suspect.outline, scene, volume)
+        piece = np.argwhere(mask.voxels) + mask.start
+        overlap = int((slab.labels[tuple(piece.T)] == NODULE).sum())
+        lesion, diameter = _lesion_of(piece, slab), longest_diameter(mask, volume)
+        case.candidates.append(Candidate(suspect.features(scene), diameter, lesion, mask, overlap))
+    case.nodule_voxels = int((slab.labels == NODULE).sum())
+    middle = scene.levels[1]
+    at = [
+        np.clip(np.round((middle.first[k] + np.arange(n) * middle.step[k]) / step), 0, slab.labels.shape[k] - 1)
+        for k, (n, step) in enumerate(zip(middle.hu.shape, (volume.spacing, *volume.pixel), strict=True))
+    ]
+    case.lung_dice = _dice(slab.labels[np.ix_(*(a.astype(int) for a in at))] == LUNG, lungs.air)
+    return case
 
 
-def by_network(engine: ChestEngine) -> Segment:
-    """The model itself."""
-    return lambda hu, slab: engine.segment(hu, lambda _: None)
-
-
-def by_truth(hu: NDArray[np.float32], slab: Slab) -> Maps:
+def by_truth(slab: Slab) -> Case:
     """The oracle: the phantom's own labels, through the same measuring. What it misses, measuring misses."""
-    pad = [(0, 0)] + [(0, h - s) for h, s in zip(hu.shape[1:], slab.labels.shape[1:], strict=True)]
-    labels = np.pad(slab.labels, pad)
-    areas = np.stack([np.bincount(plane.ravel(), minlength=5) * PIXEL * PIXEL for plane in labels])
-    return Maps(areas, (labels == NODULE).astype(np.float32), labels == LUNG, -850.0)
+    return _by_mask(slab.labels == NODULE, slab)
 
 
-def by_threshold(hu: NDArray[np.float32], slab: Slab) -> Maps:
+def by_threshold(slab: Slab) -> Case:
     """The baseline: what is dense inside the true lungs (which a threshold finds well) is a nodule."""
-    truth = by_truth(hu, slab)
-    inside = truth.lung | (truth.nodule > 0)
-    return Maps(truth.areas, ((hu > -350) & inside).astype(np.float32), truth.lung & (hu < -350), -850.0)
+    return _by_mask((slab.hu > _DENSE) & ((slab.labels == LUNG) | (slab.labels == NODULE)), slab)
 
 
-def look(slab: Slab, segment: Segment) -> Case:
-    """Runs one phantom and compares candidates with the truth."""
-    volume = as_volume(slab)
-    hu, space = to_network(volume)
-    maps = segment(hu, slab)
-    case = Case(slab.lesions)
-    for piece in candidates(maps):
-        mask = to_mask(piece, maps.nodule, space, volume)
-        case.candidates.append(
-            Candidate(describe(piece, maps, hu), longest_diameter(mask, volume), _lesion_of(piece, slab))
-        )
-    truth, found = slab.labels == NODULE, maps.nodule[:, : slab.labels.shape[1], : slab.labels.shape[2]] > 0.5
-    lung = maps.lung[:, : slab.labels.shape[1], : slab.labels.shape[2]]
-    case.dice = {"lung": _dice(slab.labels == LUNG, lung)}
-    if truth.any():
-        case.dice["nodule"] = _dice(truth, found)
+def _by_mask(mask: NDArray[np.bool_], slab: Slab) -> Case:
+    case, volume = Case(slab.lesions), slab.volume()
+    smallest = _SMALLEST / (slab.pixel**2 * volume.spacing)
+    for piece in pieces(mask):
+        if len(piece) < smallest:
+            continue
+        low = piece.min(0)
+        own = np.zeros(tuple(piece.max(0) - low + 1), np.bool_)
+        own[tuple((piece - low).T)] = True
+        start = (int(low[0]), int(low[1]), int(low[2]))
+        diameter = longest_diameter(Mask(start, own), volume)
+        case.candidates.append(Candidate(np.zeros(len(FEATURES)), diameter, _lesion_of(piece, slab)))
     return case
 
 
@@ -114,16 +112,11 @@ def _dice(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
 
 def _lesion_of(piece: NDArray[np.intp], slab: Slab) -> int:
     """The lesion whose true voxels the piece holds, if they are a fair part of it."""
-    inside = piece[(piece[:, 1] < slab.labels.shape[1]) & (piece[:, 2] < slab.labels.shape[2])]
-    true = inside[slab.labels[tuple(inside.T)] == NODULE]
+    true = piece[slab.labels[tuple(piece.T)] == NODULE]
     if len(true) < 0.2 * len(piece) or not slab.lesions:
         return -1
-    half = (slab.hu.shape[1] - 1) / 2
-    centre = true.mean(0)
-    at = np.array(
-        [(centre[2] - half) * PIXEL, (centre[1] - half) * PIXEL, np.interp(centre[0], np.arange(len(slab.zs)), slab.zs)]
-    )
-    gaps = [float(np.linalg.norm(at - np.array(lesion.centre))) - lesion.diameter / 2 for lesion in slab.lesions]
+    at = true.mean(0) * np.array([slab.zs[1] - slab.zs[0], slab.pixel, slab.pixel])
+    gaps = [float(np.linalg.norm(at - slab.in_scene(one))) - one.diameter / 2 for one in slab.lesions]
     return int(np.argmin(gaps))
 
 
@@ -160,27 +153,22 @@ def fit_logistic(
 
 
 def calibrate(cases: Sequence[Case]) -> Calibration:
-    """Fits candidate probabilities and the study's risk (Platt scaling) on tuning phantoms."""
+    """Fits the suspects' probabilities and the study's risk (Platt scaling) on tuning phantoms."""
     every = [candidate for case in cases for candidate in case.candidates]
     x = np.array([candidate.features for candidate in every])
     y = np.array([float(candidate.lesion >= 0) for candidate in every])
-    means, scales = x.mean(0), x.std(0) + 1e-3
-    weights, bias = fit_logistic((x - means) / scales, y, ridge=2.0)
-    first = Calibration(tuple(weights), tuple(means), tuple(scales), bias, 1.0, 2.0, 0.0)
-    worry = np.array([[worst(first, case)] for case in cases])
-    slope, shift = fit_logistic(worry, np.array([float(case.urgent) for case in cases]), ridge=0.01)
+    weights, bias = fit_logistic(x, y)
+    first = Calibration(tuple(weights), bias, 1.0, 8.0, 0.0)
+    worry = np.array([[worry_of(first, case)] for case in cases])
+    slope, shift = fit_logistic(worry, np.array([float(case.urgent) for case in cases]), ridge=0.2)
     return Calibration(
-        tuple(round(float(v), 5) for v in weights), tuple(round(float(v), 5) for v in means),
-        tuple(round(float(v), 5) for v in scales), round(bias, 5), round(float(slope[0]), 5), 2.0, round(shift, 5),
-    )  # fmt: skip
-
-
-def worst(calibration: Calibration, case: Case) -> float:
-    """The most worrying candidate of a case."""
-    return max(
-        (calibration.worry(calibration.probability(c.features), c.diameter_mm) for c in case.candidates),
-        default=calibration.worry(0.0, 1.0),
+        tuple(round(float(v), 5) for v in weights), round(bias, 5), round(float(slope[0]), 5), 8.0, round(shift, 5)
     )
+
+
+def worry_of(calibration: Calibration, case: Case) -> float:
+    """How worrying a case looks."""
+    return calibration.worry([(calibration.probability(c.features), c.diameter_mm) for c in case.candidates])
 
 
 def write_calibration(calibration: Calibration, path: Path) -> None:
@@ -188,4 +176,5 @@ def write_calibration(calibration: Calibration, path: Path) -> None:
     path.write_text(json.dumps(asdict(calibration), indent=1) + "\n")
 
 
-NEUTRAL = Calibration((0.0,) * len(FEATURES), (0.0,) * len(FEATURES), (1.0,) * len(FEATURES), 0.0, 1.0, 2.0, 0.0)
+NEUTRAL = Calibration((1.0,) + (0.0,) * (len(FEATURES) - 1), 0.0, 1.0, 8.0, 0.0)
+"""The network's own logit, before any calibration."""

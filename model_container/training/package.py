@@ -5,17 +5,18 @@ from __future__ import annotations
 import argparse
 import hashlib
 import multiprocessing
+import os
 import shutil
 from functools import partial
 from pathlib import Path
 
-from model_container.training.evaluate import NEUTRAL, Case, by_network, calibrate, engine_of, look, write_calibration
+from model_container.training.evaluate import NEUTRAL, Case, by_network, calibrate, engine_of, write_calibration
 from model_container.training.slabs import TUNING, make_slab
 from readfirst.domain.findings import Code
 from readfirst.domain.models import Channel, Gate, Manifest, RiskRule
 
 FILES = ("model.onnx", "model.safetensors", "calibration.json")
-TUNING_PHANTOMS = 200
+TUNING_PHANTOMS = 40
 NODULE = Code(value="27925004", scheme="SCT", meaning="Nodule")
 LUNG = Code(value="39607008", scheme="SCT", meaning="Lung")
 
@@ -31,8 +32,7 @@ def manifest_of(folder: Path, version: str) -> Manifest:
         intended_use="triage",
         files={name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in FILES},
         channels=(
-            Channel(index=4, kind="lung-nodule", concept=NODULE, category=3, site=LUNG),
-            Channel(index=1, kind="lung", concept=LUNG, category=3, target=False),
+            Channel(index=0, kind="lung-nodule", concept=NODULE, category=3, site=LUNG),
         ),
         gate=Gate(
             modalities=("CT",),
@@ -53,6 +53,7 @@ def package(weights: Path, target: Path, version: str, phantoms: int, workers: i
         shutil.copyfile(weights / name, target / name)
     write_calibration(NEUTRAL, target / "calibration.json")
     _write_manifest(target, version)
+    os.environ["READFIRST_THREADS"] = "1"  # each process has a core of its own
     with multiprocessing.Pool(workers) as pool:
         cases = pool.map(partial(_look, target), range(phantoms), chunksize=2)
     write_calibration(calibrate(cases), target / "calibration.json")
@@ -60,7 +61,7 @@ def package(weights: Path, target: Path, version: str, phantoms: int, workers: i
 
 
 def _look(bundle: Path, index: int) -> Case:
-    return look(make_slab(TUNING, index, depth=16), by_network(engine_of(bundle)))
+    return by_network(engine_of(bundle), make_slab(TUNING, index))
 
 
 def _write_manifest(target: Path, version: str) -> Manifest:

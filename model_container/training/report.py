@@ -1,6 +1,6 @@
 """Measures the default model on held-out phantoms and writes its card's figures: metrics.json and plots.
 
-Usage: `python -m model_container.training.report BUNDLE OUT [--phantoms 200]`. The model is compared with a
+Usage: `python -m model_container.training.report BUNDLE OUT [--phantoms 48]`. The model is compared with a
 threshold-and-blob baseline and with the oracle: the phantom's truth through the same measuring.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
+import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model_container.chest import Calibration
+from model_container.chest import Calibration, gate
+from model_container.lungs import find_lungs, to_scene
+from model_container.training.anatomy import ELSEWHERE, Grid, render_elsewhere, scan
 from model_container.training.evaluate import (
     URGENT_MM,
     Case,
@@ -25,14 +28,12 @@ from model_container.training.evaluate import (
     by_threshold,
     by_truth,
     engine_of,
-    look,
-    worst,
+    worry_of,
 )
-from model_container.training.slabs import HELD_OUT, make_slab
+from model_container.training.slabs import HELD_OUT, Slab, make_slab
 from readfirst.domain.models import Manifest
 
 SIZES = ((4, 6), (6, 8), (8, 15), (15, 30), (30, 41))
-DEPTH = 20  # slices of a held-out phantom
 
 Score = Callable[[Case], NDArray[np.float64]]
 """One number per candidate of a case: the more, the likelier a nodule."""
@@ -40,15 +41,17 @@ Score = Callable[[Case], NDArray[np.float64]]
 
 def measure(bundle: Path, count: int, workers: int) -> dict[str, list[Case]]:
     """Every held-out phantom, seen by the model, the baseline and the oracle."""
+    os.environ["READFIRST_THREADS"] = "1"  # each process has a core of its own
     with multiprocessing.Pool(workers) as pool:
         seen = pool.map(partial(_measure_one, bundle), range(count), chunksize=2)
     return {name: [case[name] for case in seen] for name in ("model", "baseline", "oracle")}
 
 
 def _measure_one(bundle: Path, index: int) -> dict[str, Case]:
-    slab = make_slab(HELD_OUT, index, depth=DEPTH)
-    segments = {"model": by_network(engine_of(bundle)), "baseline": by_threshold, "oracle": by_truth}
-    return {name: look(slab, segment) for name, segment in segments.items()}
+    slab = make_slab(HELD_OUT, index)
+    return {
+        "model": by_network(engine_of(bundle), slab), "baseline": by_threshold(slab), "oracle": by_truth(slab),
+    }  # fmt: skip
 
 
 # ---------------------------------------------------------------- numbers
@@ -120,6 +123,29 @@ def calibration_error(risks: NDArray[np.float64], truth: NDArray[np.bool_], bins
     return float(sum(gaps))
 
 
+def diameter_errors(cases: Sequence[Case], score: Score, threshold: float = 0.5) -> list[float]:
+    """By how much the stated longest diameter misses the true (mean) one."""
+    errors = [
+        abs(c.diameter_mm / case.lesions[c.lesion].diameter - 1) * 100
+        for case in cases for c, s in zip(case.candidates, score(case), strict=True) if s >= threshold and c.lesion >= 0
+    ]  # fmt: skip
+    return [round(float(np.percentile(errors, q)), 1) for q in (50, 90)] if errors else []
+
+
+def refusals(bundle: Path, seeds: int = 10) -> dict[str, str]:
+    """How many pictures of other regions the gate refuses, whatever their header says."""
+    engine, grid, answer = engine_of(bundle), Grid(272, 1.5, tuple(2.5 * k for k in range(16))), {}
+    for kind in sorted(ELSEWHERE):
+        refused = 0
+        for seed in range(seeds):
+            volume = render_elsewhere(kind, seed, grid)
+            hu = np.round(scan(volume.hu, np.random.default_rng(seed), noise=12, blur=0.5)).astype(np.int16)
+            seen = to_scene(Slab(hu, volume.labels, (), grid.zs, grid.pixel, (0.0, 0.0)).volume())
+            refused += gate(seen, find_lungs(seen), engine.calibration) is not None
+        answer[kind] = f"{refused} of {seeds}"
+    return answer
+
+
 def metrics_of(cases: dict[str, list[Case]], calibration: Calibration, threshold: float) -> dict[str, Any]:
     """Everything that the card states."""
     scores = scores_of(calibration)
@@ -129,6 +155,7 @@ def metrics_of(cases: dict[str, list[Case]], calibration: Calibration, threshold
     cut = {"model": threshold, "baseline": 0.0, "oracle": 0.0}
     return {
         "phantoms": len(model),
+        "refused by the gate": sum(case.refused for case in model),
         "lesions": sum(len(case.lesions) for case in model),
         "urgent phantoms": int(truth.sum()),
         "urgent means": f"a lesion of at least {URGENT_MM:g} mm",
@@ -147,11 +174,19 @@ def metrics_of(cases: dict[str, list[Case]], calibration: Calibration, threshold
             "oracle": bootstrap([(c.urgent, _largest(c)) for c in cases["oracle"]], auc),
         },
         "study risk, expected calibration error": round(calibration_error(risks, truth), 3),
+        "diameter, error in percent [median, 90th percentile]": diameter_errors(model, scores["model"]),
         "dice [mean, low, high]": {
-            part: bootstrap([c.dice[part] for c in model if part in c.dice], lambda v: float(np.mean(v)))
-            for part in ("lung", "nodule")
+            "lung": bootstrap([case.lung_dice for case in model], lambda v: float(np.mean(v))),
+            "nodule": bootstrap(_nodule_dices(model, scores["model"], threshold), lambda v: float(np.mean(v))),
         },
     }  # fmt: skip
+
+
+def _nodule_dices(cases: Sequence[Case], score: Score, threshold: float) -> list[float]:
+    return [
+        case.nodule_dice([c for c, s in zip(case.candidates, score(case), strict=True) if s >= threshold])
+        for case in cases if case.nodule_voxels
+    ]  # fmt: skip
 
 
 def scores_of(calibration: Calibration) -> dict[str, Score]:
@@ -171,14 +206,14 @@ def _largest(case: Case) -> float:
 
 
 def _risk(calibration: Calibration, case: Case) -> float:
-    return float(1 / (1 + np.exp(-(calibration.risk_slope * worst(calibration, case) + calibration.risk_bias))))
+    return float(1 / (1 + np.exp(-(calibration.risk_slope * worry_of(calibration, case) + calibration.risk_bias))))
 
 
 # ---------------------------------------------------------------- plots
 
 
 def plot(cases: dict[str, list[Case]], calibration: Calibration, threshold: float, out: Path) -> None:
-    """froc.png, calibration.png and sensitivity.png."""
+    """froc.png, calibration.png, sensitivity.png and failures.png."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -197,6 +232,41 @@ def plot(cases: dict[str, list[Case]], calibration: Calibration, threshold: floa
     figure.savefig(out / "froc.png", dpi=110)
     _plot_calibration(plt, cases["model"], calibration, out)
     _plot_sensitivity(plt, cases["model"], scores["model"], threshold, out)
+    _plot_failures(plt, cases["model"], scores["model"], threshold, out)
+
+
+def _plot_failures(plt: Any, cases: Sequence[Case], score: Score, threshold: float, out: Path) -> None:
+    """The largest lesions that were missed, and the surest findings that are none."""
+    missed: list[tuple[float, int, str, NDArray[np.float64]]] = []
+    wrong: list[tuple[float, int, str, NDArray[np.float64]]] = []
+    for index, case in enumerate(cases):
+        slab, found = None, set()
+        for candidate, share in zip(case.candidates, score(case), strict=True):
+            if share >= threshold and candidate.lesion >= 0:
+                found.add(candidate.lesion)
+            elif share >= threshold and candidate.mask is not None:
+                slab = slab or make_slab(HELD_OUT, index)
+                step = np.array([slab.volume().spacing, slab.pixel, slab.pixel])
+                at = (np.argwhere(candidate.mask.voxels).mean(0) + candidate.mask.start) * step
+                wrong.append((float(share), index, f"no lesion, {candidate.diameter_mm:.0f} mm, p {share:.2f}", at))
+        for k, lesion in enumerate(case.lesions):
+            if k not in found:
+                slab = slab or make_slab(HELD_OUT, index)
+                text = f"missed: {lesion.diameter:.0f} mm, {lesion.texture}"
+                missed.append((lesion.diameter, index, text, slab.in_scene(lesion)))
+    figure, axes = plt.subplots(2, 5, figsize=(11, 4.9), layout="constrained")
+    for ax in axes.flat:
+        ax.axis("off")
+    for row, group in enumerate((missed, wrong)):
+        for ax, (_, index, text, at) in zip(axes[row], sorted(group, key=lambda g: -g[0]), strict=False):
+            slab = make_slab(HELD_OUT, index)
+            z = int(np.clip(round(at[0] / slab.volume().spacing), 0, len(slab.hu) - 1))
+            ax.imshow(slab.hu[z], cmap="gray", vmin=-1150, vmax=350)
+            x, y, reach = at[2] / slab.pixel, at[1] / slab.pixel, 45 / slab.pixel
+            ax.set(xlim=(x - reach, x + reach), ylim=(y + reach, y - reach))
+            ax.set_title(text, fontsize=8)
+    figure.suptitle("Synthetic phantoms, 90 mm wide: the largest misses and the surest false alarms", fontsize=10)
+    figure.savefig(out / "failures.png", dpi=90)
 
 
 def _plot_calibration(plt: Any, cases: Sequence[Case], calibration: Calibration, out: Path) -> None:
@@ -230,7 +300,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("bundle", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--phantoms", type=int, default=200)
+    parser.add_argument("--phantoms", type=int, default=48)
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
@@ -238,7 +308,12 @@ def main() -> None:
     calibration = Calibration.load(options.bundle / "calibration.json")
     cases = measure(options.bundle, options.phantoms, options.workers)
     threshold = manifest.risk.report_from
-    metrics = {"model": manifest.version, "digest": manifest.digest, **metrics_of(cases, calibration, threshold)}
+    metrics = {
+        "model": manifest.version,
+        "digest": manifest.digest,
+        **metrics_of(cases, calibration, threshold),
+        "refused": refusals(options.bundle),
+    }
     (options.out / "metrics.json").write_text(json.dumps(metrics) + "\n")
     plot(cases, calibration, threshold, options.out)
 

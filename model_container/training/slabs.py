@@ -1,33 +1,22 @@
-"""Training and test slabs: phantoms in the space that the network sees, with scanners of many kinds."""
+"""Training and test slabs: phantoms as scanners of many kinds would show them."""
 
 from __future__ import annotations
 
-import multiprocessing
-from collections.abc import Sequence
+import math
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model_container.training.anatomy import (
-    ELSEWHERE,
-    Grid,
-    Lesion,
-    Volume,
-    render,
-    render_elsewhere,
-    sample_lesion,
-    sample_thorax,
-    scan,
-    with_lesions,
-)
-
-PIXEL, SPACING = 1.5, 2.5  # mm: the network's own space, whatever the scanner's was
-SIZE, DEPTH = 272, 12  # pixels and slices of a training slab
+from model_container.training.anatomy import Grid, Lesion, render, sample_lesion, sample_thorax, scan, with_lesions
+from model_container.volume import Volume
 
 TRAINING, TUNING, HELD_OUT = 11, 22, 33  # first part of every seed: the three sets share no phantom
+_SPACINGS = (1.0, 1.25, 1.5, 2.0, 2.5, 2.5, 2.5, 3.0, 5.0)
+_MARGIN = 24.0  # mm by which a chest may lie beside the picture's centre
 
 
 @dataclass(frozen=True)
@@ -38,74 +27,77 @@ class Slab:
     labels: NDArray[np.uint8]
     lesions: tuple[Lesion, ...]
     zs: tuple[float, ...]
-    kind: str = "chest"
+    pixel: float
+    corner: tuple[float, float]  # x and y of the first pixel
+
+    def volume(self) -> Volume:
+        """As the job would have read it from files."""
+        positions = np.array([[*self.corner, z] for z in self.zs])
+        count = len(self.hu)
+        return Volume(
+            self.hu, positions, np.array([1.0, 0, 0]), np.array([0, 1.0, 0]), (self.pixel, self.pixel),
+            self.zs[1] - self.zs[0], (), (1,) * count,
+        )  # fmt: skip
+
+    def in_scene(self, lesion: Lesion) -> NDArray[np.float64]:
+        """The lesion's centre in the scene: mm from the first voxel, as (slice, row, column)."""
+        x, y, z = lesion.centre
+        return np.array([z - self.zs[0], y - self.corner[1], x - self.corner[0]])
 
 
-def make_slab(part: int, index: int, *, depth: int = DEPTH, lesions: int | None = None) -> Slab:
-    """Slab `index` of a set: a chest, or (one in eight, training only) something that is no chest."""
+def make_slab(part: int, index: int) -> Slab:
+    """Slab `index` of a set."""
     rng = np.random.default_rng([part, index])
-    if part == TRAINING and rng.random() < 0.12:
-        kind = str(rng.choice(sorted(ELSEWHERE)))
-        volume = render_elsewhere(kind, int(rng.integers(1 << 31)), _grid(rng, depth, SPACING))
-        return _scanned(volume, rng, kind)
     thorax = sample_thorax(rng)
-    thick = rng.random() < 0.25
-    grid = _grid(rng, depth // 2 + 1 if thick else depth, 2 * SPACING if thick else SPACING)
-    count = lesions if lesions is not None else int(rng.choice([0, 1, 2, 3, 4], p=[0.2, 0.3, 0.25, 0.15, 0.1]))
-    inner = (grid.zs[1], grid.zs[-2])
-    volume = render(with_lesions(thorax, [sample_lesion(rng, thorax, inner) for _ in range(count)]), grid)
-    return _scanned(_halved(volume) if thick else volume, rng, "chest")
-
-
-def _grid(rng: np.random.Generator, depth: int, spacing: float) -> Grid:
+    pixel = float(rng.uniform(0.7, 1.0) if rng.random() < 0.2 else rng.uniform(1.0, 1.5))
+    spacing = float(rng.choice(_SPACINGS))
+    depth = int(np.clip(round(rng.uniform(26, 50) / spacing), 8, 22))
     bottom = rng.uniform(-95, 105 - depth * spacing)
-    return Grid(SIZE, PIXEL, tuple(float(bottom + spacing * k) for k in range(depth)))
+    zs = tuple(float(bottom + spacing * k) for k in range(depth))
+    size = 16 * math.ceil((2 * thorax.half_width * rng.uniform(0.96, 1.15) + 2 * _MARGIN) / pixel / 16)
+    few = int(rng.choice([0, 1, 2, 3, 4], p=[0.2, 0.3, 0.25, 0.15, 0.1]))
+    count = int(rng.integers(3, 9)) if part == TRAINING else few
+    inner = (zs[1], zs[-2])
+    lesions = _apart([sample_lesion(rng, thorax, inner) for _ in range(count)])
+    volume = render(with_lesions(thorax, lesions), Grid(size, pixel, zs))
+    cut = int(_MARGIN / pixel)
+    top, left = (int(v) for v in rng.integers(0, 2 * cut + 1, 2))
+    hu = _scanned(volume.hu[:, top : top + size - 2 * cut, left : left + size - 2 * cut], rng, pixel)
+    labels = volume.labels[:, top : top + size - 2 * cut, left : left + size - 2 * cut]
+    corner = -(size - 1) / 2 * pixel
+    return Slab(
+        np.round(hu).astype(np.int16), labels, tuple(volume.lesions), zs, pixel,
+        (corner + left * pixel, corner + top * pixel),
+    )  # fmt: skip
 
 
-def _halved(volume: Volume) -> Volume:
-    """Thick slices as the job resamples them: every second slice of the network's space lies between two real ones."""
-    hu = np.empty((2 * len(volume.hu) - 1, *volume.hu.shape[1:]), np.float32)
-    hu[::2], hu[1::2] = volume.hu, (volume.hu[:-1] + volume.hu[1:]) / 2
-    labels = np.empty(hu.shape, np.uint8)
-    labels[::2] = volume.labels
-    labels[1::2] = np.where(volume.labels[:-1] == volume.labels[1:], volume.labels[1:], volume.labels[:-1])
-    zs = np.linspace(volume.grid.zs[0], volume.grid.zs[-1], len(hu))
-    return Volume(hu, labels, Grid(volume.grid.size, volume.grid.pixel, tuple(map(float, zs))), volume.lesions)
+def _apart(lesions: list[Lesion]) -> list[Lesion]:
+    """Lesions that do not touch one another: two that do are one."""
+    kept: list[Lesion] = []
+    for lesion in lesions:
+        gaps = [math.dist(lesion.centre, k.centre) - (lesion.diameter + k.diameter) / 2 for k in kept]
+        if min(gaps, default=99.0) > 6:
+            kept.append(lesion)
+    return kept
 
 
-def _scanned(volume: Volume, rng: np.random.Generator, kind: str) -> Slab:
-    noise = float(np.exp(rng.uniform(np.log(4), np.log(45))))
-    hu = scan(volume.hu, rng, noise=noise, blur=float(rng.uniform(0.2, 0.85)))
-    return Slab(np.round(hu).astype(np.int16), volume.labels, tuple(volume.lesions), volume.grid.zs, kind)
+def _scanned(hu: NDArray[np.floating], rng: np.random.Generator, pixel: float) -> NDArray[np.floating]:
+    """Noise, sharpness and calibration of a scanner of any kind."""
+    noise = float(np.exp(rng.uniform(np.log(4), np.log(50))))
+    out = scan(hu, rng, noise=noise, blur=float(rng.uniform(0.25, 0.9)) / pixel)
+    if rng.random() < 0.3:  # a sharp kernel: edges overshoot, noise grows
+        soft = scan(out, rng, noise=0.0, blur=1.1)
+        out = out + float(rng.uniform(0.3, 1.0)) * (out - soft)
+    out = (out + 1000) * float(rng.uniform(0.97, 1.03)) - 1000 + float(rng.normal(0, 8))
+    return np.clip(out, -1024, 3071)
 
 
 def _made(job: tuple[int, int]) -> Slab:
     return make_slab(*job)
 
 
-def make_set(part: int, count: int, cache: Path, workers: int = 2) -> list[Slab]:
-    """`count` slabs of a set; rendered once and kept in `cache`."""
-    path = cache / f"slabs-{part}-{count}.npz"
-    if not path.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        with multiprocessing.Pool(workers) as pool:
-            slabs = pool.map(_made, [(part, k) for k in range(count)], chunksize=4)
-        _write(path, slabs)
-    return _read(path)
-
-
-def _write(path: Path, slabs: Sequence[Slab]) -> None:
-    arrays: dict[str, Any] = {}
-    for k, slab in enumerate(slabs):
-        arrays[f"hu{k}"], arrays[f"labels{k}"] = slab.hu, slab.labels
-        arrays[f"about{k}"] = np.array([slab.lesions, slab.zs, slab.kind], dtype=object)
-    np.savez(path, count=len(slabs), **arrays)
-
-
-def _read(path: Path) -> list[Slab]:
-    slabs = []
-    with np.load(path, allow_pickle=True) as data:  # our own cache, written above
-        for k in range(int(data["count"])):
-            lesions, zs, kind = data[f"about{k}"]
-            slabs.append(Slab(data[f"hu{k}"], data[f"labels{k}"], lesions, zs, kind))
-    return slabs
+def make_set(part: int, count: int, workers: int = 2) -> Iterator[Slab]:
+    """`count` slabs of a set, in order."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+    with ProcessPoolExecutor(workers) as pool:
+        yield from pool.map(_made, [(part, k) for k in range(count)], chunksize=2)

@@ -52,6 +52,12 @@ def _inference() -> None:
     run()
 
 
+def _model() -> None:
+    from readfirst.cli.bench_model import run
+
+    run()
+
+
 def _host() -> None:
     from rich.console import Console
 
@@ -80,5 +86,6 @@ _TABLES: dict[str, Callable[[], None]] = {
     "burned-in": _burned_in,
     "deid": _deid,
     "inference": _inference,
+    "model": _model,
     "host": _host,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import os
 from pathlib import Path
 
@@ -12,16 +13,16 @@ import pydicom
 import pytest
 from typer.testing import CliRunner
 
-from model_container.analyse import decode
 from model_container.bundles import Shelf
 from model_container.reading import OutOfScope, Reading
 from model_container.training.anatomy import ELSEWHERE, Grid, render_elsewhere, scan
-from model_container.training.evaluate import as_volume
-from model_container.training.slabs import PIXEL, SPACING, Slab
+from model_container.training.slabs import Slab
+from model_container.volume import read_volume
 from readfirst.cli import build
 from readfirst.domain.models import default_model
 from readfirst.local.phantom import write_phantom_study
 from tests.model.conftest import read_study
+from tests.model.other_phantom import draw
 
 ROOT = Path(__file__).parents[2]
 REAL = Path(os.environ.get("READFIRST_DATA") or ROOT.parent / "shared" / "data") / "lidc"
@@ -35,7 +36,7 @@ def engine():
 
 def seen(engine, folder):
     study = read_study(folder)
-    volume = decode([study.contents[i.sop_uid] for i in study.selection.instances])
+    volume = read_volume([study.contents[i.sop_uid] for i in study.selection.instances])
     return volume, engine.read(volume, lambda _: None)
 
 
@@ -52,38 +53,72 @@ def test_it_finds_the_mass_of_a_real_chest_and_calls_nothing_else_a_large_nodule
     assert 20 <= large[0].diameter_mm <= 40 and reading.risk > 0.7
 
 
-@pytest.mark.parametrize("seed", [21, 22, 23])
-def test_it_finds_a_large_nodule_in_a_phantom_and_none_where_there_is_none(engine, tmp_path, seed):
-    write_phantom_study(tmp_path / "ill", seed=seed, slices=20, size=256, nodules=(26.0,))
-    write_phantom_study(tmp_path / "well", seed=seed, slices=20, size=256, nodules=())
+def alarming(detections):
+    """The findings that make a study high risk."""
     rule = default_model().risk
-    ill, well = (
-        [d for d in seen(engine, tmp_path / name)[1].detections
-         if d.probability >= rule.min_probability and d.diameter_mm >= rule.min_diameter_mm]
-        for name in ("ill", "well")
-    )  # fmt: skip
-    assert len(ill) == 1 and well == []
+    return [d for d in detections if d.probability >= rule.min_probability and d.diameter_mm >= rule.min_diameter_mm]
+
+
+@pytest.mark.parametrize("seed", [11, 22, 24])
+def test_it_finds_the_large_nodule_of_a_phantom_and_none_where_there_is_none(engine, tmp_path, seed):
+    shape = {"seed": seed, "slices": 24, "size": 320}
+    write_phantom_study(tmp_path / "ill", **shape)
+    write_phantom_study(tmp_path / "well", nodules=(), **shape)
+    (_, ill), (_, well) = (seen(engine, tmp_path / name) for name in ("ill", "well"))
+    assert len(alarming(ill.detections)) == 1 and ill.risk > 0.8
+    assert well.detections == () and well.risk < 0.3
+
+
+def nearest(detections, volume, lesion):
+    """The finding that lies on a lesion of the other phantoms."""
+    step = np.array([volume.spacing, *volume.pixel])
+    for detection in detections:
+        if np.linalg.norm((np.array(detection.centre) - lesion.centre) * step) < lesion.diameter / 2 + 1:
+            return detection
+    return None
+
+
+@pytest.mark.parametrize(("seed", "kind"), [(1, "free"), (2, "free"), (3, "wall"), (4, "wall")])
+def test_it_finds_and_measures_nodules_in_chests_that_are_drawn_another_way(engine, seed, kind):
+    volume, lesions = draw(seed, (26, 14, 9), kind=kind)
+    reading = engine.read(volume, lambda _: None)
+    found = [nearest(reading.detections, volume, lesion) for lesion in lesions]
+    assert None not in found
+    assert all(0.6 < d.diameter_mm / lesion.diameter < 1.6 for d, lesion in zip(found, lesions, strict=True))
+    assert [d for d in alarming(reading.detections) if not any(d is one for one in found)] == []
+
+
+@pytest.mark.parametrize("seed", [5, 6])
+def test_a_healthy_chest_that_is_drawn_another_way_raises_no_alarm(engine, seed):
+    volume, _ = draw(seed)
+    reading = engine.read(volume, lambda _: None)
+    assert alarming(reading.detections) == [] and reading.risk < 0.5
+
+
+def flat(hu):
+    """A volume without a patient."""
+    return Slab(hu, np.zeros(hu.shape, np.uint8), (), tuple(2.5 * k for k in range(len(hu))), 1.5, (0.0, 0.0)).volume()
 
 
 @pytest.mark.parametrize("kind", sorted(ELSEWHERE))
-def test_what_is_no_chest_is_refused_even_when_its_header_says_chest(engine, kind):
-    grid = Grid(272, PIXEL, tuple(SPACING * k for k in range(16)))
-    volume = render_elsewhere(kind, 3, grid)
+@pytest.mark.parametrize("seed", [3, 4])
+def test_what_is_no_chest_is_refused_even_when_its_header_says_chest(engine, kind, seed):
+    grid = Grid(272, 1.5, tuple(2.5 * k for k in range(16)))
+    volume = render_elsewhere(kind, seed, grid)
     hu = np.round(scan(volume.hu, np.random.default_rng(1), noise=12, blur=0.5)).astype(np.int16)
-    answer = engine.read(as_volume(Slab(hu, volume.labels, (), grid.zs)), lambda _: None)
+    answer = engine.read(flat(hu), lambda _: None)
     assert isinstance(answer, OutOfScope) and answer.code == "no-chest-seen"
 
 
-@pytest.mark.parametrize("value", [-1024, 0, 3071])
+@pytest.mark.parametrize("value", [-1024, -850, 0, 3071])
 def test_an_empty_picture_is_refused(engine, value):
-    hu = np.full((12, 256, 256), value, np.int16)
-    answer = engine.read(as_volume(Slab(hu, np.zeros(hu.shape, np.uint8), (), tuple(range(12)))), lambda _: None)
+    answer = engine.read(flat(np.full((12, 256, 256), value, np.int16)), lambda _: None)
     assert isinstance(answer, OutOfScope)
 
 
 def test_noise_is_refused(engine):
     hu = np.random.default_rng(2).integers(-1024, 1500, (12, 256, 256)).astype(np.int16)
-    answer = engine.read(as_volume(Slab(hu, np.zeros(hu.shape, np.uint8), (), tuple(range(12)))), lambda _: None)
+    answer = engine.read(flat(hu), lambda _: None)
     assert isinstance(answer, OutOfScope)
 
 
@@ -142,6 +177,19 @@ def test_the_command_writes_result_pictures_and_dicom_and_changes_nothing_in_the
     }
     (tmp_path / "study" / "README.txt").unlink()
     assert {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in (tmp_path / "study").iterdir()} == before
+
+
+def test_the_card_tells_of_the_model_that_is_approved():
+    card = ROOT / "docs" / "model-card"
+    metrics, text, model = (
+        json.loads((card / "metrics.json").read_text()),
+        (card / "README.md").read_text(),
+        default_model(),
+    )
+    assert (metrics["model"], metrics["digest"]) == (model.version, model.digest)
+    assert f"readfirst-chest {model.version}" in text and model.digest[:12] in text and "NOT FOR DIAGNOSIS" in text
+    for size, shares in metrics["sensitivity by size, mm [share, low, high, lesions]"].items():
+        assert f"| {size} mm (n={shares['model'][3]:.0f}) | {shares['model'][0]:.2f} " in text
 
 
 @needs_real

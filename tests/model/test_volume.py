@@ -6,6 +6,7 @@ import io
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +26,9 @@ from pydicom.uid import (
 )  # fmt: skip
 
 from model_container import pixels as pixels_module
-from model_container.chest import to_network
 from model_container.components import pieces
+from model_container.crops import OUTSIDE, cut
+from model_container.lungs import to_scene
 from model_container.pixels import UnreadablePixels
 from model_container.volume import AIR, read_volume
 from tests.model.files import compressed, enhanced, jpeg_lossless, picture_of, rewritten, with_picture
@@ -235,30 +237,30 @@ def test_a_patient_who_lies_on_the_belly_gives_the_network_the_same_picture(phan
         ds.ImageOrientationPatient = ["-1", "0", "0", "0", "-1", "0"]
 
     turned = read_volume([rewritten(c, turn) for c in files(phantom)])
-    (seen, space), (turned_seen, turned_space) = to_network(plain), to_network(turned)
-    assert np.abs(seen - turned_seen).max() < 1
-    here, there = plain.point(*space.to_volume(3, 60, 40)), turned.point(*turned_space.to_volume(3, 60, 40))
-    assert here == pytest.approx(there, abs=0.05)
+    scene, turned_scene = to_scene(plain), to_scene(turned)
+    for level, other in zip(scene.levels, turned_scene.levels, strict=True):
+        assert np.abs(level.hu - other.hu).max() < 1 and np.allclose(level.first, other.first)
 
 
-@pytest.mark.parametrize(("spacing", "slices"), [(1.25, 24), (5.0, 8)])
-def test_thin_and_thick_slices_reach_the_network_at_its_own_spacing(phantom, plain, spacing, slices):
-    heights = np.arange(slices) * spacing
+@pytest.mark.parametrize(("spacing", "slices", "expected"), [(0.625, 40, 1.25), (1.25, 24, 1.25), (5.0, 8, 5.0)])
+def test_thin_slices_are_averaged_and_every_level_knows_where_it_lies(plain, spacing, slices, expected):
+    ramp = np.broadcast_to((np.arange(slices) * 10)[:, None, None], (slices, 64, 64)).astype(np.int16)
+    scene = to_scene(replace(plain, hu=ramp, spacing=spacing, pixel=(0.75, 0.75)))
+    assert scene.levels[0].step == pytest.approx([expected, 1.0, 1.0])
+    for level in scene.levels:
+        heights = level.place(np.array([[k, 0, 0] for k in range(len(level.hu))]))[:, 0]
+        assert level.hu[:, 3, 3] == pytest.approx(heights * 10 / spacing, abs=0.01)
 
-    def at(z):
-        return np.array([f"{z:.3f}"])
 
-    source = pydicom.dcmread(io.BytesIO(files(phantom, 1)[0]))
-    contents = []
-    for z in heights:
-        source.ImagePositionPatient = [*source.ImagePositionPatient[:2], float(at(z)[0])]
-        out = io.BytesIO()
-        source.save_as(out)
-        contents.append(out.getvalue())
-    hu, space = to_network(read_volume(contents))
-    assert len(hu) == int((slices - 1) * spacing / 2.5 + 1e-6) + 1
-    assert space.z[1] - space.z[0] == pytest.approx(2.5 / spacing)
-    assert np.allclose(hu[0], hu[-1], atol=0.01)
+def test_a_box_shows_the_place_that_was_asked_for_and_knows_what_lies_outside(plain):
+    z, y, x = np.meshgrid(np.arange(20), np.arange(80), np.arange(80), indexing="ij")
+    hu = (10 * z + 2 * y - x).astype(np.int16)  # linear, so that interpolation changes nothing
+    scene = to_scene(replace(plain, hu=hu, spacing=2.5, pixel=(1.0, 1.0)))
+    box = cut(scene, (20.0, 40.0, 30.0), 1.5)
+    steps = (np.arange(24) - 11.5) * 1.5
+    assert box[:, 15:17, 15:17].mean((1, 2)) == pytest.approx((20 + steps) * 4 + 80 - 30, abs=0.1)
+    edge = cut(scene, (2.0, 40.0, 79.0), 1.0)
+    assert (edge[:8] == OUTSIDE).all() and (edge[:, :, 20:] == OUTSIDE).all() and (edge[12:, :, :15] != OUTSIDE).all()
 
 
 def test_pieces_are_what_touches_and_nothing_else():
