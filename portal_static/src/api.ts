@@ -40,6 +40,7 @@ export interface Finding {
   site: string;
   series_uid: string;
   sop_uid: string;
+  frame: number;
   slice: number;
   box: { left: number; top: number; right: number; bottom: number };
   overlay: string;
@@ -144,9 +145,22 @@ export interface ImageSeries {
   instances: { sop_uid: string; frames: number; image: boolean; at: number | null; url: string }[];
 }
 
-/** The instances of a series that are pictures for the stack. */
-export function imagesOf(series: ImageSeries): ImageSeries["instances"] {
-  return series.instances.filter((i) => i.image);
+/** One picture of the stack: an image, or a frame of one that has several (`frame` counts from 1; 0 where it has but one). */
+export interface Picture {
+  sop_uid: string;
+  frame: number;
+  /** How the segmented pixels name it. */
+  key: string;
+  at: number | null;
+  url: string;
+}
+
+export function imagesOf(series: ImageSeries): Picture[] {
+  return series.instances.filter((i) => i.image).flatMap(({ sop_uid, frames, at, url }) =>
+    frames > 1
+      ? Array.from({ length: frames }, (_, i) => ({ sop_uid, frame: i + 1, key: `${sop_uid}#${i + 1}`, at: null, url: `${url}&frame=${i + 1}` }))
+      : [{ sop_uid, frame: 0, key: sop_uid, at, url }],
+  );
 }
 
 /** Runs of pixels of a segmented finding: instance → [row, first column, length][]. */

@@ -211,7 +211,7 @@ def data_of(instance: Instance) -> bytes:
 def key_image(record: StudyRecord, side: int) -> bytes | None:
     """The slice that matters as PNG: the first finding's, else the middle of the first image series."""
     if record.findings and (found := one(record, record.findings[0].series_uid, record.findings[0].sop_uid)):
-        return _rendered(found.container, found.blob, found.etag, side)
+        return _rendered(found.container, found.blob, found.etag, side, max(0, record.findings[0].frame - 1))
     for group in study_series(record):
         if group[0].is_image:
             middle = group[len(group) // 2]
@@ -220,14 +220,14 @@ def key_image(record: StudyRecord, side: int) -> bytes | None:
 
 
 @lru_cache(maxsize=_KEY_IMAGES)
-def _rendered(container: str, blob: str, etag: str, side: int) -> bytes | None:
+def _rendered(container: str, blob: str, etag: str, side: int, frame: int = 0) -> bytes | None:
     data = blobs.read(clients.container(names.STUDIES, container), blob)
     if data is None:
         return None
     ds = dcmread(io.BytesIO(data))
     window = pictures.LUNG if str(ds.get("Modality")) == "CT" else None
     try:
-        return pictures.encoded(pictures.grey_or_colour(ds, window=window), side=side)
+        return pictures.encoded(pictures.grey_or_colour(ds, frame, window), side=side)
     except pictures.NoPicture:
         return None
 

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, Route, expect
+from pydicom import dcmread
 
 from readfirst.domain.deid import IdentityRecord
 from readfirst.domain.records import StudyRecord
@@ -197,6 +198,32 @@ def test_a_prior_lies_beside_and_scrolls_to_the_same_place_until_it_is_unlinked(
     expect(prior.locator(".slice")).to_have_text(f"{(LESION[0] + 3) // 2 - 1} / 15")
     page.keyboard.press("b")
     expect(prior).to_have_count(0)
+
+
+def test_a_file_of_many_frames_is_a_stack_and_opens_on_the_findings_frame(
+    stage: Stage, as_user: Callable[..., Page]
+) -> None:
+    study = record(210, "lakeside", high_risk=True)
+    series = f"{study.study_uid}.3"
+    slices = [dcmread(io.BytesIO(image)) for image in chest(study.study_uid, series, 30)[18:28]]
+    ds = slices[0]
+    ds.NumberOfFrames, ds.PixelData = len(slices), b"".join(one.PixelData for one in slices)
+    out = io.BytesIO()
+    ds.save_as(out)
+    name = f"{study.id}/instances/{series}/{ds.SOPInstanceUID}.dcm"
+    stage.blobs.get_blob_client("clean", name).upload_blob(out.getvalue())
+    found = study.findings[0].model_copy(update={"series_uid": series, "sop_uid": ds.SOPInstanceUID, "frame": 6})
+    stage.put(study.model_copy(update={"findings": (found,)}))
+    page = as_user("radiologist", f"/studies/{study.id}")
+    _ready(page)
+    expect(page.locator(".slice")).to_have_text("6 / 10")
+    page.wait_for_timeout(500)
+    there = _viewport(page)
+    for _ in range(4):
+        page.keyboard.press("k")
+    expect(page.locator(".slice")).to_have_text("2 / 10")
+    page.wait_for_timeout(500)
+    assert np.abs(_viewport(page) - there).sum() > 0
 
 
 def test_the_reports_of_cost_and_of_de_identification_are_on_the_study_page(

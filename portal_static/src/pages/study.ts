@@ -3,7 +3,7 @@ import { customElement, property, state } from "lit/decorators.js";
 import { keyed } from "lit/directives/keyed.js";
 import { until } from "lit/directives/until.js";
 
-import type { Finding, ImageSeries, Mask, Measured, Missed, ReviewEvent, StudyDetail, Told, Verdict } from "../api.js";
+import type { Finding, ImageSeries, Mask, Measured, Missed, Picture, ReviewEvent, StudyDetail, Told, Verdict } from "../api.js";
 import { Problem, imagesOf } from "../api.js";
 import { CATEGORY, ago, clock, dollars, exam, percent, seconds } from "../format.js";
 import { Page, go, typing } from "../page.js";
@@ -143,7 +143,7 @@ export class StudyPage extends Page {
     this.shown = series.series_uid;
     const images = imagesOf(series);
     this.scrubber.loaded = 0;
-    const at = images.findIndex((i) => i.sop_uid === finding?.sop_uid);
+    const at = images.findIndex((i) => i.key === keyOf(finding));
     this.finding = finding?.key ?? this.finding;
     this.paintOverlay();
     await this.viewer?.show(images, at >= 0 ? at : Math.floor(images.length / 2));
@@ -159,7 +159,7 @@ export class StudyPage extends Page {
     return this.series.find((s) => s.series_uid === this.shown);
   }
 
-  private get images(): ImageSeries["instances"] {
+  private get images(): Picture[] {
     return this.current ? imagesOf(this.current) : [];
   }
 
@@ -169,7 +169,7 @@ export class StudyPage extends Page {
       this.overlay
         ? findings
             .filter((f) => !this.hiddenFindings.has(f.key) && f.series_uid === this.shown)
-            .map((f) => ({ mask: this.masks[f.key] ?? {}, box: f.box, sop: f.sop_uid, chosen: f.key === this.finding }))
+            .map((f) => ({ mask: this.masks[f.key] ?? {}, box: f.box, at: keyOf(f), chosen: f.key === this.finding }))
         : [],
       this.opacity,
     );
@@ -180,7 +180,7 @@ export class StudyPage extends Page {
     const series = this.series.find((s) => s.series_uid === finding.series_uid);
     if (!series) return;
     if (series.series_uid !== this.shown) void this.show(series, finding);
-    else this.viewer?.goTo(this.images.findIndex((i) => i.sop_uid === finding.sop_uid));
+    else this.viewer?.goTo(this.images.findIndex((i) => i.key === keyOf(finding)));
     this.paintOverlay();
   }
 
@@ -387,8 +387,8 @@ export class StudyPage extends Page {
   }
 
   private sliceOf(f: Finding): number {
-    const images = this.series.find((s) => s.series_uid === f.series_uid)?.instances.filter((i) => i.image) ?? [];
-    const index = images.findIndex((i) => i.sop_uid === f.sop_uid);
+    const series = this.series.find((s) => s.series_uid === f.series_uid);
+    const index = series ? imagesOf(series).findIndex((i) => i.key === keyOf(f)) : -1;
     return (index >= 0 ? index : f.slice) + 1;
   }
 
@@ -529,6 +529,11 @@ export class StudyPage extends Page {
       <div><dt>Model</dt><dd>${made.model ? html`${made.model.name} ${made.model.version} <code>${made.model.digest.slice(0, 16)}</code>` : "none"}</dd></div><div><dt>Run</dt><dd><code>${made.run_key.slice(0, 16)}</code></dd></div></dl>
       ${this.may("study_privacy") ? html`<rf-deid .api=${this.api} .me=${this.me} .study=${this.token}></rf-deid>` : nothing}</details>`;
   }
+}
+
+/** The picture with a finding's largest section. */
+function keyOf(finding: Finding | undefined): string {
+  return finding ? (finding.frame ? `${finding.sop_uid}#${finding.frame}` : finding.sop_uid) : "";
 }
 
 function count(images: number): string {

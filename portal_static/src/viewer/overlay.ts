@@ -5,8 +5,8 @@ import type { Finding, Mask } from "../api.js";
 export interface Shape {
   mask: Mask;
   box: Finding["box"];
-  /** The instance of the box. */
-  sop: string;
+  /** The picture of the box. */
+  at: string;
   chosen: boolean;
 }
 
@@ -15,7 +15,7 @@ type Place = (column: number, row: number) => [number, number] | undefined;
 
 const [FILL, CHOSEN] = ["#ff8c2a", "#ffd60a"];
 
-export function paint(canvas: HTMLCanvasElement, width: number, height: number, shapes: Shape[], sop: string, opacity: number, place: Place): void {
+export function paint(canvas: HTMLCanvasElement, width: number, height: number, shapes: Shape[], picture: string, opacity: number, place: Place): void {
   const scale = devicePixelRatio;
   if (canvas.width !== width * scale || canvas.height !== height * scale) [canvas.width, canvas.height] = [width * scale, height * scale];
   const context = canvas.getContext("2d")!;
@@ -28,10 +28,10 @@ export function paint(canvas: HTMLCanvasElement, width: number, height: number, 
   for (const shape of shapes) {
     context.fillStyle = context.strokeStyle = shape.chosen ? CHOSEN : FILL;
     context.globalAlpha = opacity;
-    const runs = shape.mask[sop];
+    const runs = shape.mask[picture];
     // A pixel is the square around its centre.
     if (runs) for (const [row, first, length] of runs) context.fillRect(first - 0.5, row - 0.5, length, 1);
-    if (shape.sop !== sop) continue;
+    if (shape.at !== picture) continue;
     context.globalAlpha = 1;
     context.lineWidth = 1.5 / Math.hypot(right[0] - origin[0], right[1] - origin[1]);
     const { left, top, right: end, bottom } = shape.box;

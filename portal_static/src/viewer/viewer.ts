@@ -17,7 +17,7 @@ import {
   type Types as ToolTypes,
 } from "@cornerstonejs/tools";
 
-import type { ImageSeries, Measured } from "../api.js";
+import type { Measured, Picture } from "../api.js";
 import { paint, type Shape } from "./overlay.js";
 
 export type Tool = "window" | "pan" | "zoom" | "length" | "ellipse";
@@ -27,8 +27,6 @@ export interface Listener {
   loaded(count: number): void;
   drawn(): void;
 }
-
-type Image = ImageSeries["instances"][number];
 
 const TOOLS: Record<Tool, string> = {
   window: WindowLevelTool.toolName,
@@ -76,7 +74,7 @@ export class Viewer {
   private readonly viewport: Types.IStackViewport;
   private readonly canvas = document.createElement("canvas");
   private readonly resizing: ResizeObserver;
-  private images: Image[] = [];
+  private images: Picture[] = [];
   private ids: string[] = [];
   private shapes: Shape[] = [];
   private opacity = 0.5;
@@ -108,7 +106,7 @@ export class Viewer {
   }
 
   /** Shows a series from slice `at`; the rest streams in from there outwards. */
-  async show(images: Image[], at: number): Promise<void> {
+  async show(images: Picture[], at: number): Promise<void> {
     this.images = images;
     this.ids = images.map((image) => `wadouri:${image.url}`);
     await this.viewport.setStack(this.ids, at);
@@ -222,7 +220,7 @@ export class Viewer {
       const world = utilities.imageToWorldCoords(id, [column, row]);
       return world && (this.viewport.worldToCanvas(world) as [number, number]);
     };
-    paint(this.canvas, clientWidth, clientHeight, this.shapes, image.sop_uid, this.opacity, place);
+    paint(this.canvas, clientWidth, clientHeight, this.shapes, image.key, this.opacity, place);
   }
 }
 
