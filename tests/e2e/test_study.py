@@ -60,8 +60,9 @@ def test_no_planted_identifier_is_anywhere_but_in_uploads_and_vault(stack: Stack
     # Clinics name files after patients; even those names stay where they were sent to.
     for i, file in enumerate(study.files):
         file.rename(file.with_name(f"{study.planted['surname']}_{study.planted['patient id']}_{i}.dcm"))
-    (study.folder / f"{study.planted['surname']} letter.dcm").write_bytes(b"\0not dicom at all" * 9)
-    upload(study.files)
+    letter = study.folder.parent / f"{study.planted['surname']} letter.dcm"  # no file of the study
+    letter.write_bytes(b"\0not dicom at all" * 9)
+    upload([*study.files, letter])
     whole(study)
     proof = scan(stack.environment, stack.folders.state, study.planted)
     assert proof.places > 30
