@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import logging
 import re
 import shutil
 import subprocess
@@ -50,6 +51,7 @@ def _deployment(group: str, subscription: str, canary: str) -> None:
     if not subscription:
         typer.echo("Which subscription? Give --subscription or set AZURE_SUBSCRIPTION_ID.", err=True)
         raise typer.Exit(2)
+    logging.getLogger("azure.identity").setLevel(logging.CRITICAL)  # the finding says it in a line
     _show(doctor_azure.check(subscription, group, canary), group)
 
 

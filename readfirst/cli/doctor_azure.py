@@ -68,6 +68,18 @@ def compare(live: set[Right], wanted: set[Right]) -> list[Seen]:
 
 def check(subscription: str, group: str, canary: str = "", arm: str = _ARM) -> Iterator[Seen]:
     """Every check of a deployment; `canary` names the clinic that an invented study is sent as."""
+    from azure.core.exceptions import ClientAuthenticationError, HttpResponseError
+
+    try:
+        yield from _checks(subscription, group, canary, arm)
+    except ClientAuthenticationError:
+        yield Seen("sign-in", "missing", "Azure knows nobody here", "az login")
+    except HttpResponseError as error:
+        remedy = "the right names of subscription, group and clinic, and the rights that this command's guide names?"
+        yield Seen("Azure", "missing", f"answered {error.status_code} {error.reason}", remedy)
+
+
+def _checks(subscription: str, group: str, canary: str, arm: str) -> Iterator[Seen]:
     credential = _credential()
     azure = _Azure(f"{arm}/subscriptions/{subscription}/resourceGroups/{group}/providers", credential, arm)
     people = azure.list("Microsoft.ManagedIdentity/userAssignedIdentities", "2024-11-30")

@@ -29,11 +29,14 @@ class Azure(BaseHTTPRequestHandler):
     answers: ClassVar[dict[str, Any]] = {}
     settings: ClassVar[dict[str, dict[str, str]]] = {}
     forbidden = False
+    refuses = False
     status = 401
     told: ClassVar[list[str]] = []
 
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
+        if self.refuses:
+            return self.answer(403, {})
         if path.startswith("/api/"):
             self.told.append(path)
             return self.answer(self.status, {})
@@ -63,7 +66,7 @@ class Credential:
 @pytest.fixture
 def address(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setattr(doctor_azure, "_credential", Credential)
-    Azure.answers, Azure.settings, Azure.forbidden, Azure.status = {}, {}, False, 401
+    Azure.answers, Azure.settings, Azure.forbidden, Azure.refuses, Azure.status = {}, {}, False, False, 401
     Azure.told.clear()
     with ThreadingHTTPServer(("127.0.0.1", 0), Azure) as server:
         Thread(target=server.serve_forever, daemon=True).start()
@@ -187,6 +190,16 @@ def test_a_scope_is_told_in_the_words_of_the_architecture() -> None:
 
 def test_a_group_without_readfirst_says_so(address: str) -> None:
     assert [line.remedy for line in check("s", "rg", arm=address)] == ["azd up"]
+
+
+def test_nobody_signed_in_and_a_refusal_are_told_in_a_line(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    Azure.refuses = True
+    (refused,) = check("s", "rg", arm=address)
+    assert refused.seen.startswith("answered 403")
+    monkeypatch.undo()
+    monkeypatch.setenv("PATH", "")  # neither az nor azd
+    (line,) = check("s", "rg", arm=address)
+    assert (line.verdict, line.remedy) == ("missing", "az login")
 
 
 def test_a_live_deployment_that_is_as_the_evaluated_one_has_nothing_wrong(address: str, deployed: None) -> None:
