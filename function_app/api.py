@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import azure.functions as func
@@ -106,9 +106,15 @@ def _priors(call: Call, record: StudyRecord) -> list[dict[str, Any]]:
     if not found:
         return []
     with ThreadPoolExecutor(_PARALLEL) as pool:
-        this, *others = pool.map(images.study_day, [record.id, *(s["id"] for s in found)])
+        this, *others = pool.map(_day, [record.model_dump(), *found])
     told = [ops.prior(s, this, day) for s, day in zip(found, others, strict=True)]
     return sorted(told, key=lambda p: math.inf if p["days"] is None else -p["days"])
+
+
+def _day(study: Mapping[str, Any]) -> date | None:
+    """The study's shifted day, moved beside those of the person that a merge has joined it to."""
+    day = images.study_day(str(study["id"]))
+    return day + timedelta(days=int(study.get("moved_days") or 0)) if day else None
 
 
 def study_images(call: Call) -> func.HttpResponse:

@@ -11,7 +11,7 @@ from orchestrations.alert import ACKNOWLEDGED
 from orchestrations.messages import Erasure, Run
 from orchestrations.quarantine import reject, release
 from orchestrations.runs import ensure, replay, start_once
-from readfirst.adapters import index, papers
+from readfirst.adapters import index, merging, papers
 from readfirst.domain import names
 from readfirst.domain.messages import Command
 
@@ -40,6 +40,9 @@ async def take_command(message: func.QueueMessage, client: df.DurableOrchestrati
         if record is not None:
             run = Run(token=record.id, clinic=record.clinic, n=record.run)
             await start_once(client, "cancel_study", f"{run.instance}-cancel", run, over_is_done=False)
+    elif command.kind == "merge":
+        detail = command.detail
+        await asyncio.to_thread(merging.merge, detail["clinic"], detail["patient"], detail["into"])
     else:
         doomed = Erasure(token=command.token, by=command.by, at=command.at, **command.detail)
         await start_once(client, "erase_study", f"erase-{doomed.token}", doomed, over_is_done=False)

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Mapping
 from datetime import timedelta
 from itertools import islice
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import azure.functions as func
 from pydantic import BaseModel, ConfigDict, Field
@@ -167,12 +167,31 @@ def erase(call: Call) -> func.HttpResponse:
     return answer({"accepted": True, "handles": [str(one["handle"]) for one in doomed]}, status=202)
 
 
+class _Merge(Asked):
+    into: Annotated[str, Field(pattern=r"^[0-9A-HJKMNP-TV-Z]{8}$")]  # the handle of a study of the other patient
+
+
+def merge(call: Call) -> func.HttpResponse:
+    """POST identity/merges/{token}: the study's patient becomes the other study's; into itself, it is undone."""
+    wish, study = call.body(_Merge), call.study
+    other = web.worklist().one([str(study["clinic"])], handle=wish.into)
+    if other is None:
+        raise Problem(404, "no-such-study", "The clinic has no other study of that handle.")
+    own = str(study.get("own_patient") or study["patient"])
+    into = own if other["id"] == study["id"] else str(other["patient"])
+    call.audit(f"merge into {wish.into}" if into != own else "merge undone", wish.reason)
+    _command(call, "merge", str(study["id"]), {"clinic": str(study["clinic"]), "patient": own, "into": into})
+    return answer({"accepted": True}, status=202)
+
+
 def _of_same_patient(study: Mapping[str, Any]) -> list[dict[str, Any]]:
     found = web.worklist().newest([str(study["clinic"])], {"patient": str(study["patient"])})
     return list(islice(found, _MOST_STUDIES))
 
 
-def _command(call: Call, kind: Literal["release", "reject", "erase"], token: str, detail: dict[str, str]) -> None:
+def _command(
+    call: Call, kind: Literal["release", "reject", "erase", "merge"], token: str, detail: dict[str, str]
+) -> None:
     """Puts a command into the queue: the only way into orchestrations."""
     message = Command(kind=kind, token=token, by=call.person.id, at=iso(call.now), detail=detail)
     clients.queue(names.COMMANDS).send_message(message.model_dump_json())
@@ -299,7 +318,7 @@ HANDLERS = {
     handler.__name__: handler
     for handler in (
         treatment, break_glass, break_glass_list, break_glass_review, request_identity, requests, request_decision,
-        request_open, erase, quarantine_picture, quarantine_texts, quarantine_decision, uploads, upload_address,
+        request_open, erase, merge, quarantine_picture, quarantine_texts, quarantine_decision, uploads, upload_address,
     )
 } | {"quarantine": quarantine_list}  # fmt: skip
 

@@ -8,7 +8,7 @@ from typing import Any
 from orchestrations.blueprint import blueprint
 from orchestrations.messages import Alert, Report
 from readfirst import __version__
-from readfirst.adapters import answers, blobs, clients, index, papers
+from readfirst.adapters import answers, blobs, clients, index, merging, papers
 from readfirst.adapters.ledger import Ledger, ledger_of, now
 from readfirst.adapters.settings import settings
 from readfirst.domain import names
@@ -32,7 +32,7 @@ def report(told: dict[str, Any]) -> list[dict[str, Any]]:
         _provenance(this, analysis),
         now(),
     )
-    record = index.keep(record)
+    record = index.keep(merging.linked(record))
     answers.say_study(run.clinic, record.handle, _answer(record))
     if study.instances:
         clients.queue(names.RETURNS).send_message(run.token)

@@ -89,6 +89,17 @@ def delete(blob: BlobClient, etag: str) -> None:
         raise Changed from error
 
 
+def delete_now(container: ContainerClient, name: str) -> bool:
+    """Deletes a blob, whatever version it is. Returns whether one was there."""
+    from azure.core.exceptions import ResourceNotFoundError
+
+    try:
+        container.delete_blob(name, delete_snapshots="include")
+    except ResourceNotFoundError:
+        return False
+    return True
+
+
 def copy(source: BlobClient, etag: str, target: BlobClient, metadata: dict[str, str] | None = None) -> None:
     """Copies a blob inside its account without moving its bytes through this process, pinned to an ETag.
 

@@ -81,14 +81,5 @@ def _delete_under(container: ContainerClient, prefix: str) -> int:
 
 
 def _delete(container: ContainerClient, doomed: set[str]) -> int:
-    def delete(name: str) -> bool:
-        from azure.core.exceptions import ResourceNotFoundError
-
-        try:
-            container.delete_blob(name, delete_snapshots="include")
-        except ResourceNotFoundError:
-            return False
-        return True
-
     with ThreadPoolExecutor(_PARALLEL) as pool:
-        return sum(pool.map(delete, sorted(doomed)))
+        return sum(pool.map(lambda name: blobs.delete_now(container, name), sorted(doomed)))

@@ -35,6 +35,13 @@ def note_alert(token: str, at: str) -> None:
     _amend(token, lambda there: there and there.model_copy(update={"alerted": there.alerted or at}))
 
 
+def amend(token: str, change: Callable[[StudyRecord], StudyRecord]) -> bool:
+    """Changes a study's record, blob and index. Returns whether that made a difference; no record is no error."""
+    before = read(token)
+    after = _amend(token, lambda there: there and change(there))
+    return after != before
+
+
 def _amend(token: str, change: Callable[[StudyRecord | None], StudyRecord | None]) -> StudyRecord | None:
     """Changes a record as nobody else does meanwhile, and indexes what counts. `change` gives None to leave it."""
     from azure.core import MatchConditions

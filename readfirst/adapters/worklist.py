@@ -30,7 +30,7 @@ _YEARS = range(2020, 2200)
 _FIELDS = (
     "id", "clinic", "handle", "patient", "run", "state", "label", "reason", "partial", "instances", "modality",
     "body_part", "priority", "purpose", "received", "due", "rank", "updated", "risk", "high_risk", "why", "review",
-    "alerted",
+    "alerted", "moved_days",
 )  # fmt: skip
 _PROJECTION = ", ".join(f"c.{name}" for name in _FIELDS)
 

@@ -50,6 +50,8 @@ class StudyRecord(BaseModel):
     clinic: str  # partition key
     handle: str
     patient: str  # the patient's token: joins priors, names nobody
+    own_patient: str = ""  # the token that the clean copies carry, where a merge made `patient` another's
+    moved_days: int = 0  # by which the copies' shifted dates move to stand beside those of `patient`
     study_uid: str  # of the clean copy
     run: int
     state: State

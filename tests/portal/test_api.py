@@ -196,7 +196,10 @@ def test_a_cursor_that_is_none_of_ours_is_refused(as_, after: str) -> None:
 
 def test_priors_are_told_by_the_interval_of_their_shifted_days_never_by_a_date_or_by_their_upload(as_) -> None:
     patient = "f" * 32
-    now, old, older, dateless = (_fresh(n, patient=patient) for n in (32, 33, 36, 37))
+    now, old, dateless = (_fresh(n, patient=patient) for n in (32, 33, 37))
+    older = _fresh(
+        36, patient=patient, own_patient="e" * 32, moved_days=100
+    )  # joined by a merge: its own shift differs
     for study, day in ((now, "20210305"), (old, "20200105"), (older, "20190101"), (dateless, "")):
         series = f"{study.study_uid}.3"
         ds = pydicom.dcmread(io.BytesIO(chest(study.study_uid, series, 1)[0]))
@@ -206,7 +209,7 @@ def test_priors_are_told_by_the_interval_of_their_shifted_days_never_by_a_date_o
         put_instance(study.id, ds, out.getvalue())
     answer = as_("radiologist").get(f"/studies/{now.id}")
     priors = answer.json()["priors"]
-    assert [(p["id"], p["days"]) for p in priors] == [(old.id, -425), (older.id, -794), (dateless.id, None)]
+    assert [(p["id"], p["days"]) for p in priors] == [(old.id, -425), (older.id, -694), (dateless.id, None)]
     assert set(priors[0]) == {"id", "handle", "modality", "body_part", "label", "review", "instances", "days"}
     assert "2020" not in json.dumps(priors)
 

@@ -172,6 +172,27 @@ def test_erasing_a_person_erases_every_study_of_the_same_token_at_that_clinic_al
     assert answer.status_code == 202 and sorted(answer.json()["handles"]) == sorted([first.handle, second.handle])
 
 
+def test_two_patients_of_a_clinic_are_joined_by_a_command_with_a_reason_and_an_audit_entry(as_) -> None:
+    one, other, far = record(91, patient="1" * 32), record(92, patient="2" * 32), record(93, clinic="south")
+    index(one, other, far)
+    pia, path = as_("privacy-officer", name="Pia"), f"/identity/merges/{one.handle}"
+    body = {"into": other.handle, "reason": "A typing mistake in the ID"}
+    commands = clients.queue(names.COMMANDS)
+    commands.clear_messages()
+    assert as_("radiologist").post(path, json=body).status_code == 403
+    assert pia.post(path, json={**body, "into": far.handle}).status_code == 404, "no person is of two clinics"
+    assert pia.post(path, json={**body, "into": "x"}).status_code == 422
+    assert pia.post(path, json=body).status_code == 202
+    assert pia.post(path, json={**body, "into": one.handle}).status_code == 202
+    told = [json.loads(m.content) for m in commands.receive_messages(max_messages=5)]
+    assert [(c["kind"], c["detail"]["patient"], c["detail"]["into"]) for c in told] == [
+        ("merge", one.patient, other.patient),
+        ("merge", one.patient, one.patient),
+    ]
+    entries = pia.get("/audit", params={"app": "identity"}).json()["entries"]
+    assert [e["outcome"] for e in entries if e["act"] == "merge"][:2] == ["merge undone", f"merge into {other.handle}"]
+
+
 @pytest.fixture
 def kept() -> str:
     """A file in quarantine of the north clinic."""

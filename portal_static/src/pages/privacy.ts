@@ -5,6 +5,7 @@ import { clock } from "../format.js";
 import { Page } from "../page.js";
 import "../deid.js";
 import "../erasure.js";
+import "../merge.js";
 
 interface Use {
   act: { id: string; handle: string; clinic: string; by_name: string; at: string; reason: string };
@@ -56,7 +57,7 @@ export class Privacy extends Page {
     return html`<section class="sheet">
       <h1>Privacy</h1>
       ${this.failed()}
-      ${this.loading ? this.skeleton() : html`${this.reports()}<section><h2>Uses of break-glass</h2>${this.usesTable()}</section><section><h2>Audit log</h2>${this.logView()}</section><rf-erasure .api=${this.api} .me=${this.me}></rf-erasure>`}
+      ${this.loading ? this.skeleton() : html`${this.reports()}<section><h2>Uses of break-glass</h2>${this.usesTable()}</section><section><h2>Audit log</h2>${this.logView()}</section><rf-merge .api=${this.api} .me=${this.me}></rf-merge><rf-erasure .api=${this.api} .me=${this.me}></rf-erasure>`}
     </section>`;
   }
 
