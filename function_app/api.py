@@ -24,7 +24,7 @@ from readfirst.domain.deid.profile import READY
 from readfirst.domain.deid.report import report_html, report_of
 from readfirst.domain.messages import Command
 from readfirst.domain.records import StudyRecord
-from readfirst.domain.reviews import Event, NotNow, Review, Told, What, admit, fold, summary
+from readfirst.domain.reviews import Event, NotNow, Review, Signed, Told, What, admit, fold, summary
 
 _PAGE = 50
 _PAGE_LIMIT = 200
@@ -264,6 +264,8 @@ def _append(call: Call, what: What, expected: str) -> func.HttpResponse:
     call.audit("allowed")
     review = fold([*events, event], reviews.run_key(record))
     web.worklist().reviewed(record.clinic, record.id, summary(review))
+    if review.state == "signed" and isinstance(what, Signed):
+        command(call, "verify", {})
     return answer({"review": review.model_dump(mode="json")}, status=201, etag=_etag(record, review))
 
 

@@ -12,6 +12,7 @@ from orchestrations.messages import Erasure, Run
 from orchestrations.quarantine import reject, release
 from orchestrations.runs import ensure, replay, start_once
 from readfirst.adapters import index, merging, papers
+from readfirst.adapters.verifying import write_verified
 from readfirst.domain import names
 from readfirst.domain.messages import Command
 
@@ -40,6 +41,8 @@ async def take_command(message: func.QueueMessage, client: df.DurableOrchestrati
         if record is not None:
             run = Run(token=record.id, clinic=record.clinic, n=record.run)
             await start_once(client, "cancel_study", f"{run.instance}-cancel", run, over_is_done=False)
+    elif command.kind == "verify":
+        await asyncio.to_thread(write_verified, command.token)
     elif command.kind == "merge":
         detail = command.detail
         await asyncio.to_thread(merging.merge, detail["clinic"], detail["patient"], detail["into"])

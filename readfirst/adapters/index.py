@@ -7,7 +7,7 @@ from typing import Any
 
 from readfirst.adapters import blobs, clients, reviews
 from readfirst.domain import clean, names
-from readfirst.domain.records import StudyRecord
+from readfirst.domain.records import VERIFIED, StudyRecord
 
 
 def read(token: str) -> StudyRecord | None:
@@ -25,9 +25,17 @@ def keep(record: StudyRecord) -> StudyRecord:
     def newer(there: StudyRecord | None) -> StudyRecord | None:
         if there is None:
             return record
-        return None if there.run > record.run else record.model_copy(update={"alerted": there.alerted})
+        if there.run > record.run:
+            return None
+        same = VERIFIED in there.outputs and _same_analysis(there, record)
+        kept = {VERIFIED: there.outputs[VERIFIED]} if same else {}
+        return record.model_copy(update={"alerted": there.alerted, "outputs": {**record.outputs, **kept}})
 
     return _amend(record.id, newer) or record
+
+
+def _same_analysis(one: StudyRecord, other: StudyRecord) -> bool:
+    return reviews.run_key(one) == reviews.run_key(other)
 
 
 def note_alert(token: str, at: str) -> None:

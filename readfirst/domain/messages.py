@@ -61,7 +61,7 @@ class Progress(Message):
 class Command(Message):
     """Queue `commands`: the only way into orchestrations from outside."""
 
-    kind: Literal["acknowledge", "release", "reject", "replay", "cancel", "erase", "merge"]
+    kind: Literal["acknowledge", "release", "reject", "replay", "cancel", "erase", "merge", "verify"]
     token: str
     by: str  # the actor's object id, never a name
     at: str  # ISO 8601, UTC

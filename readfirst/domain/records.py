@@ -41,6 +41,9 @@ class Provenance(BaseModel):
     seconds: dict[str, float]  # per stage: settle, deidentify, analyse, report; and the job's own as "job.…"
 
 
+VERIFIED = "sr-verified"  # of a record's outputs: the signed review as a report
+
+
 class StudyRecord(BaseModel):
     """One study as readers see it. Times are ISO 8601 UTC; dates of the patient are absent on purpose."""
 

@@ -6,10 +6,12 @@ import io
 import os
 import time
 import zipfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pydicom
 import pytest
+import requests
 from PIL import Image
 
 from readfirst.adapters import blobs, clients
@@ -18,7 +20,7 @@ from readfirst.local.phantom import plant_identifiers
 from readfirst.local.scan import scan
 from readfirst.local.stack import Stack
 from readfirst.local.watching import token_of, wait_for
-from tests.e2e.conftest import Study, invent, letters, upload, whole
+from tests.e2e.conftest import Study, invent, letters, reported, upload, whole
 
 pytestmark = [pytest.mark.stack, pytest.mark.usefixtures("stack")]
 ROOT = Path(__file__).resolve().parents[2]
@@ -114,6 +116,32 @@ def test_a_study_out_of_scope_is_told_as_not_analysed_with_the_reason(tmp_path: 
     record = whole(study)
     assert record.label == records.NOT_ANALYSED
     assert record.reason
+
+
+def test_a_signed_review_goes_home_as_a_verified_report_of_the_original_patient(stack: Stack, study: Study) -> None:
+    upload(study.files)
+    record = whole(study)
+    address = f"http://127.0.0.1:{stack.ports.host}/api/studies/{record.handle}"
+    reader = {"Authorization": f"Bearer {stack.access_token('radiologist')}"}
+    verdicts = [{"kind": "verdict", "finding": f.key, "verdict": "accept"} for f in record.findings]
+    for what in [*verdicts, {"kind": "signed"}]:
+        seen = {"If-Match": requests.get(address, headers=reader, timeout=30).json()["etag"]}
+        said = requests.post(f"{address}/review", json={"what": what}, headers={**reader, **seen}, timeout=30)
+        assert said.status_code == 201, said.text
+    home = clients.container(names.UPLOADS, names.results("lakeside"))
+    path = f"studies/{record.handle}/sr-verified.dcm"
+    deadline = time.monotonic() + 60
+    while not (data := blobs.read(home, path)):
+        assert time.monotonic() < deadline, "the verified report did not come home"
+        time.sleep(0.5)
+    report = pydicom.dcmread(io.BytesIO(data))
+    assert (report.VerificationFlag, report.PatientID) == ("VERIFIED", study.planted["patient id"])
+    assert report.StudyInstanceUID == study.planted["study uid"]
+    signed = report.VerifyingObserverSequence[0].VerificationDateTime
+    assert signed[:8] == datetime.now(UTC).strftime("%Y%m%d"), "its date is the true one again"
+    again = reported(study.token)
+    assert again.record is not None
+    assert again.record.outputs["sr-verified"].endswith(".dcm")
 
 
 @pytest.mark.parametrize("series", ["LIDC-IDRI-0001", "LIDC-IDRI-0003"])

@@ -1,0 +1,81 @@
+"""The signed review as a report: valid DICOM, true to what the reader said, and following the AI's own."""
+
+from __future__ import annotations
+
+import subprocess
+from datetime import UTC, datetime
+
+import highdicom as hd
+import pytest
+
+from readfirst.domain.reviews import Missed, Review, Verdict
+from readfirst.domain.verifying import verified
+from tests.model.test_outputs import concepts, lump, opened, outputs, slices
+
+AT = datetime(2019, 4, 5, 12, 30, tzinfo=UTC)
+MISSED = Missed(
+    what="Liver lesion <b>", site="segment IVa", category=2, diameter_mm=12, series_uid="1.2", sop_uid="1.2.3", slice=4,
+    comment="größer als früher",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def study(phantom):
+    """An analysis with two findings, and its files."""
+    return outputs(slices(phantom), lump(), lump(6, 40, 60))
+
+
+def signed(study, *verdicts, missed=(), predecessor=None):
+    result, files = study
+    said = {f.key: v.model_copy(update={"finding": f.key}) for f, v in zip(result.findings, verdicts, strict=True)}
+    review = Review(version=5, state="signed", signed=AT.isoformat(), verdicts=said, missed=missed)
+    report = opened(files, "sr.dcm")
+    return report, verified(report, review, predecessor=predecessor or report, at=AT, reader="Rona Diaz")
+
+
+ACCEPT = Verdict(finding="x", verdict="accept")
+REJECT = Verdict(finding="x", verdict="reject", comment="a vessel")
+CORRECT = Verdict(finding="x", verdict="correct", diameter_mm=17.5, site="left lung")
+
+
+def test_it_is_verified_names_who_signed_when_and_the_report_before_it(study):
+    report, made = signed(study, ACCEPT, ACCEPT)
+    assert (report.VerificationFlag, made.VerificationFlag) == ("UNVERIFIED", "VERIFIED")
+    observer = made.VerifyingObserverSequence[0]
+    assert (str(observer.VerifyingObserverName), observer.VerificationDateTime) == ("Rona Diaz", "20190405123000")
+    before = made.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence[0]
+    assert before.ReferencedSOPInstanceUID == report.SOPInstanceUID != made.SOPInstanceUID
+    _, again = signed(study, ACCEPT, ACCEPT)
+    assert again.SOPInstanceUID == made.SOPInstanceUID, "the same signature makes the same report"
+    _, next_one = signed(study, ACCEPT, ACCEPT, predecessor=made)
+    followed = next_one.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence[0]
+    assert followed.ReferencedSOPInstanceUID == made.SOPInstanceUID
+
+
+def test_what_the_reader_rejected_is_absent_and_what_they_corrected_is_corrected(study):
+    report, made = signed(study, REJECT, CORRECT)
+    before, after = list(concepts(report)), list(concepts(made))
+    assert [v for n, v in before if n == "Presence"] == ["Present", "Present"]
+    assert [v for n, v in after if n == "Presence"] == ["Absent", "Present"]
+    assert [v for n, v in after if n == "Long Axis"] == [17.5]
+    assert [v for n, v in after if n == "Comment"] == [
+        "Rejected by the reader: a vessel",
+        "Corrected by the reader; left lung",
+    ]
+
+
+def test_what_the_ai_missed_is_there_in_the_readers_words(study):
+    _, made = signed(study, ACCEPT, ACCEPT, missed=(MISSED,))
+    said = list(concepts(made))
+    assert ("Comment", "Liver lesion <b>; segment IVa; slice 5: größer als früher") in said
+    assert ("Long Axis", 12.0) in said
+    assert [v for n, v in said if n == "Presence"] == ["Present"] * 3
+
+
+@pytest.mark.parametrize("missed", [(), (MISSED,)])
+def test_it_is_valid_and_other_readers_open_it(study, missed, tmp_path):
+    _, made = signed(study, REJECT, CORRECT, missed=missed)
+    made.save_as(tmp_path / "sr.dcm", enforce_file_format=True)
+    said = subprocess.run(["dciodvfy", str(tmp_path / "sr.dcm")], capture_output=True, text=True)
+    assert [line for line in (said.stdout + said.stderr).splitlines() if line.startswith("Error")] == []
+    assert hd.sr.srread(tmp_path / "sr.dcm").VerificationFlag == "VERIFIED"
