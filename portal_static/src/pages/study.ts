@@ -363,7 +363,7 @@ export class StudyPage extends Page {
     const [size, category] = [verdict?.diameter_mm ?? f.diameter_mm, verdict?.category ?? f.category];
     return html`<li class=${chosen ? "chosen" : ""}>
       <button class="title" aria-pressed=${chosen} @click=${() => this.goTo(f)}>${f.concept.meaning}<span class="dim">${verdict?.site || f.site}</span></button>
-      <p><b>${size.toFixed(1)} mm</b> · slice ${this.sliceOf(f)} · ${percent(f.probability)} · read ${CATEGORY[category]}</p>
+      <p>${size ? html`<b>${size.toFixed(1)} mm</b> · slice ${this.sliceOf(f)} · ` : nothing}${percent(f.probability)} · communicate ${CATEGORY[category]}</p>
       ${verdict ? html`<p class="verdict ${verdict.verdict}">${{ accept: "Accepted", reject: "Rejected", correct: "Corrected" }[verdict.verdict]}${verdict.comment ? html`: <q>${verdict.comment}</q>` : nothing}</p>` : nothing}
       <div class="row">
         ${this.reviewable() ? html`<button @click=${() => void this.judge("accept", f.key)}>Accept</button><button @click=${() => void this.judge("reject", f.key)}>Reject</button>
@@ -407,12 +407,12 @@ export class StudyPage extends Page {
   private missedList(): TemplateResult | typeof nothing {
     const { missed } = this.detail!.review;
     if (!missed.length) return nothing;
-    return html`<section><h2>Added by the reader</h2><ol class="findings">${missed.map((m) => html`<li><b>${m.what}</b><p>${m.site} ${m.diameter_mm ? html`· ${m.diameter_mm} mm` : nothing} · slice ${m.slice + 1} · read ${CATEGORY[m.category]}</p>${m.comment ? html`<q>${m.comment}</q>` : nothing}</li>`)}</ol></section>`;
+    return html`<section><h2>Added by the reader</h2><ol class="findings">${missed.map((m) => html`<li><b>${m.what}</b><p>${m.site} ${m.diameter_mm ? html`· ${m.diameter_mm} mm` : nothing} · slice ${m.slice + 1} · communicate ${CATEGORY[m.category]}</p>${m.comment ? html`<q>${m.comment}</q>` : nothing}</li>`)}</ol></section>`;
   }
 
   private entry(): TemplateResult | typeof nothing {
     const cancel = html`<button type="button" @click=${() => (this.form = "")}>Cancel</button>`;
-    const category = (chosen: number): TemplateResult => html`<label class="field"><span>To be read</span><select name="category">${([1, 2, 3] as const).map((c) => html`<option value=${c} ?selected=${c === chosen}>${CATEGORY[c]}</option>`)}</select></label>`;
+    const category = (chosen: number): TemplateResult => html`<label class="field"><span>To be communicated</span><select name="category">${([1, 2, 3] as const).map((c) => html`<option value=${c} ?selected=${c === chosen}>${CATEGORY[c]}</option>`)}</select></label>`;
     const size = (mm?: number): TemplateResult => html`<label class="field"><span>Diameter, mm</span><input name="diameter_mm" type="number" min="0.1" max="999" step="0.1" .value=${mm ? String(mm) : ""} /></label>`;
     const comment = html`<label class="field wide"><span>Comment</span><textarea name="comment" maxlength="2000" rows="2"></textarea></label>`;
     const text = (name: string, title: string, value = "", required = false): TemplateResult => html`<label class="field"><span>${title}</span><input name=${name} maxlength="200" .value=${value} ?required=${required} /></label>`;
