@@ -314,7 +314,7 @@ def test_the_three_doors_show_an_identity_to_whom_they_should(stage: Stage, as_u
     expect(reader.locator(".identity")).to_contain_text("Quellmalz Ottokar")
 
     officer.get_by_label("Handle", exact=True).fill(study.handle.lower())
-    officer.get_by_label(re.compile("Reason")).fill("The patient asks to be forgotten")
+    officer.get_by_label("Reason (do not name the patient)").fill("The patient asks to be forgotten")
     officer.get_by_label("This cannot be undone").check()
     officer.get_by_role("button", name="Erase").click()
     expect(officer.get_by_role("status")).to_contain_text(f"Being erased: {study.handle}")
