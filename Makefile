@@ -69,7 +69,7 @@ $(BIN)/.tools: $(BIN)/.made requirements-bench.txt model_container/requirements-
 	@touch $@
 
 test: env portal $(READER)/node_modules/.made $(BIN)/.tools check ## All checks and all tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder $(PYTEST_ARGS)
 
 .venv-checkov/bin/checkov:
 	$(PYTHON) -m venv .venv-checkov

@@ -49,6 +49,17 @@ def _forget() -> None:
         cached.cache_clear()
 
 
+# Folders whose tests share servers and settings of the process: they run in one process, one after the other.
+_TOGETHER = {"adapters", "e2e", "local", "orchestrations", "portal"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Says which tests stay together when two processes share the work (`make test`): a folder, or else a file."""
+    for item in items:
+        place = item.path.parent if item.path.parent.name in _TOGETHER else item.path
+        item.add_marker(pytest.mark.xdist_group(str(place)))
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """CI skips nothing: what a machine lacks there, `make test` has to install.
 

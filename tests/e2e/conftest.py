@@ -28,7 +28,7 @@ HIGH_RISK = 11  # a chest whose large nodule the default model finds; the people
 _seeds = itertools.count(int.from_bytes(os.urandom(3), "big"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with Stack(tmp_path_factory.mktemp("state"), "auto", settings=QUICK) as stack, settings_of(stack.environment):
         yield stack

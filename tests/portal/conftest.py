@@ -98,14 +98,14 @@ class Issuer:
         return jwt.encode(claims, self.key, "RS256", headers={"kid": "k1"})
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def issuer() -> Iterator[Issuer]:
     made = Issuer()
     yield made
     made.server.shutdown()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def storage(tmp_path_factory: pytest.TempPathFactory, issuer: Issuer) -> Iterator[None]:
     """Azurite and the Cosmos-compatible server, provisioned, with the process's settings pointing at them."""
     blob, queue, table, cosmos = _free_ports(4)
@@ -175,7 +175,7 @@ def _provision(connection: str) -> None:
     database.create_container_if_not_exists(names.STUDIES_CONTAINER, PartitionKey("/clinic"), INDEXING)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def address(storage: None) -> Iterator[str]:
     """Where the portal's functions answer."""
     from function_app import api, dicomweb, identity
@@ -184,7 +184,7 @@ def address(storage: None) -> Iterator[str]:
         yield f"{url}/api"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def as_(address: str, issuer: Issuer) -> Callable[..., Client]:
     """Makes a client that calls as somebody: `as_("radiologist", clinics=("north",), name="…")`."""
 
