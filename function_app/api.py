@@ -22,7 +22,6 @@ from readfirst.domain import masks, names, ops
 from readfirst.domain.deid import Profile, Receipt, load_profile
 from readfirst.domain.deid.profile import READY
 from readfirst.domain.deid.report import report_html, report_of
-from readfirst.domain.messages import Command
 from readfirst.domain.records import StudyRecord
 from readfirst.domain.reviews import Event, NotNow, Review, Signed, Told, What, admit, fold, summary
 
@@ -106,7 +105,7 @@ def _priors(call: Call, record: StudyRecord) -> list[dict[str, Any]]:
     if not found:
         return []
     with ThreadPoolExecutor(_PARALLEL) as pool:
-        this, *others = pool.map(_day, [record.model_dump(), *found])
+        this, *others = pool.map(_day, [call.study, *found])
     told = [ops.prior(s, this, day) for s, day in zip(found, others, strict=True)]
     return sorted(told, key=lambda p: math.inf if p["days"] is None else -p["days"])
 
@@ -215,29 +214,21 @@ def study_told(call: Call) -> func.HttpResponse:
     what = call.body(Told)
     written = _append(call, what, "")
     detail = {"how": what.how, "read_back": "yes" if what.read_back else "no"}
-    command(call, "acknowledge", detail)
+    call.command("acknowledge", call.study["id"], detail)
     return written
-
-
-def command(call: Call, kind: str, detail: dict[str, str]) -> None:
-    """Puts a command into the queue: the only way into orchestrations."""
-    message = Command.model_validate(
-        {"kind": kind, "token": call.study["id"], "by": call.person.id, "at": iso(call.now), "detail": detail}
-    )
-    clients.queue(names.COMMANDS).send_message(message.model_dump_json())
 
 
 def study_replay(call: Call) -> func.HttpResponse:
     """POST studies/{token}/replay."""
     call.audit("allowed")
-    command(call, "replay", {})
+    call.command("replay", call.study["id"])
     return answer({"accepted": True}, status=202)
 
 
 def study_cancel(call: Call) -> func.HttpResponse:
     """POST studies/{token}/cancel."""
     call.audit("allowed")
-    command(call, "cancel", {})
+    call.command("cancel", call.study["id"])
     return answer({"accepted": True}, status=202)
 
 
@@ -265,7 +256,7 @@ def _append(call: Call, what: What, expected: str) -> func.HttpResponse:
     review = fold([*events, event], reviews.run_key(record))
     web.worklist().reviewed(record.clinic, record.id, summary(review))
     if review.state == "signed" and isinstance(what, Signed):
-        command(call, "verify", {})
+        call.command("verify", record.id)
     return answer({"review": review.model_dump(mode="json")}, status=201, etag=_etag(record, review))
 
 

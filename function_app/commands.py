@@ -8,10 +8,10 @@ import azure.durable_functions as df
 import azure.functions as func
 
 from orchestrations.alert import ACKNOWLEDGED
-from orchestrations.messages import Erasure, Run
+from orchestrations.messages import Erasure, alert_instance
 from orchestrations.quarantine import reject, release
-from orchestrations.runs import ensure, replay, start_once
-from readfirst.adapters import index, merging, papers
+from orchestrations.runs import ensure, replay, reported_run, start_once
+from readfirst.adapters import merging, papers
 from readfirst.adapters.verifying import write_verified
 from readfirst.domain import names
 from readfirst.domain.messages import Command
@@ -27,9 +27,8 @@ async def take_command(message: func.QueueMessage, client: df.DurableOrchestrati
     if command.kind == "acknowledge":
         await _acknowledge(command, client)
     elif command.kind == "replay":
-        record = await asyncio.to_thread(index.read, command.token)
-        if record is not None:
-            await replay(client, Run(token=record.id, clinic=record.clinic, n=record.run))
+        if (run := await asyncio.to_thread(reported_run, command.token)) is not None:
+            await replay(client, run)
     elif command.kind == "release":
         run = await asyncio.to_thread(release, command.token, command.detail["arrival"])
         if run is not None:
@@ -37,9 +36,7 @@ async def take_command(message: func.QueueMessage, client: df.DurableOrchestrati
     elif command.kind == "reject":
         await asyncio.to_thread(reject, command.token, command.detail["arrival"])
     elif command.kind == "cancel":
-        record = await asyncio.to_thread(index.read, command.token)
-        if record is not None:
-            run = Run(token=record.id, clinic=record.clinic, n=record.run)
+        if (run := await asyncio.to_thread(reported_run, command.token)) is not None:
             await start_once(client, "cancel_study", f"{run.instance}-cancel", run, over_is_done=False)
     elif command.kind == "verify":
         await asyncio.to_thread(write_verified, command.token)
@@ -54,7 +51,7 @@ async def take_command(message: func.QueueMessage, client: df.DurableOrchestrati
 async def _acknowledge(command: Command, client: df.DurableOrchestrationClient) -> None:
     """Tells every alert of the study that somebody has it in hand."""
     for finding in await asyncio.to_thread(papers.alerted, command.token):
-        instance = f"alert-{command.token}-{finding}"
+        instance = alert_instance(command.token, finding)
         status = await client.get_status(instance)
         if status and status.runtime_status is df.OrchestrationRuntimeStatus.Running:
             await client.raise_event(instance, ACKNOWLEDGED, {"at": command.at})

@@ -19,7 +19,6 @@ from readfirst.adapters import answers, blobs, clients, doors, identities, quara
 from readfirst.adapters.worklist import iso
 from readfirst.domain import names
 from readfirst.domain.doors import SHOWN_FOR, Act, Answer, Asked, Case, Decision, Verdict, may_decide, may_open
-from readfirst.domain.messages import Command
 from readfirst.domain.texts import Why
 
 _UPLOAD_ADDRESS_LIFE = timedelta(hours=2)
@@ -163,7 +162,7 @@ def erase(call: Call) -> func.HttpResponse:
     call.audit(f"erase {wish.of}: {len(doomed)}", wish.reason)
     for one in doomed:
         detail = {"clinic": str(one["clinic"]), "handle": str(one["handle"])}
-        _command(call, "erase", str(one["id"]), detail)
+        call.command("erase", str(one["id"]), detail)
     return answer({"accepted": True, "handles": [str(one["handle"]) for one in doomed]}, status=202)
 
 
@@ -180,21 +179,13 @@ def merge(call: Call) -> func.HttpResponse:
     own = str(study.get("own_patient") or study["patient"])
     into = own if other["id"] == study["id"] else str(other["patient"])
     call.audit(f"merge into {wish.into}" if into != own else "merge undone", wish.reason)
-    _command(call, "merge", str(study["id"]), {"clinic": str(study["clinic"]), "patient": own, "into": into})
+    call.command("merge", str(study["id"]), {"clinic": str(study["clinic"]), "patient": own, "into": into})
     return answer({"accepted": True}, status=202)
 
 
 def _of_same_patient(study: Mapping[str, Any]) -> list[dict[str, Any]]:
     found = web.worklist().newest([str(study["clinic"])], {"patient": str(study["patient"])})
     return list(islice(found, _MOST_STUDIES))
-
-
-def _command(
-    call: Call, kind: Literal["release", "reject", "erase", "merge"], token: str, detail: dict[str, str]
-) -> None:
-    """Puts a command into the queue: the only way into orchestrations."""
-    message = Command(kind=kind, token=token, by=call.person.id, at=iso(call.now), detail=detail)
-    clients.queue(names.COMMANDS).send_message(message.model_dump_json())
 
 
 def quarantine_list(call: Call) -> func.HttpResponse:
@@ -266,7 +257,7 @@ def quarantine_decision(call: Call) -> func.HttpResponse:
     owner, arrival, clinic = _item(call)
     ruling = call.body(_Ruling)
     call.audit("release" if ruling.release else "reject", f"{arrival} {ruling.reason}", clinic)
-    _command(call, "release" if ruling.release else "reject", owner, {"arrival": arrival})
+    call.command("release" if ruling.release else "reject", owner, {"arrival": arrival})
     return answer({"accepted": True}, status=202)
 
 

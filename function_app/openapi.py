@@ -118,7 +118,7 @@ _DICOM_JSON = ("application/dicom+json",)
 _PARTS = ("multipart/related", "application/dicom", "application/octet-stream")
 
 _STATUS = {
-    **dict.fromkeys(("study_replay", "study_cancel", "quarantine_decision"), "202"),
+    **dict.fromkeys(("study_replay", "study_cancel", "quarantine_decision", "erase", "merge"), "202"),
     **dict.fromkeys(("study_review", "study_told", "request_identity", "upload_address"), "201"),
 }
 

@@ -24,9 +24,10 @@ from pydantic import BaseModel, ValidationError
 from readfirst.adapters import clients
 from readfirst.adapters.audit import AuditLog
 from readfirst.adapters.signin import NotSignedIn, signin
-from readfirst.adapters.worklist import Worklist
+from readfirst.adapters.worklist import Worklist, iso
 from readfirst.domain import names
 from readfirst.domain.access import RULES, App, Person, Rule
+from readfirst.domain.messages import Command, Kind
 from readfirst.domain.rates import Buckets
 
 log = logging.getLogger(__name__)
@@ -89,6 +90,11 @@ class Call:
             clinic=clinic or str(self.study.get("clinic", "")),
             reason=reason,
         )
+
+    def command(self, kind: Kind, token: str, detail: dict[str, str] | None = None) -> None:
+        """Puts a command about a study into the queue: the only way into orchestrations."""
+        message = Command(kind=kind, token=token, by=self.person.id, at=iso(self.now), detail=detail or {})
+        clients.queue(names.COMMANDS).send_message(message.model_dump_json())
 
 
 Handler = Callable[[Call], func.HttpResponse]

@@ -9,8 +9,8 @@ from __future__ import annotations
 import io
 import tempfile
 import time
-from dataclasses import replace
-from functools import reduce
+from dataclasses import dataclass, replace
+from functools import cached_property, reduce
 from typing import Any, BinaryIO, cast
 
 from orchestrations.blueprint import blueprint
@@ -30,6 +30,7 @@ from readfirst.domain.deid import (
     sign,
 )
 from readfirst.domain.ledger import Arrival
+from readfirst.domain.pseudonyms import Pseudonyms
 from readfirst.domain.refusals import Reason, Refused
 
 WORKERS = 8  # activities at a time for one study; the app's own limit stands in host.json
@@ -66,22 +67,39 @@ def deidentify_batches(share: dict[str, Any]) -> bool:
     return False
 
 
+@dataclass(frozen=True)
+class Means:
+    """What cleaning takes: keys, handle, profile, the names that the study knows, the files that were superseded."""
+
+    keys: Pseudonyms
+    handle: str
+    profile: Profile
+    known: KnownIdentifiers
+    superseded: frozenset[str]
+
+
 class Desk:
-    """What a worker has in hand: the run's list of files, the study's known names, keys and profile."""
+    """What a worker has in hand: the run's list of files, and, once there is one to clean, the means."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
         self._ledger = ledger_of(run.token)
         self._arrivals = self._ledger.sealed(run.n).arrivals
-        self._keys = secrets.pseudonyms(run.clinic)
-        self._handle = self._ledger.handle()
-        self._profile = _profile()
-        self._known = KnownIdentifiers()
-        for n in range(1, run.n + 1):
-            self._known = self._known | KnownIdentifiers.from_json(self._ledger.learned(n).known)
-        self._superseded = set(self._ledger.learned(run.n).superseded)
         self._clean = clients.container(names.STUDIES, names.CLEAN)
         self.batches = -(-len(self._arrivals) // clean.BATCH)
+
+    @cached_property
+    def _means(self) -> Means:
+        """Fetched once, and not at all for a run whose batches are all done."""
+        learned = [self._ledger.learned(n) for n in range(1, self._run.n + 1)]
+        each = (KnownIdentifiers.from_json(one.known) for one in learned)
+        return Means(
+            keys=secrets.pseudonyms(self._run.clinic),
+            handle=self._ledger.handle(),
+            profile=_profile(),
+            known=reduce(KnownIdentifiers.__or__, each, KnownIdentifiers()),
+            superseded=frozenset(learned[-1].superseded),
+        )
 
     def done(self, batch: int) -> bool:
         """Whether the batch has its receipts."""
@@ -89,12 +107,13 @@ class Desk:
 
     def do(self, batch: int) -> None:
         """Cleans a batch: copies first, then the sealed identities, then the facts, last the receipts."""
+        means = self._means
         ids = self._arrivals[batch * clean.BATCH : (batch + 1) * clean.BATCH]
         done: list[Deidentified] = []
         refused: list[clean.RefusedFile] = []
-        arrivals = self._ledger.arrivals(tuple(arrival for arrival in ids if arrival not in self._superseded))
+        arrivals = self._ledger.arrivals(tuple(arrival for arrival in ids if arrival not in means.superseded))
         for arrival in arrivals:
-            verdict = self._clean_file(arrival)
+            verdict = self._clean_file(arrival, means)
             if isinstance(verdict, Refused):
                 refused.append(self._refuse(arrival, verdict))
             else:
@@ -114,17 +133,17 @@ class Desk:
         receipts = sign(ReceiptBatch(token=run.token, receipts=tuple(one.receipt for one in done)), key_id, key)
         blobs.put(self._clean, clean.receipts_path(run.token, run.n, batch), receipts.model_dump_json().encode())
 
-    def _clean_file(self, arrival: Arrival) -> Deidentified | Refused:
+    def _clean_file(self, arrival: Arrival, means: Means) -> Deidentified | Refused:
         with _temporary() as target:
             try:
                 with _original(arrival) as source:
                     verdict = deidentify(
                         source,
                         target,
-                        names=self._keys,
-                        handle=self._handle,
-                        profile=self._profile,
-                        known=self._known,
+                        names=means.keys,
+                        handle=means.handle,
+                        profile=means.profile,
+                        known=means.known,
                         looked_at=bool(arrival.releases),
                     )
             except archives.DAMAGED:

@@ -9,7 +9,7 @@ from typing import Any
 import azure.durable_functions as df
 
 from orchestrations.blueprint import SEALING, blueprint
-from orchestrations.messages import Erasure, Report, Run, Verdict
+from orchestrations.messages import Erasure, Report, Run, Verdict, alert_instance
 from orchestrations.report import report
 from readfirst.adapters import clients, erasure, papers
 from readfirst.adapters.ledger import ledger_of
@@ -50,7 +50,7 @@ def cancel_study(context: df.DurableOrchestrationContext) -> Generator[Any, Any,
 async def stop_runs(token: str, client: df.DurableOrchestrationClient) -> int:
     """Stops every orchestration of the study, the alerts' too. Returns how many were under way."""
     instances = [f"{token}-{n}{part}" for n in range(1, ledger_of(token).runs() + 2) for part in _PARTS]
-    instances += [f"alert-{token}-{finding}" for finding in papers.alerted(token)]
+    instances += [alert_instance(token, finding) for finding in papers.alerted(token)]
     stopped = 0
     for instance in instances:
         status = await client.get_status(instance)

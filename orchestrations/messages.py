@@ -107,8 +107,13 @@ class Erasure(Handed):
         return self.model_copy(update={"again": True})
 
 
+def alert_instance(token: str, finding: str) -> str:
+    """The orchestration instance of a study's alert for one kind of finding."""
+    return f"alert-{token}-{finding}"
+
+
 class Alert(Handed):
-    """A high-risk study of today: orchestration instance `alert-{token}-{finding}`."""
+    """A high-risk study of today."""
 
     token: str
     clinic: str
@@ -118,4 +123,4 @@ class Alert(Handed):
     @property
     def instance(self) -> str:
         """The orchestration's instance id."""
-        return f"alert-{self.token}-{self.finding}"
+        return alert_instance(self.token, self.finding)

@@ -49,7 +49,6 @@ def report(told: dict[str, Any]) -> list[dict[str, Any]]:
 def _study(told: Report, ledger: Ledger) -> Study:
     run = told.run
     receipted = papers.receipted(run.token, run.n)
-    seals = [ledger.sealed(n) for n in range(1, run.n + 1)]
     notes = ledger.notes()
     return Study(
         token=run.token,
@@ -59,7 +58,7 @@ def _study(told: Report, ledger: Ledger) -> Study:
         run=run.n,
         instances=receipted.instances,
         refused=receipted.refused,
-        short=seals[-1].short,
+        short=ledger.sealed(run.n).short,
         received=min(note.arrived for note in notes),
         complete=ledger.complete(),
     )

@@ -5,8 +5,15 @@ from __future__ import annotations
 import azure.durable_functions as df
 
 from orchestrations.messages import Handed, Run
+from readfirst.adapters import index
 
 _OVER = {"Completed", "Failed", "Terminated", "Canceled"}
+
+
+def reported_run(token: str) -> Run | None:
+    """The run whose report counts, None where the study has none yet."""
+    record = index.read(token)
+    return Run(token=record.id, clinic=record.clinic, n=record.run) if record else None
 
 
 async def ensure(client: df.DurableOrchestrationClient, run: Run) -> None:

@@ -3,6 +3,7 @@
 import { html, nothing, type TemplateResult } from "lit";
 import { customElement, state } from "lit/decorators.js";
 
+import { handleField, handleOf } from "./handle.js";
 import { Page } from "./page.js";
 
 @customElement("rf-erasure")
@@ -13,10 +14,9 @@ export class Erasure extends Page {
     event.preventDefault();
     const form = event.target as HTMLFormElement;
     const given = new FormData(form);
-    const handle = String(given.get("erased")).trim().toUpperCase();
     await this.attempt(async () => {
       const body = { reason: String(given.get("why")).trim(), of: String(given.get("of")) };
-      this.handles = (await this.api.post<{ handles: string[] }>(`/identity/erasures/${encodeURIComponent(handle)}`, body)).body.handles;
+      this.handles = (await this.api.post<{ handles: string[] }>(`/identity/erasures/${encodeURIComponent(handleOf(given, "erased"))}`, body)).body.handles;
       form.reset();
     });
   }
@@ -27,7 +27,7 @@ export class Erasure extends Page {
       ${this.failed()}
       ${this.handles ? html`<p class="notice good" role="status">Being erased: ${this.handles.join(", ")}.</p>` : nothing}
       <form class="row" @submit=${(event: SubmitEvent) => void this.erase(event)}>
-        <label class="field"><span>Handle</span><input name="erased" required pattern="\\s*[0-9A-HJKMNP-TV-Za-hjkmnp-tv-z]{8}\\s*" title="8 letters and digits" autocomplete="off" spellcheck="false" /></label>
+        ${handleField("erased", "Handle")}
         <label class="field"><span>What</span><select name="of"><option value="study">This study</option><option value="patient">All studies of its patient</option></select></label>
         <label class="field wide"><span>Reason (do not name the patient)</span><input name="why" required minlength="10" maxlength="500" /></label>
         <label class="below"><input type="checkbox" required /> This cannot be undone</label>

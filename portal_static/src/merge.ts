@@ -3,6 +3,7 @@
 import { html, nothing, type TemplateResult } from "lit";
 import { customElement, state } from "lit/decorators.js";
 
+import { handleField, handleOf } from "./handle.js";
 import { Page } from "./page.js";
 
 @customElement("rf-merge")
@@ -13,23 +14,21 @@ export class Merge extends Page {
     event.preventDefault();
     const form = event.target as HTMLFormElement;
     const given = new FormData(form);
-    const handle = (name: string): string => String(given.get(name)).trim().toUpperCase();
+    const [merged, into] = [handleOf(given, "merged"), handleOf(given, "into")];
     await this.attempt(async () => {
-      await this.api.post(`/identity/merges/${encodeURIComponent(handle("merged"))}`, { into: handle("into"), reason: String(given.get("because")).trim() });
-      this.asked = handle("merged") === handle("into") ? `The merge of ${handle("merged")} is being undone.` : `${handle("merged")} is being joined to ${handle("into")}.`;
+      await this.api.post(`/identity/merges/${encodeURIComponent(merged)}`, { into, reason: String(given.get("because")).trim() });
+      this.asked = merged === into ? `The merge of ${merged} is being undone.` : `${merged} is being joined to ${into}.`;
       form.reset();
     });
   }
 
   protected override render(): TemplateResult {
-    const field = (name: string, words: string): TemplateResult =>
-      html`<label class="field"><span>${words}</span><input name=${name} required pattern="\\s*[0-9A-HJKMNP-TV-Za-hjkmnp-tv-z]{8}\\s*" title="8 letters and digits" autocomplete="off" spellcheck="false" /></label>`;
     return html`<section><h2>One person under two identifiers</h2>
       <p class="dim">All studies of the first study's patient join the second's: priors and intervals are right from then on. Images do not change. The same handle twice undoes it.</p>
       ${this.failed()}
       ${this.asked ? html`<p class="notice good" role="status">${this.asked}</p>` : nothing}
       <form class="row" @submit=${(event: SubmitEvent) => void this.merge(event)}>
-        ${field("merged", "Study of the one")}${field("into", "Study of the other")}
+        ${handleField("merged", "Study of the one")}${handleField("into", "Study of the other")}
         <label class="field wide"><span>Reason (name nobody)</span><input name="because" required minlength="10" maxlength="500" /></label>
         <button class="below">Join them</button></form></section>`;
   }

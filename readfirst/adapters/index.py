@@ -40,14 +40,21 @@ def _same_analysis(one: StudyRecord, other: StudyRecord) -> bool:
 
 def note_alert(token: str, at: str) -> None:
     """Notes in the record when its e-mail was handed over."""
-    _amend(token, lambda there: there and there.model_copy(update={"alerted": there.alerted or at}))
+    amend(token, lambda there: there.model_copy(update={"alerted": there.alerted or at}))
 
 
 def amend(token: str, change: Callable[[StudyRecord], StudyRecord]) -> bool:
     """Changes a study's record, blob and index. Returns whether that made a difference; no record is no error."""
-    before = read(token)
-    after = _amend(token, lambda there: there and change(there))
-    return after != before
+    changed = False
+
+    def different(there: StudyRecord | None) -> StudyRecord | None:
+        nonlocal changed
+        after = change(there) if there else None
+        changed = after != there
+        return after if changed else None
+
+    _amend(token, different)
+    return changed
 
 
 def _amend(token: str, change: Callable[[StudyRecord | None], StudyRecord | None]) -> StudyRecord | None:

@@ -58,10 +58,13 @@ class Progress(Message):
     at: str  # ISO 8601, UTC
 
 
+Kind = Literal["acknowledge", "release", "reject", "replay", "cancel", "erase", "merge", "verify"]
+
+
 class Command(Message):
     """Queue `commands`: the only way into orchestrations from outside."""
 
-    kind: Literal["acknowledge", "release", "reject", "replay", "cancel", "erase", "merge", "verify"]
+    kind: Kind
     token: str
     by: str  # the actor's object id, never a name
     at: str  # ISO 8601, UTC

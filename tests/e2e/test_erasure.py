@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
@@ -16,6 +14,7 @@ from readfirst.domain import names
 from readfirst.domain.records import StudyRecord
 from readfirst.local.stack import Stack
 from tests.e2e.conftest import Study, reported, upload, whole
+from tests.local.waiting import eventually
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow]
 REASON = "The patient asks to be forgotten"
@@ -45,13 +44,6 @@ def traces(study: Study, record: StudyRecord) -> list[str]:
     parameters = [{"name": "@id", "value": study.token}]
     items = clients.cosmos_container().query_items(query, parameters=parameters, partition_key="lakeside")
     return found + [f"document {item['id']}" for item in items]
-
-
-def eventually(condition: Callable[[], object], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it never happened"
-        time.sleep(0.5)
 
 
 def ask(stack: Stack, user: str, record: StudyRecord, of: str) -> requests.Response:

@@ -21,6 +21,7 @@ from readfirst.local.scan import scan
 from readfirst.local.stack import Stack
 from readfirst.local.watching import token_of, wait_for
 from tests.e2e.conftest import Study, invent, letters, reported, upload, whole
+from tests.local.waiting import eventually
 
 pytestmark = [pytest.mark.stack, pytest.mark.usefixtures("stack")]
 ROOT = Path(__file__).resolve().parents[2]
@@ -130,11 +131,8 @@ def test_a_signed_review_goes_home_as_a_verified_report_of_the_original_patient(
         assert said.status_code == 201, said.text
     home = clients.container(names.UPLOADS, names.results("lakeside"))
     path = f"studies/{record.handle}/sr-verified.dcm"
-    deadline = time.monotonic() + 60
-    while not (data := blobs.read(home, path)):
-        assert time.monotonic() < deadline, "the verified report did not come home"
-        time.sleep(0.5)
-    report = pydicom.dcmread(io.BytesIO(data))
+    eventually(lambda: blobs.exists(home, path), 60)
+    report = pydicom.dcmread(io.BytesIO(blobs.read(home, path) or b""))
     assert (report.VerificationFlag, report.PatientID) == ("VERIFIED", study.planted["patient id"])
     assert report.StudyInstanceUID == study.planted["study uid"]
     signed = report.VerifyingObserverSequence[0].VerificationDateTime

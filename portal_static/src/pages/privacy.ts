@@ -2,6 +2,7 @@ import { html, nothing, type TemplateResult } from "lit";
 import { customElement, state } from "lit/decorators.js";
 
 import { clock } from "../format.js";
+import { handleField, handleOf } from "../handle.js";
 import { Page } from "../page.js";
 import "../deid.js";
 import "../erasure.js";
@@ -63,8 +64,8 @@ export class Privacy extends Page {
 
   private reports(): TemplateResult {
     return html`<section><h2>De-identification reports</h2>
-      <form class="row" @submit=${(e: SubmitEvent) => { e.preventDefault(); this.handle = String(new FormData(e.target as HTMLFormElement).get("handle")).trim().toUpperCase(); }}>
-        <label class="field"><span>Handle of a study of your clinics</span><input name="handle" required pattern="\\s*[0-9A-HJKMNP-TV-Za-hjkmnp-tv-z]{8}\\s*" title="8 letters and digits" autocomplete="off" spellcheck="false" /></label>
+      <form class="row" @submit=${(e: SubmitEvent) => { e.preventDefault(); this.handle = handleOf(new FormData(e.target as HTMLFormElement), "handle"); }}>
+        ${handleField("handle", "Handle of a study of your clinics")}
         <button class="below">Look it up</button></form>
       ${this.handle ? html`<p>${this.handle}: <rf-deid .api=${this.api} .me=${this.me} .study=${this.handle}></rf-deid></p>` : nothing}</section>`;
   }

@@ -1,0 +1,15 @@
+/** The handle of a study: eight letters and digits that a clinic and a hospital can tell each other aloud. */
+
+import { html, type TemplateResult } from "lit";
+
+const PATTERN = "\\s*[0-9A-HJKMNP-TV-Za-hjkmnp-tv-z]{8}\\s*";
+
+/** The field of a form in which a person types a handle. */
+export function handleField(name: string, words: string): TemplateResult {
+  return html`<label class="field"><span>${words}</span><input name=${name} required pattern=${PATTERN} title="8 letters and digits" autocomplete="off" spellcheck="false" /></label>`;
+}
+
+/** The handle that a sent form holds, as it is stored. */
+export function handleOf(form: FormData, name: string): string {
+  return String(form.get(name)).trim().toUpperCase();
+}
