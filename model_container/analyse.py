@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import resource
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import ModuleType
@@ -30,6 +31,7 @@ Report = Callable[[str, float], None]
 
 _PAIRED = ("lung", "kidney", "breast", "adrenal gland")
 _INFER_FROM, _INFER_TO = 0.25, 0.9
+_BESIDE = 4  # threads that import, pack and send while the main one computes
 
 
 @dataclass
@@ -52,29 +54,15 @@ def analyse(
     order: AnalysisOrder, volume: Volume, manifest: Manifest, engine: Engine, put: Put, report: Report, clock: Clock
 ) -> Analysis:
     """Reads the volume, draws and writes every output, and returns the analysis; the caller keeps it, last."""
-    threading.Thread(target=_outputs, daemon=True).start()
-    with clock.stage("infer"):
-        answer = engine.read(volume, lambda share: report("infer", _INFER_FROM + share * (_INFER_TO - _INFER_FROM)))
-    if isinstance(answer, OutOfScope):
-        return out_of_scope(order, manifest, f"{answer.code}: {answer.text}", clock, engine.device)
-    report("write", _INFER_TO)
-    with clock.stage("write"):
-        pictures = {
-            k: overlay.draw(volume, d, f"{k}  {d.diameter_mm:.0f} mm  p {d.probability:.2f}", manifest.disclaimer)
-            for k, d in enumerate(answer.detections, start=1)
-            if d.mask is not None
-        }
-        names = {k: put(f"overlay-{k}.png", picture, "image/png") for k, picture in pictures.items()}
-        findings = tuple(
-            _finding(str(k), detection, volume, order, names.get(k, ""))
-            for k, detection in enumerate(answer.detections, start=1)
-        )
-        dicom = _outputs()
-        study = dicom.Study(order, manifest, volume, answer.detections, findings, answer.risk)
-        outputs = {
-            kind: put(f"{kind}.dcm", content, "application/dicom")
-            for kind, content in dicom.write_outputs(study, pictures).items()
-        }
+    with ThreadPoolExecutor(_BESIDE) as beside:
+        writer = beside.submit(_writer)
+        with clock.stage("infer"):
+            answer = engine.read(volume, lambda share: report("infer", _INFER_FROM + share * (_INFER_TO - _INFER_FROM)))
+        if isinstance(answer, OutOfScope):
+            return out_of_scope(order, manifest, f"{answer.code}: {answer.text}", clock, engine.device)
+        report("write", _INFER_TO)
+        with clock.stage("write"):
+            findings, outputs = _write(order, volume, manifest, answer, put, writer.result(), beside)
     high, why = judge(findings, answer, manifest)
     return Analysis(
         token=order.token, run_key=order.run_key, outcome="analysed", model=manifest.identity,
@@ -82,6 +70,33 @@ def analyse(
         findings=findings, outputs=outputs, seconds=clock.seconds, device=engine.device,
         peak_memory_mb=peak_memory_mb(),
     )  # fmt: skip
+
+
+def _write(
+    order: AnalysisOrder, volume: Volume, manifest: Manifest, answer: Reading, put: Put, dicom: ModuleType,
+    beside: ThreadPoolExecutor,
+) -> tuple[tuple[Finding, ...], dict[str, str]]:  # fmt: skip
+    """Keeps every output; returns the findings, and the DICOM files' names. Pictures are packed, and files sent,
+    while the next ones are made: neither needs Python's lock."""
+
+    def keep(k: int) -> str:
+        return put(f"overlay-{k}.png", overlay.png(pictures[k]), "image/png")
+
+    numbered = list(enumerate(answer.detections, start=1))
+    pictures = {
+        k: overlay.draw(volume, d, f"{k}  {d.diameter_mm:.0f} mm  p {d.probability:.2f}", manifest.disclaimer)
+        for k, d in numbered
+        if d.mask is not None
+    }
+    kept = {str(k): beside.submit(keep, k) for k in pictures}
+    findings = [_finding(str(k), detection, volume, order) for k, detection in numbered]
+    study = dicom.Study(order, manifest, volume, answer.detections, findings, answer.risk)
+    sent = {
+        kind: beside.submit(put, f"{kind}.dcm", content, "application/dicom")
+        for kind, content in dicom.write_outputs(study, pictures).items()
+    }
+    shown = tuple(f.model_copy(update={"overlay": kept[f.key].result()}) if f.key in kept else f for f in findings)
+    return shown, {kind: file.result() for kind, file in sent.items()}
 
 
 def out_of_scope(order: AnalysisOrder, manifest: Manifest, reason: str, clock: Clock, device: str) -> Analysis:
@@ -116,14 +131,21 @@ def judge(findings: Sequence[Finding], reading: Reading, manifest: Manifest) -> 
     return False, f"No finding of at least probability {rule.report_from:g} (risk {reading.risk:.2f})"
 
 
-def _outputs() -> ModuleType:
-    """The DICOM writer: its import takes a second, which passes while the network runs."""
+def calm_collector() -> None:
+    """Python looks for dead cycles after 100,000 new objects, not after 700: a process of this kind makes objects that
+    live on (headers, tables of the standard), and going through them again and again took a twentieth of its time."""
+    gc.set_threshold(100_000)
+
+
+def _writer() -> ModuleType:
+    """The DICOM writer, ready: its import and tables take half a second, which passes while the network runs."""
     from model_container import dicom_outputs
 
+    dicom_outputs.read_tables()
     return dicom_outputs
 
 
-def _finding(key: str, detection: Detection, volume: Volume, order: AnalysisOrder, picture: str) -> Finding:
+def _finding(key: str, detection: Detection, volume: Volume, order: AnalysisOrder) -> Finding:
     z = detection.key_slice
     centre = volume.point(*detection.centre)
     return Finding(
@@ -131,7 +153,7 @@ def _finding(key: str, detection: Detection, volume: Volume, order: AnalysisOrde
         probability=detection.probability, diameter_mm=detection.diameter_mm, volume_mm3=detection.volume_mm3,
         centre=centre, site=site_of(detection, centre[0]), series_uid=order.series_uid,
         sop_uid=str(volume.headers[z].SOPInstanceUID), frame=volume.frames[z], slice=z,
-        box=box_of(detection, z, volume.hu.shape[1:]), overlay=picture,
+        box=box_of(detection, z, volume.hu.shape[1:]),
     )  # fmt: skip
 
 

@@ -15,14 +15,15 @@ from typing import Any
 
 import highdicom as hd
 import numpy as np
-from PIL import Image
+from numpy.typing import NDArray
+from PIL.Image import Image
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code as Concept
 from pydicom.tag import Tag
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
-from model_container.reading import Detection
+from model_container.reading import Detection, Mask
 from model_container.volume import Volume
 from readfirst.domain.findings import Code, Finding
 from readfirst.domain.instances import FUNCTIONAL_GROUPS
@@ -98,7 +99,7 @@ class Study:
                 header.FrameOfReferenceUID = self.uid("frame of reference")
 
 
-def write_outputs(study: Study, pictures: Mapping[int, bytes]) -> dict[str, bytes]:
+def write_outputs(study: Study, pictures: Mapping[int, Image]) -> dict[str, bytes]:
     """DICOM files by kind: "seg" (only with a finding that has a place), "sr" (always), "sc-1"… (one for each picture,
     which go by the finding's number)."""
     study.complete()
@@ -111,20 +112,20 @@ def write_outputs(study: Study, pictures: Mapping[int, bytes]) -> dict[str, byte
     return {kind: _encoded(ds, study) for kind, ds in files.items()}
 
 
+def read_tables() -> None:
+    """Makes an object of no study: with its first one, highdicom reads 22 MB of tables of the standard."""
+    hd.SOPClass("1.2", "1.2", 1, "1.2", CTImageStorage, 1, "CT", transfer_syntax_uid=ExplicitVRLittleEndian)
+
+
 # ---------------------------------------------------------------- SEG
 
 
 def segmentation(study: Study) -> hd.seg.Segmentation:
     """One segment for each finding, on every frame of the series: readers misplace what is left out."""
-    shape = study.volume.hu.shape
     masks = [detection.mask for detection, _ in study.placed if detection.mask is not None]
-    pixels = np.zeros((*shape, len(masks)), np.uint8)
-    for k, mask in enumerate(masks):
-        (z, top, left), (depth, rows, columns) = mask.start, mask.voxels.shape
-        pixels[z : z + depth, top : top + rows, left : left + columns, k] = mask.voxels
     made = hd.seg.Segmentation(
-        source_images=[study.slice_header(k) for k in range(shape[0])],
-        pixel_array=pixels,
+        source_images=[study.slice_header(k) for k in range(len(study.volume.hu))],
+        pixel_array=_segments(study.volume.hu.shape, masks),
         segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
         segment_descriptions=[_segment(study, *one, k) for k, one in enumerate(study.placed, start=1)],
         series_instance_uid=study.uid("series", "seg"),
@@ -140,8 +141,26 @@ def segmentation(study: Study) -> hd.seg.Segmentation:
         series_description=f"AI segmentation. {study.manifest.disclaimer}",
         omit_empty_frames=False,
     )
+    for item in (*made.DimensionOrganizationSequence, *made.DimensionIndexSequence):
+        item.DimensionOrganizationUID = study.uid("seg", "dimensions")
     _name_frames(made, study)
     return made
+
+
+def _segments(shape: tuple[int, ...], masks: Sequence[Mask]) -> NDArray[np.unsignedinteger]:
+    """Each voxel's segment, from 1; where two share a voxel, a layer for each, which takes far more memory."""
+    numbers = np.zeros(shape, np.min_scalar_type(len(masks)))
+    for k, mask in enumerate(masks, start=1):
+        here = numbers[mask.box]
+        if here[mask.voxels].any():
+            break
+        here[mask.voxels] = k
+    else:
+        return numbers
+    layers = np.zeros((*shape, len(masks)), np.uint8)
+    for k, mask in enumerate(masks):
+        layers[(*mask.box, k)] = mask.voxels
+    return layers
 
 
 def _name_frames(seg: Dataset, study: Study) -> None:
@@ -320,11 +339,11 @@ def _sites(site: Code | None, side: str) -> list[hd.sr.FindingSite] | None:
 # ---------------------------------------------------------------- Secondary Capture
 
 
-def key_image(study: Study, picture: bytes, number: int) -> hd.sc.SCImage:
+def key_image(study: Study, picture: Image, number: int) -> hd.sc.SCImage:
     """A finding's overlay as a picture that every viewer shows."""
     image = hd.sc.SCImage.from_ref_dataset(
         ref_dataset=study.sources[0],
-        pixel_array=np.asarray(Image.open(io.BytesIO(picture)).convert("RGB")),
+        pixel_array=np.asarray(picture),
         photometric_interpretation="RGB",
         bits_allocated=8,
         coordinate_system="PATIENT",

@@ -23,7 +23,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from model_container.analyse import Clock, analyse, decode, out_of_scope, peak_memory_mb
+from model_container.analyse import Clock, analyse, calm_collector, decode, out_of_scope, peak_memory_mb
 from model_container.bundles import MODELS, NotApproved, Shelf
 from model_container.reading import Engine, ModelFailed, OutOfScope
 from model_container.storage import Held, Studies
@@ -297,6 +297,7 @@ def main(studies: Studies, environment: Mapping[str, str] = os.environ) -> None:
     """Runs one execution."""
     logging.disable(logging.WARNING)  # libraries quote the values that they warn of; this job logs facts only
     warnings.simplefilter("ignore")
+    calm_collector()
     shelf = Shelf(Path(environment.get("MODEL_DIR") or MODELS))
     job = Job(studies, shelf, float(environment.get("IDLE_SECONDS") or 20))
     signal.signal(signal.SIGTERM, job.stop)

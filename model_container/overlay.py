@@ -35,8 +35,8 @@ def outline(mask: NDArray[np.bool_]) -> list[tuple[tuple[float, float], tuple[fl
     return pieces
 
 
-def draw(volume: Volume, detection: Detection, label: str, disclaimer: str) -> bytes:
-    """A PNG of 1152x800: the whole slice, and the finding enlarged in the lung and the soft-tissue window."""
+def draw(volume: Volume, detection: Detection, label: str, disclaimer: str) -> Image.Image:
+    """A picture of 1152x800: the whole slice, and the finding enlarged in the lung and the soft-tissue window."""
     z = detection.key_slice
     upright = _Upright(volume, z, detection)
     canvas = Image.new("RGB", (_SIDE + _INSET, _SIDE + 32), (0, 0, 0))
@@ -49,8 +49,13 @@ def draw(volume: Volume, detection: Detection, label: str, disclaimer: str) -> b
     pen.text((_SIDE + _INSET - 12, 16), disclaimer, (255, 120, 90), _font(16), anchor="rm")
     pen.line([(_SIDE, 32), (_SIDE, 32 + _SIDE)], (40, 46, 52))
     pen.line([(_SIDE, 32 + _INSET), (_SIDE + _INSET, 32 + _INSET)], (40, 46, 52))
+    return canvas
+
+
+def png(picture: Image.Image) -> bytes:
+    """The picture as a file."""
     out = io.BytesIO()
-    canvas.save(out, "PNG", compress_level=3)
+    picture.save(out, "PNG", compress_level=3)
     return out.getvalue()
 
 

@@ -23,6 +23,12 @@ class Mask:
     start: tuple[int, int, int]  # slice, row, column
     voxels: NDArray[np.bool_]
 
+    @property
+    def box(self) -> tuple[slice, slice, slice]:
+        """The part of the volume that `voxels` describes."""
+        z, row, column = (slice(a, a + n) for a, n in zip(self.start, self.voxels.shape, strict=True))
+        return z, row, column
+
     def plane(self, z: int) -> NDArray[np.bool_] | None:
         """The mask's section in slice `z` of the volume; None where it has none."""
         k = z - self.start[0]

@@ -25,8 +25,10 @@ def analyse(
     out: Annotated[Path, typer.Argument(help="Where result.json, pictures and DICOM outputs go.")],
 ) -> None:
     """Run the default model on a study in a folder. SYNTHETIC MODEL, NOT FOR DIAGNOSIS."""
+    from model_container.analyse import calm_collector
     from readfirst.domain.models import default_model
 
+    calm_collector()
     instances, contents = read_study(study)
     selection = select_series(instances, default_model().gate)
     if isinstance(selection, NotEligible):
