@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import azure.functions as func
@@ -22,6 +22,7 @@ from readfirst.domain import masks, names, ops
 from readfirst.domain.deid import Profile, Receipt, load_profile
 from readfirst.domain.deid.profile import READY
 from readfirst.domain.deid.report import report_html, report_of
+from readfirst.domain.progress import told
 from readfirst.domain.records import StudyRecord
 from readfirst.domain.reviews import Event, NotNow, Review, Signed, Told, What, admit, fold, summary
 
@@ -68,10 +69,24 @@ def studies(call: Call) -> func.HttpResponse:
     except ValueError:
         raise Problem(400, "bad-cursor", "`after` is no cursor of this list.") from None
     page = web.worklist().page(clinics, wanted, cursor, size)
-    body = {"items": page.items, "next": page.next.text() if page.next else None}
+    items = [{**line, "progress": told} for line, told in zip(page.items, _progress(page.items, call.now), strict=True)]
+    body = {"items": items, "next": page.next.text() if page.next else None}
     charge = {"Server-Timing": f"index;desc=queries-{page.queries}", "X-Request-Charge": f"{page.charge:.2f}"}
     # The cursor names the moment of the list: with it in the ETag, every poll would look new.
-    return answer_if_changed(call.request, body, [page.items, page.next is not None], **charge)
+    return answer_if_changed(call.request, body, [items, page.next is not None], **charge)
+
+
+def _progress(studies: Sequence[Mapping[str, Any]], now: datetime) -> list[dict[str, Any] | None]:
+    """How far the analysis of each is; None, and nothing is read, where none is under way."""
+
+    def look(study: Mapping[str, Any]) -> dict[str, Any] | None:
+        key = str(study.get("analysing") or "")  # a document of an earlier version has none
+        return told(papers.progress(str(study["id"]), key), now).model_dump() if key else None
+
+    if not any(study.get("analysing") for study in studies):
+        return [None] * len(studies)
+    with ThreadPoolExecutor(_PARALLEL) as pool:
+        return list(pool.map(look, studies))
 
 
 def study(call: Call) -> func.HttpResponse:
@@ -86,6 +101,7 @@ def study(call: Call) -> func.HttpResponse:
         "timeline": ops.timeline(record, events),
         "priors": _priors(call, record),
         "cost": ops.cost(record.model_dump(), settings().cost_profile),
+        "progress": _progress([call.study], call.now)[0],
     }
     return answer(body, etag=_etag(record, review))
 
@@ -221,15 +237,20 @@ def study_told(call: Call) -> func.HttpResponse:
 def study_replay(call: Call) -> func.HttpResponse:
     """POST studies/{token}/replay."""
     call.audit("allowed")
-    call.command("replay", call.study["id"])
+    call.command("replay", call.study["id"], _run_of(call))
     return answer({"accepted": True}, status=202)
 
 
 def study_cancel(call: Call) -> func.HttpResponse:
     """POST studies/{token}/cancel."""
     call.audit("allowed")
-    call.command("cancel", call.study["id"])
+    call.command("cancel", call.study["id"], _run_of(call))
     return answer({"accepted": True}, status=202)
+
+
+def _run_of(call: Call) -> dict[str, str]:
+    """The run, for who finds no report of it yet: a study is listed while it is analysed."""
+    return {"clinic": str(call.study["clinic"]), "run": str(call.study["run"])}
 
 
 def _append(call: Call, what: What, expected: str) -> func.HttpResponse:
@@ -240,6 +261,8 @@ def _append(call: Call, what: What, expected: str) -> func.HttpResponse:
         if expected and expected != _etag(record, review):
             raise _conflict(events, review)
         refused = admit(review, what, frozenset(f.key for f in record.findings))
+        if record.state == "analysing" and isinstance(what, Signed):
+            refused = NotNow(reason="The analysis is not over: there is no AI result yet that could be signed off.")
         if isinstance(refused, NotNow):
             raise Problem(409, "not-now", refused.reason)
         event = Event(

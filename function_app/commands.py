@@ -10,7 +10,7 @@ import azure.functions as func
 from orchestrations.alert import ACKNOWLEDGED
 from orchestrations.messages import Erasure, alert_instance
 from orchestrations.quarantine import reject, release
-from orchestrations.runs import ensure, replay, reported_run, start_once
+from orchestrations.runs import ensure, replay, run_of, start_once
 from readfirst.adapters import merging, papers
 from readfirst.adapters.verifying import write_verified
 from readfirst.domain import names
@@ -27,7 +27,7 @@ async def take_command(message: func.QueueMessage, client: df.DurableOrchestrati
     if command.kind == "acknowledge":
         await _acknowledge(command, client)
     elif command.kind == "replay":
-        if (run := await asyncio.to_thread(reported_run, command.token)) is not None:
+        if (run := await asyncio.to_thread(run_of, command)) is not None:
             await replay(client, run)
     elif command.kind == "release":
         run = await asyncio.to_thread(release, command.token, command.detail["arrival"])
@@ -36,7 +36,7 @@ async def take_command(message: func.QueueMessage, client: df.DurableOrchestrati
     elif command.kind == "reject":
         await asyncio.to_thread(reject, command.token, command.detail["arrival"])
     elif command.kind == "cancel":
-        if (run := await asyncio.to_thread(reported_run, command.token)) is not None:
+        if (run := await asyncio.to_thread(run_of, command)) is not None:
             await start_once(client, "cancel_study", f"{run.instance}-cancel", run, over_is_done=False)
     elif command.kind == "verify":
         await asyncio.to_thread(write_verified, command.token)

@@ -6,6 +6,7 @@ import re
 from functools import cache
 from typing import Any
 
+from readfirst.domain import progress
 from readfirst.domain.access import RULES, Rule
 from readfirst.domain.records import StudyRecord
 from readfirst.domain.reviews import WHAT, Review, Told
@@ -51,6 +52,7 @@ def _schemas() -> dict[str, Any]:
         ("Review", Review.model_json_schema(ref_template=_REFERENCE)),
         ("ReviewEvent", WHAT.json_schema(ref_template=_REFERENCE)),
         ("Told", Told.model_json_schema(ref_template=_REFERENCE)),
+        ("Progress", progress.Told.model_json_schema(ref_template=_REFERENCE)),
     ):
         made |= schema.pop("$defs", {})
         made[name] = schema
@@ -112,7 +114,17 @@ def _list(of: Any) -> dict[str, Any]:
 
 
 _ANY, _TEXT, _NUMBER, _FLAG = {"type": "object"}, {"type": "string"}, {"type": "number"}, {"type": "boolean"}
-_LINE = _object(id=_TEXT, clinic=_TEXT, handle=_TEXT, label=_TEXT, review=_TEXT, due=_TEXT, band={"enum": [0, 1, 2]})
+_PROGRESS = {"anyOf": [{"$ref": "#/components/schemas/Progress"}, {"type": "null"}]}
+_LINE = _object(
+    id=_TEXT,
+    clinic=_TEXT,
+    handle=_TEXT,
+    label=_TEXT,
+    review=_TEXT,
+    due=_TEXT,
+    band={"enum": [0, 1, 2]},
+    progress=_PROGRESS,
+)
 _PICTURE = ("image/jpeg", "image/png")
 _DICOM_JSON = ("application/dicom+json",)
 _PARTS = ("multipart/related", "application/dicom", "application/octet-stream")
@@ -136,6 +148,7 @@ _SHAPES: dict[str, Any] = {
         timeline=_list(_object(at=_TEXT, what=_TEXT)),
         priors=_list(_object(id=_TEXT, handle=_TEXT, days={"type": ["integer", "null"]})),
         cost=_object(usd=_NUMBER, lines=_list(_ANY)),
+        progress=_PROGRESS,
         etag=_TEXT,
     ),
     "study_review": _object(review={"$ref": "#/components/schemas/Review"}, etag=_TEXT),

@@ -10,6 +10,7 @@ import azure.durable_functions as df
 
 from orchestrations.blueprint import STEP, blueprint
 from orchestrations.messages import Plan, Run, Verdict, Watch
+from orchestrations.report import announce
 from readfirst.adapters import jobs, papers
 from readfirst.adapters.ledger import ledger_of, now
 from readfirst.adapters.settings import settings
@@ -57,7 +58,7 @@ def _over(plan: Plan, verdict: Verdict) -> dict[str, Any]:
 
 @blueprint.activity_trigger(input_name="run")
 def plan_analysis(run: dict[str, Any]) -> dict[str, Any]:
-    """Chooses the series by the model's gate and writes the order. No receipt, no inference."""
+    """Chooses the series by the model's gate, writes the order, and lists the study. No receipt, no inference."""
     this = Run.model_validate(run)
     receipted = papers.receipted(this.token, this.n)
     model = default_model()
@@ -81,6 +82,7 @@ def plan_analysis(run: dict[str, Any]) -> dict[str, Any]:
             receipts=receipted.receipts,
         )
     )
+    announce(this, receipted, key)
     return Plan(outcome="ordered", run_key=key).dump()
 
 

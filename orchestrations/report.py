@@ -1,4 +1,7 @@
-"""Report: the study's record (blob first, then Cosmos), the answer to the clinic, and which alerts are due."""
+"""Report: the study's record (blob first, then Cosmos), the answer to the clinic, and which alerts are due.
+
+Before that, while the AI works, the index alone lists the study (`announce`).
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,13 @@ import logging
 from typing import Any
 
 from orchestrations.blueprint import blueprint
-from orchestrations.messages import Alert, Report
+from orchestrations.messages import Alert, Report, Run
 from readfirst import __version__
 from readfirst.adapters import answers, blobs, clients, index, merging, papers
 from readfirst.adapters.ledger import Ledger, ledger_of, now
+from readfirst.adapters.papers import Receipted
 from readfirst.adapters.settings import settings
+from readfirst.adapters.worklist import Worklist
 from readfirst.domain import names
 from readfirst.domain.deid import ENGINE_VERSION, TABLE_EDITION
 from readfirst.domain.findings import Analysis
@@ -25,7 +30,7 @@ def report(told: dict[str, Any]) -> list[dict[str, Any]]:
     run = this.run
     ledger = ledger_of(run.token)
     analysis = papers.result(run.token, this.plan.run_key) if this.plan and this.plan.run_key else None
-    study = _study(this, ledger)
+    study = _study(run, ledger, papers.receipted(run.token, run.n))
     record = record_of(
         study,
         Outcome(this.verdict.outcome, this.verdict.reason, analysis),
@@ -46,9 +51,14 @@ def report(told: dict[str, Any]) -> list[dict[str, Any]]:
     return [Alert(token=run.token, clinic=run.clinic, handle=record.handle, finding=kind).dump() for kind in kinds]
 
 
-def _study(told: Report, ledger: Ledger) -> Study:
-    run = told.run
-    receipted = papers.receipted(run.token, run.n)
+def announce(run: Run, receipted: Receipted, run_key: str) -> None:
+    """Puts a study on the list while it is analysed: it may be read as usual at once, and shows how far the AI is."""
+    study = _study(run, ledger_of(run.token), receipted)
+    record = record_of(study, Outcome("analysing"), None, now())
+    Worklist(clients.cosmos_container()).begun(merging.linked(record).model_copy(update={"analysing": run_key}))
+
+
+def _study(run: Run, ledger: Ledger, receipted: Receipted) -> Study:
     notes = ledger.notes()
     return Study(
         token=run.token,

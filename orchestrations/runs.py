@@ -6,14 +6,19 @@ import azure.durable_functions as df
 
 from orchestrations.messages import Handed, Run
 from readfirst.adapters import index
+from readfirst.domain.messages import Command
 
 _OVER = {"Completed", "Failed", "Terminated", "Canceled"}
 
 
-def reported_run(token: str) -> Run | None:
-    """The run whose report counts, None where the study has none yet."""
-    record = index.read(token)
-    return Run(token=record.id, clinic=record.clinic, n=record.run) if record else None
+def run_of(command: Command) -> Run | None:
+    """The run that a command is for: the one that has reported, else the one that the worklist shows as analysed."""
+    record = index.read(command.token)
+    if record is not None:
+        return Run(token=record.id, clinic=record.clinic, n=record.run)
+    if not command.detail:  # erased meanwhile
+        return None
+    return Run(token=command.token, clinic=command.detail["clinic"], n=int(command.detail["run"]))
 
 
 async def ensure(client: df.DurableOrchestrationClient, run: Run) -> None:

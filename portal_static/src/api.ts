@@ -5,6 +5,13 @@ import { SignIn, type Config } from "./signin.js";
 export type Label = "flagged" | "not flagged by AI (does not exclude disease)" | "NOT ANALYSED: read as usual";
 export type ReviewState = "unread" | "in progress" | "signed";
 
+/** How far an analysis under way is. `waiting`: nobody works on it at this moment. */
+export interface Progress {
+  stage: "waiting" | "download" | "decode" | "infer" | "write" | "done";
+  /** Of the whole, 0 to 1. */
+  share: number;
+}
+
 /** A line of the worklist. */
 export interface StudyLine {
   id: string;
@@ -25,6 +32,8 @@ export interface StudyLine {
   high_risk: boolean;
   why: string;
   review: ReviewState;
+  /** Null where no analysis is under way. */
+  progress: Progress | null;
   /** 0: past its maximum wait, 1: high risk, 2: the rest. */
   band: 0 | 1 | 2;
 }
@@ -54,7 +63,7 @@ export interface Model {
   disclaimer: string;
 }
 
-export interface Study extends Omit<StudyLine, "band"> {
+export interface Study extends Omit<StudyLine, "band" | "progress"> {
   patient: string;
   study_uid: string;
   run: number;
@@ -130,6 +139,7 @@ export interface Review {
 export interface StudyDetail {
   study: Study;
   review: Review;
+  progress: Progress | null;
   events: { number: number; at: string; by_name: string; what: { kind: string; text?: string } }[];
   timeline: { at: string; what: string; by: string; seconds: number | null }[];
   priors: { id: string; handle: string; modality: string; body_part: string; label: Label; review: ReviewState; instances: number; days: number | null }[];

@@ -11,7 +11,7 @@ from readfirst.domain.clean import BatchFacts, RefusedFile
 from readfirst.domain.deid import Receipt, ReceiptBatch, verify
 from readfirst.domain.findings import Analysis
 from readfirst.domain.instances import InstanceFacts
-from readfirst.domain.messages import AnalysisOrder
+from readfirst.domain.messages import AnalysisOrder, Progress
 
 _PARALLEL = 8
 
@@ -83,6 +83,12 @@ def result(token: str, run_key: str) -> Analysis | None:
     """An analysis' result, if it is there."""
     data = blobs.read(clients.container(names.STUDIES, names.ANALYSIS), clean.result_path(token, run_key))
     return Analysis.model_validate_json(data) if data else None
+
+
+def progress(token: str, run_key: str) -> Progress | None:
+    """What the job wrote last of how far it is, if it has begun."""
+    data = blobs.read(clients.container(names.STUDIES, names.ANALYSIS), clean.progress_path(token, run_key))
+    return Progress.model_validate_json(data) if data else None
 
 
 def alerted(token: str) -> list[str]:

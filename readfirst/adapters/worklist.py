@@ -19,7 +19,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from readfirst.domain.records import waits
+from readfirst.domain.records import StudyRecord, waits
 from readfirst.domain.worklist import RESERVE, Band
 
 _INDEX_TRIES = 20
@@ -30,7 +30,7 @@ _YEARS = range(2020, 2200)
 _FIELDS = (
     "id", "clinic", "handle", "patient", "run", "state", "label", "reason", "partial", "instances", "modality",
     "body_part", "priority", "purpose", "received", "due", "rank", "updated", "risk", "high_risk", "why", "review",
-    "alerted", "moved_days",
+    "alerted", "moved_days", "analysing",
 )  # fmt: skip
 _PROJECTION = ", ".join(f"c.{name}" for name in _FIELDS)
 
@@ -209,15 +209,31 @@ class Worklist:
 
     def reviewed(self, clinic: str, token: str, change: Mapping[str, Any]) -> None:
         """Writes what a review comes to into the index. A study that left the index meanwhile is no error."""
+        self._change(clinic, token, change)
+
+    def begun(self, record: StudyRecord) -> None:
+        """Lists a study whose analysis begins. One that is listed keeps what is told of it, and is marked.
+
+        Only the index knows it, because it is over in minutes: the record's blob is written with the result.
+        """
+        from azure.cosmos.exceptions import CosmosResourceExistsError
+
+        try:
+            self.container.create_item(record.model_dump(mode="json"))
+        except CosmosResourceExistsError:
+            self._change(record.clinic, record.id, {"analysing": record.analysing})
+
+    def _change(self, clinic: str, token: str, change: Mapping[str, Any]) -> None:
         from azure.core import MatchConditions
         from azure.cosmos.exceptions import CosmosAccessConditionFailedError, CosmosResourceNotFoundError
 
         for _ in range(_INDEX_TRIES):
             try:
                 found = self.container.read_item(token, partition_key=clinic)
+                changed = {**found, **change}
                 self.container.replace_item(
                     token,
-                    {**found, **change, "waiting": waits(found["purpose"], str(change["review"]))},
+                    {**changed, "waiting": waits(changed["purpose"], changed["review"])},
                     etag=found["_etag"],
                     match_condition=MatchConditions.IfNotModified,
                 )

@@ -96,7 +96,7 @@ def figures(records: Iterable[Mapping[str, Any]], now: str, profile: costs.Profi
         "studies": len(studies),
         "per_day": _per_day(studies),
         "states": dict(Counter(s["state"] for s in studies)),
-        "labels": dict(Counter(s["label"] for s in studies)),
+        "labels": dict(Counter(s["label"] for s in studies if s["state"] != "analysing")),
         "stages": _stages(studies),
         "not_analysed": dict(Counter(_code(s["reason"]) for s in studies if s.get("reason"))),
         "refused": _refused(studies),

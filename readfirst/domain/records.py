@@ -82,6 +82,7 @@ class StudyRecord(BaseModel):
     signed: str = ""  # when the review was signed
     alerted: str = ""  # when the e-mail was handed over
     provenance: Provenance | None = None
+    analysing: str = ""  # run key of the analysis under way; the index alone says it, and the report takes it away
 
     @computed_field  # type: ignore[prop-decorator]
     @property

@@ -19,7 +19,7 @@ from readfirst.domain.records import Provenance, StudyRecord
 class Outcome:
     """How the analysis ended: `analysis` is there only when the job gave a result."""
 
-    kind: str  # analysed | out-of-scope | failed
+    kind: str  # analysed | out-of-scope | failed; analysing: it has not ended
     reason: str = ""
     analysis: Analysis | None = None
 
@@ -40,7 +40,10 @@ class Study:
     complete: Complete | None
 
 
-def record_of(study: Study, outcome: Outcome, provenance: Provenance, now: datetime) -> StudyRecord:
+_STATES: dict[str, records.State] = {"failed": "failed", "analysing": "analysing"}
+
+
+def record_of(study: Study, outcome: Outcome, provenance: Provenance | None, now: datetime) -> StudyRecord:
     """The study's record. A study without a result is NOT ANALYSED, with the reason; never normal."""
     analysis = outcome.analysis if outcome.kind == "analysed" else None
     words = study.complete
@@ -54,7 +57,7 @@ def record_of(study: Study, outcome: Outcome, provenance: Provenance, now: datet
         patient=study.patient,
         study_uid=main.study_uid if main else "",
         run=study.run,
-        state="failed" if outcome.kind == "failed" else "reported",
+        state=_STATES.get(outcome.kind, "reported"),
         label=_label(analysis),
         reason="" if analysis else _reason(study, outcome),
         partial=study.short or bool(study.refused),

@@ -9,13 +9,15 @@ from pathlib import Path
 import azure.functions as func
 import pytest
 
+from function_app.commands import take_command
 from function_app.inference import take_answer
 from orchestrations.analyse import plan_analysis
-from orchestrations.messages import Plan
-from readfirst.adapters import blobs, clients
+from orchestrations.messages import Plan, Report, Verdict
+from orchestrations.report import report
+from readfirst.adapters import blobs, clients, index
 from readfirst.domain import clean, names
 from readfirst.domain.findings import Analysis
-from readfirst.domain.messages import InferenceAnswer
+from readfirst.domain.messages import Command, InferenceAnswer
 from readfirst.domain.models import default_model
 from readfirst.domain.records import NOT_ANALYSED, StudyRecord
 from tests.orchestrations.conftest import do
@@ -47,6 +49,33 @@ def test_a_result_that_is_there_is_taken_for_what_it_says(tmp_path: Path, found:
     blobs.put(container, clean.result_path(run.token, ordered.run_key), result.model_dump_json().encode())
     again = Plan.model_validate(do(plan_analysis, run.dump()))
     assert again == planned.model_copy(update={"run_key": ordered.run_key})
+
+
+def test_a_study_is_listed_while_it_is_analysed_and_its_report_ends_that(tmp_path: Path) -> None:
+    run, _ = sealed_study(tmp_path, seed=33, slices=20, size=256)
+    deidentified(run)
+    plan = Plan.model_validate(do(plan_analysis, run.dump()))
+    listed = clients.cosmos_container().read_item(run.token, partition_key=run.clinic)
+    assert (listed["state"], listed["analysing"], listed["label"]) == ("analysing", plan.run_key, NOT_ANALYSED)
+    assert listed["waiting"] and listed["instances"] == 20 and listed["patient"]
+    assert index.read(run.token) is None, "nothing has been reported"
+    told = Report(run=run, plan=plan, verdict=Verdict(outcome="failed", reason="deadline: it did not end in time"))
+    do(report, told.dump())
+    listed = clients.cosmos_container().read_item(run.token, partition_key=run.clinic)
+    assert (listed["state"], listed["analysing"]) == ("failed", "")
+
+
+@pytest.mark.parametrize(
+    ("kind", "started"), [("cancel", ("cancel_study", "-1-cancel")), ("replay", ("replay_study", "-1-replay"))]
+)
+def test_an_operator_reaches_a_study_that_has_not_been_reported_yet(kind: str, started: tuple[str, str]) -> None:
+    token = hashlib.sha256(kind.encode()).hexdigest()[:32]
+    detail = {"clinic": "lakeside", "run": "1"}
+    command = Command.model_validate({"kind": kind, "token": token, "by": "op", "at": "2026-01-05", "detail": detail})
+    host = Host()
+    take = take_command._function.get_user_function().client_function
+    asyncio.run(take(func.QueueMessage(body=command.model_dump_json().encode()), host))
+    assert host.started == [(started[0], f"{token}{started[1]}")]
 
 
 class Host:

@@ -29,7 +29,7 @@ from readfirst.domain.findings import Box
 from readfirst.domain.records import NOT_ANALYSED, NOT_FLAGGED, Series, StudyRecord
 from readfirst.domain.refusals import ADVICE, Reason
 from readfirst.local.stack import Stack
-from tests.portal.studies import finding, record
+from tests.portal.studies import analysed_now, finding, progress_of, record
 
 SLICES, SIDE = 40, 256
 LESION = (SLICES // 2 + 3, 150, 178, 9)  # slice, row, column, radius in pixels
@@ -111,6 +111,11 @@ class Stage:
         self.index.upsert_item(study.model_dump(mode="json"))
         return study
 
+    def progress(self, study: StudyRecord, share: float, stage: str, *, age: int = 0) -> None:
+        """Says of a study that is analysed how far the job is."""
+        name, data = progress_of(study, share, stage, age=age)
+        self.blobs.get_blob_client(names.ANALYSIS, name).upload_blob(data, overwrite=True)
+
     def prior(self, study: StudyRecord, *, day: str, step: int = 1, shift: float = 0) -> StudyRecord:
         """An earlier study with images: every `step`-th slice, elsewhere on the table, on that (shifted) day."""
         series, clean = f"{study.study_uid}.3", self.blobs.get_container_client(names.CLEAN)
@@ -162,6 +167,10 @@ def furnish(stage: Stage) -> StudyRecord:
     stage.put(record(5, "hillcrest", **at(20), **due(40), priority="stat", modality="DX", instances=2))
     for n in range(6, 22):
         stage.put(record(n, clinic if n % 3 else "hillcrest", **at(60 * n), **due(24 * 60 - 60 * n), instances=8 * n))
+    for n, (share, step) in {22: (0.1, "decode"), 23: (0.62, "infer"), 24: (0.0, "")}.items():
+        under_way = stage.put(analysed_now(record(n, clinic, **at(n - 20), **due(22 * 60 + n))))
+        if step:
+            stage.progress(under_way, share, step)
     earlier = record(30, clinic, patient=flagged.patient, review="signed", **at(60 * 24 * 90), **due(-60 * 24 * 89))
     stage.prior(earlier, day="20190903")
     return flagged

@@ -6,8 +6,9 @@ import hashlib
 from datetime import UTC, datetime, timedelta
 
 from readfirst.adapters import clients
-from readfirst.domain import names, triage
+from readfirst.domain import clean, names, triage
 from readfirst.domain.findings import Box, Code, Finding, ModelIdentity
+from readfirst.domain.messages import Progress
 from readfirst.domain.pseudonyms import handle_of
 from readfirst.domain.records import FLAGGED, NOT_ANALYSED, NOT_FLAGGED, Provenance, Series, StudyRecord
 
@@ -77,6 +78,19 @@ def index(*records: StudyRecord) -> None:
     """Writes the records to Cosmos."""
     for one in records:
         clients.cosmos_container().upsert_item(one.model_dump(mode="json"))
+
+
+def analysed_now(study: StudyRecord, key: str = "c" * 64) -> StudyRecord:
+    """The study as the index lists it while the job works on it for the first time."""
+    nothing = {"label": NOT_ANALYSED, "provenance": None, "risk": 0.0, "high_risk": False, "why": "", "findings": ()}
+    return study.model_copy(update={"state": "analysing", "analysing": key, **nothing})
+
+
+def progress_of(study: StudyRecord, share: float, stage: str = "infer", *, age: int = 0) -> tuple[str, bytes]:
+    """Name and content of the blob that says how far the job is, written `age` seconds ago."""
+    at = (datetime.now(UTC) - timedelta(seconds=age)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    written = Progress.model_validate({"stage": stage, "share": share, "at": at})
+    return clean.progress_path(study.id, study.analysing), written.model_dump_json().encode()
 
 
 def put_instance(token: str, ds: object, data: bytes) -> None:

@@ -8,13 +8,13 @@ import json
 import pydicom
 import pytest
 
-from readfirst.adapters import clients
+from readfirst.adapters import clients, papers
 from readfirst.domain import names
 from readfirst.domain.deid import PixelCheck, Profile, Receipt, ReceiptBatch, RuleFired, load_profile
 from readfirst.domain.records import FLAGGED, NOT_ANALYSED, NOT_FLAGGED, StudyRecord
 from tests.portal import studies
 from tests.portal.stage import chest
-from tests.portal.studies import finding, index, put_instance, record
+from tests.portal.studies import analysed_now, finding, index, progress_of, put_instance, record
 
 ACCEPT = {"kind": "verdict", "finding": "1", "verdict": "accept"}
 SIGN = {"kind": "signed"}
@@ -73,6 +73,48 @@ def test_a_handle_finds_its_study_also_when_it_is_signed(as_) -> None:
     assert study.id not in {s["id"] for s in client.get("/studies?limit=200").json()["items"]}
     found = client.get("/studies", params={"handle": study.handle[:6]}).json()["items"]
     assert [s["id"] for s in found] == [study.id]
+
+
+def _line(client, study: StudyRecord) -> dict:
+    (line,) = client.get("/studies", params={"handle": study.handle}).json()["items"]
+    return line
+
+
+def test_a_study_that_is_analysed_tells_how_far_it_is_and_pretends_nothing(as_) -> None:
+    study, client = analysed_now(record(41)), as_("radiologist")
+    index(study)
+    waiting = {"stage": "waiting", "share": 0.0}
+    assert _line(client, study)["progress"] == waiting, "no job has begun"
+    container = clients.container(names.STUDIES, names.ANALYSIS)
+    for age, told in ((0, {"stage": "infer", "share": 0.4}), (300, waiting)):
+        name, data = progress_of(study, 0.4, age=age)
+        container.upload_blob(name, data, overwrite=True)
+        assert _line(client, study)["progress"] == told
+        assert client.get(f"/studies/{study.id}").json()["progress"] == told
+    refused = _say(client, study, SIGN)
+    assert refused.status_code == 409 and "not over" in refused.json()["detail"]
+    assert _say(client, study, {"kind": "commented", "text": "Read as usual"}).status_code == 201
+
+
+def test_only_of_studies_that_are_analysed_a_progress_is_read(as_, monkeypatch: pytest.MonkeyPatch) -> None:
+    over, study = record(42), analysed_now(record(43))
+    index(over, study)
+    read: list[str] = []
+    papers_progress = papers.progress
+    monkeypatch.setattr(papers, "progress", lambda token, key: (read.append(token), papers_progress(token, key))[1])
+    lines = {s["id"]: s["progress"] for s in as_("radiologist").get("/studies?limit=200").json()["items"]}
+    assert lines[over.id] is None and lines[study.id] is not None
+    assert study.id in read and all(lines[token] is not None for token in read)
+
+
+def test_a_worklist_whose_progress_has_moved_is_no_304(as_) -> None:
+    study, client = analysed_now(record(44)), as_("radiologist")
+    index(study)
+    asked = {"params": {"handle": study.handle}}
+    seen = {"If-None-Match": client.get("/studies", **asked).headers["ETag"]}
+    assert client.get("/studies", **asked, headers=seen).status_code == 304
+    clients.container(names.STUDIES, names.ANALYSIS).upload_blob(*progress_of(study, 0.6))
+    assert client.get("/studies", **asked, headers=seen).status_code == 200
 
 
 def test_a_radiologist_judges_adds_signs_and_reopens(as_) -> None:

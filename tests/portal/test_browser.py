@@ -20,7 +20,7 @@ from readfirst.domain.deid import IdentityRecord
 from readfirst.domain.records import StudyRecord
 from tests.portal.browser import CHROMIUM, chromium, signed_in
 from tests.portal.stage import LESION, SIDE, Stage, chest, furnish, staged
-from tests.portal.studies import record
+from tests.portal.studies import analysed_now, record
 
 pytestmark = [pytest.mark.browser, pytest.mark.stack, pytest.mark.skipif(not CHROMIUM, reason="chromium is needed")]
 AXE = Path(__file__).parents[2] / "portal_static/node_modules/axe-core/axe.min.js"
@@ -243,6 +243,39 @@ def test_the_reports_of_cost_and_of_de_identification_are_on_the_study_page(
     officer.keyboard.press("Enter")
     officer.get_by_role("button", name="De-identification report").click()
     expect(officer.get_by_role("dialog")).to_contain_text(stage.study.handle)
+
+
+def test_a_study_shows_how_far_its_analysis_is_and_gets_its_result_while_it_is_looked_at(
+    stage: Stage, as_user: Callable[..., Page]
+) -> None:
+    done = record(211, "lakeside", high_risk=True)
+    study = stage.put(analysed_now(done), images=True, slices=30)
+    stage.progress(study, 0.4, "infer")
+    page = as_user("radiologist.lakeside")
+    line = page.get_by_role("row", name=study.handle)
+    expect(line.get_by_role("progressbar")).to_have_attribute("aria-valuenow", "40")
+    expect(line).to_contain_text("Looking for findings 40 %")
+    height = line.bounding_box()["height"]
+    stage.progress(study, 0.9, "write")
+    expect(line.get_by_role("progressbar")).to_have_attribute("aria-valuenow", "90", timeout=30_000)
+    stage.progress(study, 0.9, "write", age=600)
+    expect(line).to_contain_text("Waiting for the analysis", timeout=30_000)
+    assert line.get_by_role("progressbar").get_attribute("aria-valuenow") is None
+    assert line.bounding_box()["height"] == height, "the list must not jump"
+
+    line.get_by_role("link").click()
+    _ready(page)
+    expect(page.get_by_role("progressbar", name="Analysis")).to_have_attribute(
+        "aria-valuetext", "Waiting for the analysis"
+    )
+    expect(page.get_by_role("button", name="Sign off")).to_have_count(0)
+    stage.put(done, images=True, slices=30)
+    expect(page.locator(".panel")).to_contain_text("its result is here", timeout=30_000)
+    expect(page.locator(".findings")).to_contain_text("Solitary nodule of lung")
+    expect(page.get_by_role("progressbar", name="Analysis")).to_have_count(0)
+    expect(page.get_by_role("button", name="Sign off")).to_be_visible()
+    page.goto(stage.url)
+    expect(page.get_by_role("row", name=study.handle)).to_contain_text("flagged")
 
 
 def test_text_that_tries_to_be_code_stays_text(stage: Stage, as_user: Callable[..., Page]) -> None:

@@ -17,7 +17,7 @@ import pytest
 from readfirst.adapters import clients
 from readfirst.adapters.worklist import INDEXING, Cursor, Filter, Worklist, iso
 from readfirst.domain.reviews import Review, summary
-from tests.portal.studies import index, record
+from tests.portal.studies import analysed_now, index, record
 
 CLINICS = ("north", "south")
 INDEXED = {path["path"].removesuffix("/?").removeprefix("/") for path in INDEXING["includedPaths"]}
@@ -100,6 +100,17 @@ def test_a_review_that_is_signed_leaves_what_waits_and_comes_back_when_it_is_reo
         assert clients.cosmos_container().read_item(study.id, "north")["waiting"] is waits
         page = ask.page(("north",), Filter(), Cursor(now=iso(datetime.fromisoformat(study.received))), 200)
         assert (study.id in {s["id"] for s in page.items}) is waits
+
+
+def test_a_study_whose_analysis_begins_is_listed_and_one_that_has_a_result_keeps_it(storage: None) -> None:
+    ask, listed = Worklist(clients.cosmos_container()), clients.cosmos_container()
+    new, known = analysed_now(record(903)), record(904, high_risk=True)
+    index(known)
+    for study in (new, new, analysed_now(known)):  # an activity may run twice
+        ask.begun(study)
+    assert listed.read_item(new.id, "north")["state"] == "analysing"
+    kept = listed.read_item(known.id, "north")
+    assert kept["analysing"] and kept["state"] == "reported" and kept["findings"] and kept["label"] == known.label
 
 
 def test_a_prior_study_does_not_wait_for_a_reader() -> None:

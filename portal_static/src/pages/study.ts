@@ -3,14 +3,14 @@ import { customElement, property, state } from "lit/decorators.js";
 import { keyed } from "lit/directives/keyed.js";
 import { until } from "lit/directives/until.js";
 
-import type { Finding, ImageSeries, Mask, Measured, Missed, Picture, ReviewEvent, StudyDetail, Told, Verdict } from "../api.js";
+import type { Finding, ImageSeries, Mask, Measured, Missed, Picture, ReviewEvent, StudyDetail, StudyLine, Told, Verdict } from "../api.js";
 import { Problem, imagesOf } from "../api.js";
 import { CATEGORY, ago, clock, dollars, exam, percent, seconds } from "../format.js";
 import { Page, go, typing } from "../page.js";
 import type { Prior } from "../prior.js";
 import type { Scrubber } from "../scrubber.js";
 import type { Tool, Viewer } from "../viewer/viewer.js";
-import { labelOf, waiting } from "./worklist.js";
+import { POLL_MS, labelOf, resultOf, waiting } from "./worklist.js";
 import "../deid.js";
 import "../identity.js";
 import "../prior.js";
@@ -54,6 +54,7 @@ export class StudyPage extends Page {
   private readonly pictures: string[] = [];
   private etag = "";
   private viewer: Viewer | undefined;
+  private timer = 0;
   private readonly onKey = (event: KeyboardEvent): void => this.key(event);
 
   override connectedCallback(): void {
@@ -68,6 +69,7 @@ export class StudyPage extends Page {
   override disconnectedCallback(): void {
     super.disconnectedCallback();
     removeEventListener("keydown", this.onKey);
+    clearInterval(this.timer);
     this.viewer?.close();
     URL.revokeObjectURL(this.keyImage);
     this.pictures.forEach((url) => URL.revokeObjectURL(url));
@@ -86,6 +88,7 @@ export class StudyPage extends Page {
     const found = await this.attempt(() => this.reload());
     if (!found) return;
     document.title = `${this.detail?.study.handle}: Readfirst`;
+    if (this.detail?.progress) this.timer = setInterval(() => void this.look(), POLL_MS);
     await this.attempt(async () => {
       this.series = (await images).series.filter((s) => imagesOf(s).length);
       this.masks = (await masks).findings;
@@ -102,6 +105,35 @@ export class StudyPage extends Page {
       });
       await this.show(series, finding);
     });
+  }
+
+  /** While the study is analysed, its line of the worklist is asked for as the worklist asks: an opened study goes into
+   *  the audit log, its line does not. */
+  private async look(): Promise<void> {
+    const study = this.detail?.study;
+    if (document.visibilityState !== "visible" || !study) return;
+    const lines = await this.api.get<{ items: StudyLine[] }>(`/studies?handle=${study.handle}&purpose=${study.purpose}`).catch(() => undefined);
+    const line = lines?.items.find((s) => s.id === study.id);
+    if (!line || !this.isConnected) return; // asked again soon
+    if (line.progress) {
+      this.detail = { ...this.detail!, progress: line.progress };
+      return;
+    }
+    clearInterval(this.timer);
+    await this.attempt(() => this.arrived());
+  }
+
+  /** The result is there: its findings, its overlay and its pictures come to what is looked at already. */
+  private async arrived(): Promise<void> {
+    await this.reload();
+    const [images, masks] = await Promise.all([
+      this.api.get<{ series: ImageSeries[] }>(`/studies/${this.token}/images`),
+      this.api.get<{ findings: Record<string, Mask> }>(`/studies/${this.token}/masks`),
+    ]);
+    this.series = images.series.filter((s) => imagesOf(s).length);
+    this.masks = masks.findings;
+    this.paintOverlay();
+    this.saved = "The analysis is over: its result is here.";
   }
 
   private get scrubber(): Scrubber {
@@ -275,7 +307,7 @@ export class StudyPage extends Page {
       <a class="back" href="/" title="Worklist (u)" aria-label="Back to the worklist">‹</a>
       <h1><span class="handle">${study.handle}</span></h1>
       <span>${exam(study)} <span class="dim">${study.instances} images</span></span>
-      ${labelOf(study)}
+      ${resultOf(study, this.detail!.progress)}
       ${waiting(study, Date.now())}
       <span class="state ${review.state.replace(" ", "-")}">${review.state}</span>
       <rf-identity .api=${this.api} .me=${this.me} .token=${study.id}></rf-identity>
@@ -338,7 +370,7 @@ export class StudyPage extends Page {
     const model = study.provenance?.model;
     return html`<section>
       <h2>AI result</h2>
-      <p>${labelOf(study)}</p>
+      <p>${study.state === "analysing" ? html`<span class="dim">Nothing is known yet: read as usual. The result comes to this page by itself.</span>` : labelOf(study)}</p>
       ${study.why ? html`<p>${study.why}</p>` : nothing}
       ${study.reason ? html`<p>${study.reason}</p>` : nothing}
       ${study.label === "NOT ANALYSED: read as usual" ? nothing : html`<p class="risk"><span>Risk</span><meter min="0" max="1" low="0.3" high="0.6" .value=${study.risk} aria-label="Risk"></meter><b>${percent(study.risk)}</b></p>`}
@@ -467,7 +499,7 @@ export class StudyPage extends Page {
   }
 
   private actions(): TemplateResult {
-    const { review } = this.detail!;
+    const { study, review } = this.detail!;
     const open = this.reviewable();
     return html`<section class="actions">
       <div class="row">
@@ -476,7 +508,7 @@ export class StudyPage extends Page {
         ${this.may("study_review") && review.state === "signed" ? html`<button @click=${() => this.openForm("reopen")}>Re-open</button>` : nothing}
       </div>
       ${review.state === "signed" ? html`<p class="notice good">Signed by ${review.reader_name}, ${clock(review.signed)}</p>` : nothing}
-      ${open ? html`<button class="primary sign" title="Sign off (s)" @click=${() => void this.say({ kind: "signed" }, "Signed.")}>Sign off the AI result</button>` : nothing}
+      ${open && study.state !== "analysing" ? html`<button class="primary sign" title="Sign off (s)" @click=${() => void this.say({ kind: "signed" }, "Signed.")}>Sign off the AI result</button>` : nothing}
       <p class="dim small">Not for primary diagnosis: sign-off reviews the AI result, it is not the radiology report.</p>
     </section>`;
   }

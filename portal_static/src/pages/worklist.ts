@@ -1,11 +1,11 @@
 import { html, nothing, type TemplateResult } from "lit";
 import { customElement, state } from "lit/decorators.js";
 
-import type { Label, StudyLine } from "../api.js";
-import { exam, interval } from "../format.js";
+import type { Label, Progress, StudyLine } from "../api.js";
+import { exam, interval, percent } from "../format.js";
 import { Page, go, typing } from "../page.js";
 
-const POLL_MS = 10_000;
+export const POLL_MS = 10_000;
 const TICK_MS = 30_000;
 const BANDS = ["Past its maximum wait", "High risk", "In order of due time"] as const;
 const LABELS: Label[] = ["flagged", "not flagged by AI (does not exclude disease)", "NOT ANALYSED: read as usual"];
@@ -75,7 +75,7 @@ export class Worklist extends Page {
     await this.attempt(async () => {
       const answer = await this.api.changed<Answer>(this.address(), this.etag);
       if (!answer) return;
-      const known = new Set(this.items.map((s) => s.id));
+      const known = new Set(this.items.filter((s) => s.high_risk).map((s) => s.id)); // a study is listed before its result
       const urgent = this.etag ? answer.body.items.filter((s) => s.high_risk && !known.has(s.id)) : [];
       if (urgent.length) this.news = `New high-risk study ${urgent.map((s) => s.handle).join(", ")}`;
       const at = this.items[this.chosen]?.id;
@@ -189,7 +189,7 @@ export class Worklist extends Page {
       <th scope="row"><a class="handle" href="/studies/${study.id}">${study.handle}</a>
         ${study.priority === "stat" ? html`<span class="tag stat">STAT</span>` : nothing}</th>
       <td>${exam(study)} <span class="dim">${study.instances} images</span>${study.partial ? html` <span class="tag">partial</span>` : nothing}</td>
-      <td>${labelOf(study)}</td>
+      <td>${resultOf(study, study.progress)}</td>
       <td class="why"><span title=${study.why || study.reason}>${study.why || study.reason || "–"}</span></td>
       <td>${waiting(study, now)}</td>
       <td><span class="state ${study.review.replace(" ", "-")}">${study.review}</span></td>
@@ -215,6 +215,26 @@ export class Worklist extends Page {
 export function labelOf(study: { label: Label; high_risk: boolean }): TemplateResult {
   const [kind, mark] = study.label === "flagged" ? ["flagged", "▲"] : study.label.startsWith("NOT ANALYSED") ? ["unanalysed", "◇"] : ["unflagged", "–"];
   return html`<span class="label ${kind} ${study.high_risk ? "high" : ""}"><span aria-hidden="true">${mark}</span> ${study.label}</span>`;
+}
+
+const STAGES: Record<Progress["stage"], string> = {
+  waiting: "Waiting for the analysis",
+  download: "Fetching the images",
+  decode: "Reading the images",
+  infer: "Looking for findings",
+  write: "Writing the result",
+  done: "Filing the result",
+};
+
+/** The label, or how far the analysis is that will bring one; both where a study that has a result is analysed anew. */
+export function resultOf(study: { label: Label; high_risk: boolean; state: string }, progress: Progress | null): TemplateResult {
+  if (!progress) return labelOf(study);
+  const [stage, share] = [STAGES[progress.stage], Math.round(progress.share * 100)];
+  const known = progress.stage !== "waiting";
+  const bar = html`<span class="analysis ${known ? "" : "idle"}"><span>${stage}${known ? html` <span class="dim">${percent(progress.share)}</span>` : nothing}</span>
+    <span class="gauge" role="progressbar" aria-label="Analysis" aria-valuemin="0" aria-valuemax="100" aria-valuenow=${known ? share : nothing}
+      aria-valuetext=${known ? `${stage}, ${share} %` : stage}><i .style=${`width: ${share}%`}></i></span></span>`;
+  return study.state === "analysing" ? bar : html`${labelOf(study)} ${bar}`;
 }
 
 /** How long it has waited against its target, with a bar that fills until it is due. */
