@@ -16,7 +16,7 @@ import numpy as np
 
 from model_container import overlay
 from model_container.pixels import UnreadablePixels
-from model_container.reading import Detection, Engine, OutOfScope, Reading
+from model_container.reading import LEFT_OUT, Detection, Engine, OutOfScope, Reading
 from model_container.volume import Volume, read_volume
 from readfirst.domain.findings import Analysis, Box, Finding
 from readfirst.domain.instances import InstanceFacts
@@ -122,12 +122,13 @@ def judge(findings: Sequence[Finding], reading: Reading, manifest: Manifest) -> 
     worst = [
         f for f in findings if f.probability >= rule.min_probability and f.diameter_mm >= rule.min_diameter_mm
     ]  # fmt: skip
+    others = f"; {beyond:.0f} less probable ones are left out" if (beyond := reading.notes.get(LEFT_OUT)) else ""
     if worst:
         first = worst[0]
         place = f"{first.diameter_mm:.0f} mm in the {first.site}, " if first.diameter_mm else ""
-        return True, f"{rule.text}: {place}probability {first.probability:.2f}"
+        return True, f"{rule.text}: {place}probability {first.probability:.2f}{others}"
     if findings:
-        return False, f"{len(findings)} finding(s), none that meets the rule ({rule.text.lower()})"
+        return False, f"{len(findings)} finding(s), none that meets the rule ({rule.text.lower()}){others}"
     return False, f"No finding of at least probability {rule.report_from:g} (risk {reading.risk:.2f})"
 
 

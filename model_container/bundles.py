@@ -7,11 +7,15 @@ approved by one byte, does not run.
 from __future__ import annotations
 
 import hashlib
+import io
+import json
 import pickletools
 import re
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import IO
 
 from model_container.reading import Engine
 from readfirst.domain.models import Manifest, approved
@@ -22,6 +26,14 @@ _PLAIN = {
     *(f"torch.{kind}Storage" for kind in ("Float", "Half", "BFloat16", "Double", "Long", "Int", "Short", "Char", "Byte",
                                           "Bool")),
 }  # fmt: skip
+NEEDED = {  # what is used of a bundle's configuration, by task
+    "segmentation": ("device", "preprocessing", "network", "inferer", "postprocessing"),
+    "classification": ("device", "preprocessing", "network", "inferer", "postprocessing"),
+    "detection": ("device", "preprocessing", "network", "detector"),
+}
+_OLD_PICKLES = 5  # a magic number, a version, facts about the machine, the weights, their keys
+_EVALUATED = re.compile(r"""(^|["'\s:-])\$""")
+_CALLED = re.compile(r"""_target_["']?\s*:\s*["']?(?!monai\.|torch\.nn\.)\w+\.""")
 MODELS = Path(__file__).parent / "models"
 
 
@@ -30,13 +42,33 @@ class NotApproved(Exception):
 
 
 def digests(folder: Path) -> dict[str, str]:
-    """The digest of every file of a bundle but its manifest."""
-    files = sorted(p for p in folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
-    return {
-        str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest()
-        for p in files
-        if p.name != "manifest.json"
-    }
+    """The digest of every file of a bundle but its manifest.
+
+    Raises NotApproved for a link, which can lead elsewhere tomorrow, and for compiled Python, which nobody can read
+    and which Python prefers to the scripts beside it.
+    """
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        name = str(path.relative_to(folder))
+        if path.is_symlink():
+            raise NotApproved(f"{name} is a link: a bundle holds plain files only")
+        if "__pycache__" in path.parts or path.suffix == ".pyc":
+            raise NotApproved(f"{name} is compiled Python, which nobody can read: remove it")
+        if path.is_dir() or name == "manifest.json":
+            continue
+        if not path.is_file():
+            raise NotApproved(f"{name} is no plain file")
+        found[name] = _digest(path, name)
+    return found
+
+
+def _digest(path: Path, name: str) -> str:
+    """Weights can be larger than memory: the file is read in pieces."""
+    try:
+        with path.open("rb") as content:
+            return hashlib.file_digest(content, "sha256").hexdigest()
+    except OSError as error:
+        raise NotApproved(f"{name} cannot be read ({error.strerror})") from error
 
 
 class Shelf:
@@ -63,7 +95,12 @@ class Shelf:
 
 def check_files(folder: Path, manifest: Manifest) -> None:
     """Raises NotApproved unless the folder holds exactly the files that were approved."""
-    present = digests(folder)
+    if not folder.is_dir():
+        raise NotApproved(f"model {manifest.name}: its folder is not among the models")
+    try:
+        present = digests(folder)
+    except NotApproved as error:
+        raise NotApproved(f"model {manifest.name}: {error}") from error
     for name, digest in manifest.files.items():
         if name not in present:
             raise NotApproved(f"model {manifest.name}: {name} is missing")
@@ -78,15 +115,30 @@ def complaints(folder: Path, manifest: Manifest) -> list[str]:
     """What keeps a whole bundle from running, as far as it shows without running any of it."""
     if manifest.engine != "monai-bundle":
         return []
-    found = []
-    if configuration(folder) is None:
-        found.append("configs/ holds no inference.json or inference.yaml")
+    found = _complaints_about_configuration(configuration(folder), manifest)
     weights = folder / "models" / "model.pt"
     if not weights.is_file():
-        found.append("models/model.pt is missing: the zoo keeps weights apart (large_files.yml)")
+        others = sorted(p.name for p in weights.parent.glob("model.*"))
+        apart = "the zoo keeps weights apart (large_files.yml)"
+        found.append(f"models/model.pt is missing: {', '.join(others) + ' is not taken instead' if others else apart}")
     elif strange := sorted(set(_pickled(weights)) - _PLAIN):
         found.append(f"models/model.pt holds more than weights ({', '.join(strange[:5])}), and will not be loaded")
     return found
+
+
+def _complaints_about_configuration(path: Path | None, manifest: Manifest) -> list[str]:
+    if path is None:
+        return ["configs/ holds no inference.json or inference.yaml"]
+    if path.suffix != ".json":
+        return []  # the operator's machine need not read YAML; the job says the same when it loads the bundle
+    try:
+        stated = json.loads(path.read_text())
+    except ValueError as error:
+        return [f"configs/{path.name} is no JSON ({error})"]
+    if not isinstance(stated, dict):
+        return [f"configs/{path.name} is no list of names and values"]
+    missing = [name for name in NEEDED[manifest.task] if name not in stated and name not in manifest.settings]
+    return [f"configs/{path.name} has no {', '.join(missing)}, and neither have the settings"] if missing else []
 
 
 def configuration(folder: Path) -> Path | None:
@@ -96,10 +148,12 @@ def configuration(folder: Path) -> Path | None:
 
 
 def code_of(folder: Path) -> list[str]:
-    """Those lines of a bundle's configuration that MONAI would evaluate as Python: a person reads them to approve."""
+    """What a person reads to approve a bundle: the lines of its configuration that MONAI would evaluate or call as
+    Python, but for what is MONAI's or torch's own; and its scripts."""
     path = configuration(folder)
     lines = path.read_text().splitlines() if path else []
-    return [line.strip() for line in lines if re.search(r"""(^|["'\s:-])\$""", line)]
+    code = [line.strip() for line in lines if _EVALUATED.search(line) or _CALLED.search(line)]
+    return code + [str(p.relative_to(folder)) for p in sorted(folder.rglob("*.py"))]
 
 
 def _pickled(weights: Path) -> Iterator[str]:
@@ -107,18 +161,29 @@ def _pickled(weights: Path) -> Iterator[str]:
     try:
         with zipfile.ZipFile(weights) as packed:
             name = next(n for n in packed.namelist() if n.endswith("data.pkl"))
+            program = any("/code/" in n for n in packed.namelist())
             content = packed.read(name)
     except (zipfile.BadZipFile, StopIteration):
-        content = weights.read_bytes()  # as torch wrote them before 1.6
+        with weights.open("rb") as file:  # as torch wrote them before 1.6: several pickles, then the numbers
+            yield from _imported(file, _OLD_PICKLES)
+    except (zlib.error, RuntimeError):  # broken or encrypted
+        yield "?"
+    else:
+        yield from ("TorchScript",) if program else _imported(io.BytesIO(content), 1)
+
+
+def _imported(content: IO[bytes], pickles: int) -> Iterator[str]:
+    """The names that the first pickles in a file import."""
     texts: list[str] = []
     try:
-        for opcode, argument, _ in pickletools.genops(content):
-            if opcode.name == "GLOBAL":
-                yield str(argument).replace(" ", ".")
-            elif opcode.name == "STACK_GLOBAL":
-                yield ".".join(texts[-2:])
-            elif isinstance(argument, str):
-                texts.append(argument)
+        for _ in range(pickles):
+            for opcode, argument, _ in pickletools.genops(content):
+                if opcode.name == "GLOBAL":
+                    yield str(argument).replace(" ", ".")
+                elif opcode.name == "STACK_GLOBAL":
+                    yield ".".join(texts[-2:])
+                elif isinstance(argument, str):
+                    texts.append(argument)
     except ValueError:
         yield "?"
 

@@ -14,6 +14,7 @@ from readfirst.domain.models import Manifest
 
 APPROVED = Path(models.__file__).with_name("approved_models.json")
 Approvals = Annotated[Path, typer.Option("--approvals", help="The list of approvals, a file of the repository.")]
+Run = Annotated[bool, typer.Option("--run", help="Also run an approved bundle on noise (needs torch and MONAI).")]
 Bundle = Annotated[Path, typer.Argument(exists=True, file_okay=False, help="A bundle: manifest.json and its files.")]
 
 
@@ -32,13 +33,13 @@ def list_models(approvals: Approvals = APPROVED) -> None:
     from rich.table import Table
 
     table = Table("model", "version", "digest", "use", "finds")
-    for m in models.parse_approved(approvals.read_bytes()):
+    for m in _listed(approvals):
         finds = ", ".join(channel.kind for channel in m.targets)
         table.add_row(f"[bold]{m.name}[/]\n{m.disclaimer}", m.version, m.digest[:12], m.intended_use, finds)
     Console().print(table)
 
 
-def check(bundle: Bundle, approvals: Approvals = APPROVED) -> None:
+def check(bundle: Bundle, approvals: Approvals = APPROVED, run: Run = False) -> None:
     """Say whether a bundle would run: its manifest, its files, its approval."""
     from model_container.bundles import NotApproved, check_files, complaints
 
@@ -49,20 +50,38 @@ def check(bundle: Bundle, approvals: Approvals = APPROVED) -> None:
         _fail(str(error))
     if wrong := complaints(bundle, manifest):
         _fail(f"{manifest.name} {manifest.version} would not run: {'; '.join(wrong)}.")
-    known = {m.digest for m in models.parse_approved(approvals.read_bytes())}
+    known = {m.digest for m in _listed(approvals)}
     if manifest.digest not in known:
         _fail(f"{manifest.name} {manifest.version} ({manifest.digest[:12]}) is whole, but not approved.")
     typer.echo(f"{manifest.name} {manifest.version} ({manifest.digest[:12]}) is whole and approved.")
+    if run:
+        _run(bundle, manifest)
+
+
+def _run(bundle: Path, manifest: Manifest) -> None:
+    """Only what is approved: a bundle's code runs on this machine."""
+    from model_container.monai_bundle import try_out
+    from model_container.reading import ModelFailed
+
+    if manifest.engine != "monai-bundle":
+        _fail("--run is for MONAI bundles.")
+    try:
+        typer.echo(f"It runs: {try_out(bundle, manifest)}.")
+    except ModelFailed as error:
+        _fail(f"It does not run: {error}.")
 
 
 def approve(bundle: Bundle, approvals: Approvals = APPROVED) -> None:
     """Take the bundle's files as they are, and write its approval; the commit of that file makes it valid."""
-    from model_container.bundles import code_of, complaints, digests
+    from model_container.bundles import NotApproved, code_of, complaints, digests
 
-    manifest = _manifest(bundle, digests(bundle))
+    try:
+        manifest = _manifest(bundle, digests(bundle))
+    except NotApproved as error:
+        _fail(f"{bundle.name}: {error}.")
     if wrong := complaints(bundle, manifest):
         _fail(f"{manifest.name} {manifest.version} would not run: {'; '.join(wrong)}.")
-    listed = models.parse_approved(approvals.read_bytes())
+    listed = _listed(approvals)
     if any(m.digest == manifest.digest for m in listed):
         typer.echo(f"{manifest.name} {manifest.version} is approved already.")
         return
@@ -78,15 +97,32 @@ def approve(bundle: Bundle, approvals: Approvals = APPROVED) -> None:
     typer.echo(f"Commit {approvals.name} and put the bundle at model_container/models/{manifest.name}.")
 
 
+def _listed(approvals: Path) -> tuple[Manifest, ...]:
+    try:
+        return models.parse_approved(approvals.read_bytes())
+    except (OSError, ValueError) as error:
+        _fail(f"{approvals} is no list of approvals: {_reasons(error)}")
+
+
 def _manifest(bundle: Path, files: dict[str, str] | None = None) -> Manifest:
     """The bundle's manifest, with these files instead of its own where they are given."""
     try:
         stated = json.loads((bundle / "manifest.json").read_text())
-        return Manifest.model_validate(stated | ({"files": files} if files is not None else {}))
+        if files is not None and isinstance(stated, dict):
+            stated["files"] = files
+        return Manifest.model_validate(stated)
     except FileNotFoundError:
         _fail("The bundle has no manifest.json: docs/models.md shows one.")
-    except (json.JSONDecodeError, ValidationError) as error:
-        _fail(f"manifest.json is not valid: {error}")
+    except (OSError, ValueError) as error:  # no JSON is a ValueError, too
+        _fail(f"manifest.json is not valid: {_reasons(error)}")
+
+
+def _reasons(error: Exception) -> str:
+    """What is wrong, a line for each place."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    found = [(".".join(map(str, e["loc"])), e["msg"].removeprefix("Value error, ")) for e in error.errors()]
+    return "".join(f"\n  {place + ': ' if place else ''}{why}" for place, why in found)
 
 
 def _fail(text: str) -> NoReturn:

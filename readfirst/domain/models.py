@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from functools import lru_cache
 from importlib import resources
 from typing import Annotated, Literal
 
-from pydantic import Field, JsonValue, TypeAdapter, model_validator
+from pydantic import Field, JsonValue, TypeAdapter, field_validator, model_validator
 
 from readfirst.domain.findings import SYNTHETIC, Code, ModelIdentity, Part
 
@@ -20,11 +21,17 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 RelativePath = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$")]
 
 
+Word = Annotated[str, Field(pattern=r"^[A-Z0-9][A-Z0-9_ ]{0,15}$")]  # as DICOM writes such values (VR CS)
+Share = Annotated[float, Field(ge=0, le=1)]
+Told = r"^[^\\\x00-\x1f]+$"  # goes into DICOM results: one line, and no backslash, which parts values there
+_SCHEMES = r"^(SCT|DCM|LN|RADLEX|FMA|UMLS|NCIt|I10|99[A-Z0-9_]{1,14})$"  # PS3.16, table 8-1, and private
+
+
 class Gate(Part):
     """What a model may be given. Lengths in mm, ages in years; what lies outside is refused with a reason."""
 
-    modalities: tuple[str, ...]
-    body_parts: tuple[str, ...]  # BodyPartExamined, upper case; a study that names none is judged by its pixels
+    modalities: Annotated[tuple[Word, ...], Field(min_length=1)]
+    body_parts: Annotated[tuple[Word, ...], Field(min_length=1)]  # BodyPartExamined; without one the pixels decide
     min_age: int = 0
     max_age: int = 130
     min_slices: int = 1
@@ -34,31 +41,68 @@ class Gate(Part):
     min_pixels: int = 16  # rows and columns
 
 
+_VERHOEFF = (1, 5, 7, 6, 2, 8, 3, 0, 9, 4)  # how a digit changes with its place
+
+
 class Channel(Part):
     """What one output channel (or detection label) of the network means."""
 
-    index: int
-    kind: str  # for example "lung-nodule"
+    index: Annotated[int, Field(ge=0)]
+    kind: Annotated[str, Field(pattern=Told, max_length=48)]  # for example "lung-nodule"
     concept: Code
     category: Literal[1, 2, 3]  # ACR actionable finding: minutes, hours, days
     site: Code | None = None  # where findings of this kind lie
     target: bool = True  # a finding to report; False: an organ that the gate or the picture uses
 
+    @field_validator("concept", "site")
+    @classmethod
+    def _is_a_concept(cls, code: Code | None) -> Code | None:
+        if code and (wrong := wrong_with(code)):
+            raise ValueError(wrong)
+        return code
+
 
 class RiskRule(Part):
     """When a study is high risk: one finding of at least this probability and size."""
 
-    min_probability: float
-    min_diameter_mm: float = 0.0
-    report_from: float = 0.5  # findings less probable than this are not reported
+    min_probability: Share
+    min_diameter_mm: Annotated[float, Field(ge=0)] = 0.0
+    report_from: Share = 0.5  # findings less probable than this are not reported
     text: str  # for people
+
+
+def wrong_with(code: Code) -> str:
+    """What is wrong with a coded concept, as far as its form shows; empty if nothing is."""
+    if not re.match(_SCHEMES, code.scheme):
+        return f"{code.scheme} is no coding scheme that DICOM knows; private ones begin with 99"
+    if not re.match(r"^[A-Za-z0-9._-]{1,16}$", code.value):
+        return f"{code.value} is no code value: up to 16 letters and digits"
+    if code.scheme == "SCT" and not _is_sctid(code.value):
+        return f"{code.value} is no SNOMED CT identifier: its check digit is wrong"
+    if len(code.meaning) > 64 or not re.match(Told, code.meaning):
+        return "a code's meaning is one line of up to 64 characters"
+    return ""
+
+
+def _is_sctid(value: str) -> bool:
+    """Whether the last of 6 to 18 digits is right by Verhoeff's scheme, in the dihedral group of ten (0-4 turn, 5-9
+    mirror); identifiers of SNOMED's first form (letters) are none."""
+    if not re.match(r"^[1-9][0-9]{5,17}$", value):
+        return False
+    check = 0
+    for place, digit in enumerate(int(d) for d in reversed(value)):
+        for _ in range(place % 8):
+            digit = _VERHOEFF[digit]
+        turn = digit % 5 if check < 5 else -(digit % 5)
+        check = (check + turn) % 5 + 5 * ((check >= 5) != (digit >= 5))
+    return check == 0
 
 
 class Manifest(Part):
     """A model that can be approved: its files, its purpose, its limits and the meaning of its outputs."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
-    version: str
+    version: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,31}$")]
     title: str
     engine: Literal["onnx-chest", "monai-bundle"]
     task: Literal["segmentation", "detection", "classification"]
@@ -67,7 +111,8 @@ class Manifest(Part):
     )  # of a bundle's configuration: what replaces its own, by id
     pictures: tuple[float, float] | None = None  # a network of pictures gets each slice in this window (centre, width)
     intended_use: Literal["triage", "detection"]
-    disclaimer: str = SYNTHETIC
+    patience_minutes: Annotated[float, Field(gt=0)] = 15.0  # how long a bundle may take for one study
+    disclaimer: Annotated[str, Field(pattern=Told, max_length=46)] = SYNTHETIC
     files: dict[RelativePath, Sha256]
     channels: tuple[Channel, ...]
     gate: Gate
@@ -79,6 +124,9 @@ class Manifest(Part):
             raise ValueError("a manifest names the model's files")
         if not any(channel.target for channel in self.channels):
             raise ValueError("a manifest has at least one channel that is a finding")
+        for what in ("index", "kind"):
+            if len({getattr(channel, what) for channel in self.channels}) != len(self.channels):
+                raise ValueError(f"two channels have the same {what}")
         if self.engine != "monai-bundle" and (self.settings or self.pictures or self.task == "classification"):
             raise ValueError("settings, pictures and the task classification are for MONAI bundles")
         if self.pictures and self.task != "classification":
@@ -90,7 +138,11 @@ class Manifest(Part):
     @property
     def digest(self) -> str:
         """sha256, hex, of the canonical manifest; it holds every file's digest, so it names the whole model."""
-        unset = {name for name in ("settings", "pictures") if not getattr(self, name)}  # older digests had none
+        fields = type(self).model_fields
+        unset = {  # older digests had none of these
+            name for name in ("settings", "pictures", "patience_minutes")
+            if getattr(self, name) == fields[name].get_default(call_default_factory=True)
+        }  # fmt: skip
         facts = self.model_dump(mode="json", exclude=unset)
         canonical = json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.sha256(canonical.encode()).hexdigest()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
+import re
 import shutil
 import zipfile
 
@@ -11,7 +13,7 @@ import pytest
 from pydantic import ValidationError
 from typer.testing import CliRunner
 
-from model_container.bundles import MODELS, NotApproved, Shelf, digests
+from model_container.bundles import MODELS, NEEDED, NotApproved, Shelf, digests
 from readfirst.cli import build
 from readfirst.domain.models import Manifest, default_model, parse_approved
 
@@ -100,7 +102,11 @@ def zoo(folder, weights, config="inference.json"):
     """A MONAI bundle's files, and its manifest."""
     for name in ("configs", "models"):
         (folder / name).mkdir(parents=True)
-    (folder / "configs" / config).write_text('{\n"imports": ["$import os"],\n"device": "$os.system(1)",\n"a": 1\n}')
+    (folder / "configs" / config).write_text(
+        '{\n"imports": ["$import os"],\n"device": "$os.system(1)",\n"a": 1,\n'
+        + ",\n".join(f'"{name}": {{"_target_": "{name}.X"}}' for name in NEEDED["segmentation"][1:])
+        + "\n}"
+    )
     with zipfile.ZipFile(folder / "models" / "model.pt", "w") as packed:
         packed.writestr("model/data.pkl", weights)
     stated = json.loads(default_model().model_dump_json()) | {
@@ -145,3 +151,129 @@ def test_a_folder_without_a_valid_manifest_is_refused_with_what_is_wrong(tmp_pat
     (tmp_path / "manifest.json").write_text("{}")
     said = model("check", tmp_path)
     assert said.exit_code == 1 and "channels" in said.output
+
+
+def link(folder):
+    (folder / "scripts").symlink_to("/etc", target_is_directory=True)
+
+
+def compiled(folder):
+    (folder / "scripts" / "__pycache__").mkdir(parents=True)
+    (folder / "scripts" / "__pycache__" / "net.cpython-311.pyc").write_bytes(b"code that nobody read")
+
+
+def pipe(folder):
+    os.mkfifo(folder / "models" / "pipe")
+
+
+def strange_name(folder):
+    (folder / ".DS_Store").write_bytes(b"")
+
+
+def another_manifest(folder):
+    (folder / "configs" / "manifest.json").write_text("{}")
+
+
+@pytest.mark.parametrize(
+    ("add", "why"),
+    [(link, "scripts is a link"), (compiled, "scripts/__pycache__ is compiled Python"),
+     (pipe, "models/pipe is no plain file"),
+     (strange_name, r"files\.\.DS_Store"), (another_manifest, r"configs/manifest\.json was never approved")],
+    ids=lambda case: getattr(case, "__name__", ""),
+)  # fmt: skip
+def test_what_nobody_can_read_or_approve_is_refused_before_approval_and_when_it_is_added_later(tmp_path, add, why):
+    """A link leads elsewhere tomorrow, and Python prefers compiled code to the script beside it."""
+    approvals = tmp_path / "approved.json"
+    approvals.write_text("[]")
+    folder = zoo(tmp_path / "later", pickle.dumps({}, 2))
+    assert model("approve", folder, "--approvals", approvals).exit_code == 0
+    (approved,) = parse_approved(approvals.read_bytes())
+    add(folder)
+    with pytest.raises(
+        NotApproved, match="model later: " + (why if add is not strange_name else r"\.DS_Store was never")
+    ):
+        Shelf(tmp_path, allowed=[approved]).load(approved.digest)
+    if add is not another_manifest:  # which is a file as any other
+        said = model("approve", folder, "--approvals", approvals)
+        assert said.exit_code == 1 and re.search(why, said.output) and "Traceback" not in said.output
+
+
+def old_weights(content):
+    """As torch wrote them before 1.6: pickles one after the other; the fourth holds the weights."""
+    return b"".join(pickle.dumps(part, 2) for part in (1, 2, {}, content, []))
+
+
+def test_weights_in_the_old_form_are_looked_into_as_well(tmp_path):
+    folder = zoo(tmp_path / "old", b"")
+    for content, good in (({"a": 1}, True), ({"model": Evil()}, False)):
+        (folder / "models" / "model.pt").write_bytes(old_weights(content))
+        said = model("approve", folder, "--approvals", tmp_path / "none.json").output
+        assert ("holds more than weights" in said) is not good and ("print" in said) is not good
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [(lambda f: (f / "models/model.pt").rename(f / "models/model.ts"), "model.ts is not taken instead"),
+     (lambda f: (f / "models/model.pt").write_bytes(b"no zip, no pickle"), "holds more than weights (?)"),
+     (lambda f: zipfile.ZipFile(f / "models/model.pt", "a").writestr("model/code/net.py", ""), "TorchScript"),
+     (lambda f: (f / "configs/inference.json").write_text("{"), "inference.json is no JSON"),
+     (lambda f: (f / "configs/inference.json").write_text("[]"), "no list of names and values"),
+     (lambda f: (f / "configs/inference.json").write_text('{"device": 1}'), "has no preprocessing, network, inferer")],
+)  # fmt: skip
+def test_a_bundle_that_could_not_run_is_told_so_before_it_is_approved(tmp_path, spoil, why):
+    folder = zoo(tmp_path / "spoilt", pickle.dumps({}, 2))
+    spoil(folder)
+    said = model("approve", folder, "--approvals", tmp_path / "none.json")
+    assert said.exit_code == 1 and why in said.output and "Traceback" not in said.output
+
+
+def test_an_approver_is_shown_every_script_and_what_a_configuration_calls(tmp_path):
+    approvals = tmp_path / "approved.json"
+    approvals.write_text("[]")
+    folder = zoo(tmp_path / "calls", pickle.dumps({}, 2))
+    config = json.loads((folder / "configs/inference.json").read_text()) | {
+        "inferer": {"_target_": "shutil.rmtree", "path": "/"}, "network": {"_target_": "monai.networks.nets.UNet"},
+    }  # fmt: skip
+    (folder / "configs/inference.json").write_text(json.dumps(config, indent=1))
+    (folder / "scripts").mkdir()
+    (folder / "scripts" / "net.py").write_text("")
+    said = model("approve", folder, "--approvals", approvals).output
+    assert "shutil.rmtree" in said and "scripts/net.py" in said and "monai.networks" not in said
+
+
+NODULE = {"index": 0, "kind": "nodule", "concept": {"value": "27925004", "scheme": "SCT", "meaning": "Nodule"},
+          "category": 3}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [({"channels": [NODULE | {"concept": NODULE["concept"] | {"value": "27925005"}}]}, "check digit"),
+     ({"channels": [NODULE | {"concept": NODULE["concept"] | {"scheme": "SNOMED"}}]}, "no coding scheme"),
+     ({"channels": [NODULE | {"concept": NODULE["concept"] | {"meaning": "x" * 65}}]}, "up to 64 characters"),
+     ({"channels": [NODULE, NODULE]}, "two channels have the same index"),
+     ({"channels": [NODULE | {"index": -1}]}, "channels.0.index"),
+     ({"channels": [NODULE | {"category": 4}]}, "channels.0.category"),
+     ({"risk": {"min_probability": 90, "text": "per cent"}}, "risk.min_probability"),
+     ({"gate": {"modalities": ["CT"], "body_parts": []}}, "gate.body_parts"),
+     ({"gate": {"modalities": ["CT"], "body_parts": ["Chest"]}}, "gate.body_parts.0"),
+     ({"gate": {"modalities": ["CT"], "body_parts": ["CHEST"], "min_sices": 3}}, "gate.min_sices"),
+     ({"version": "1\\2"}, "version"), ({"disclaimer": "x" * 47}, "disclaimer"), ({"patience_minutes": 0}, "patience")],
+    ids=lambda case: case if isinstance(case, str) else "",
+)  # fmt: skip
+def test_a_mistake_in_a_manifest_is_told_with_its_place(tmp_path, change, why):
+    folder = zoo(tmp_path / "mistaken", pickle.dumps({}, 2))
+    stated = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps(stated | change))
+    said = model("check", folder)
+    assert said.exit_code == 1 and "manifest.json is not valid" in said.output and why in said.output
+
+
+@pytest.mark.parametrize("text", ["", "[]", "\x00", '"text"'])
+def test_a_manifest_or_a_list_of_approvals_that_is_none_is_told_so(tmp_path, text):
+    folder = zoo(tmp_path / "none", pickle.dumps({}, 2))
+    (tmp_path / "approvals.json").write_text(text)
+    said = model("check", folder, "--approvals", tmp_path / "approvals.json")
+    assert said.exit_code == 1 and ("is no list of approvals" in said.output or text == "[]")
+    (folder / "manifest.json").write_text(text)
+    said = model("check", folder)
+    assert said.exit_code == 1 and "manifest.json is not valid" in said.output
