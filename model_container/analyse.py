@@ -21,7 +21,7 @@ from model_container.volume import Volume, read_volume
 from readfirst.domain.findings import Analysis, Box, Finding
 from readfirst.domain.instances import InstanceFacts
 from readfirst.domain.messages import AnalysisOrder
-from readfirst.domain.models import Manifest
+from readfirst.domain.models import PROJECTIONS, Manifest
 
 Put = Callable[[str, bytes, str], str]
 """Keeps a file (name, content, content type) and returns the name that others find it by."""
@@ -109,8 +109,12 @@ def out_of_scope(order: AnalysisOrder, manifest: Manifest, reason: str, clock: C
 
 
 def decode(order: Sequence[InstanceFacts], contents: Mapping[str, bytes]) -> Volume | OutOfScope:
-    """The volume of an order's slices, or why there is none; `contents` holds the files by path."""
+    """The volume of an order's slices (of a radiograph: the one), or why there is none; `contents`: files by path."""
     try:
+        if order[0].modality in PROJECTIONS:
+            from model_container.projection import read_projection
+
+            return read_projection(contents[order[0].path])
         return read_volume([contents[one.path] for one in order], [one.frame for one in order])
     except UnreadablePixels as error:
         return OutOfScope("pixels-unreadable", str(error))
@@ -152,7 +156,7 @@ def _finding(key: str, detection: Detection, volume: Volume, order: AnalysisOrde
     return Finding(
         key=key, kind=detection.channel.kind, concept=detection.channel.concept, category=detection.channel.category,
         probability=detection.probability, diameter_mm=detection.diameter_mm, volume_mm3=detection.volume_mm3,
-        centre=centre, site=site_of(detection, centre[0]), series_uid=order.series_uid,
+        centre=None if volume.flat else centre, site=site_of(detection, centre[0]), series_uid=order.series_uid,
         sop_uid=str(volume.headers[z].SOPInstanceUID), frame=volume.frames[z], slice=z,
         box=box_of(detection, z, volume.hu.shape[1:]),
     )  # fmt: skip

@@ -38,9 +38,17 @@ _ABSENT = Concept("2667000", "SCT", "Absent")
 _PROBABILITY = Concept("probability", "99READFIRST", "Calibrated probability")
 _RISK = Concept("risk", "99READFIRST", "Probability that the study needs urgent reading")
 _LONG_AXIS = Concept("103339001", "SCT", "Long Axis")
+_RADIOGRAPHY = Concept("168537006", "SCT", "Plain radiography")
+_PROCEDURES = {
+    "CT": Concept("77477000", "SCT", "Computed tomography"),
+    "MR": Concept("113091000", "SCT", "Magnetic resonance imaging"),
+    "CR": _RADIOGRAPHY, "DX": _RADIOGRAPHY, "MG": Concept("71651007", "SCT", "Mammography"),
+}  # fmt: skip
+_IMAGING = Concept("363679005", "SCT", "Imaging")
 _UNITY = Concept("1", "UCUM", "no units")
 _ABNORMAL = Concept("49755003", "SCT", "Morphologically Abnormal Structure")
 _OF_FRAMES = (*FUNCTIONAL_GROUPS, Tag("NumberOfFrames"), Tag("SOPClassUID"))
+_OF_RADIOGRAPHS = ("PatientOrientation", "ImagerPixelSpacing")  # without which none can be described (TID 1603)
 _DATES = ("SeriesDate", "StudyDate", "AcquisitionDate", "ContentDate")
 _TYPE_2 = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyID", "StudyDate", "StudyTime",
            "AccessionNumber", "ReferringPhysicianName", "PositionReferenceIndicator")  # fmt: skip
@@ -95,7 +103,7 @@ class Study:
             for keyword in _TYPE_2:
                 if keyword not in header:
                     setattr(header, keyword, None)
-            if not header.get("FrameOfReferenceUID"):
+            if not header.get("FrameOfReferenceUID") and not self.volume.flat:
                 header.FrameOfReferenceUID = self.uid("frame of reference")
 
 
@@ -227,10 +235,10 @@ def report(study: Study, seg: Dataset | None) -> hd.sr.Comprehensive3DSR:
     groups.append(_study_risk(study))
     content = hd.sr.MeasurementReport(
         observation_context=hd.sr.ObservationContext(observer_device_context=_observer(study)),
-        procedure_reported=Concept("77477000", "SCT", "Computed tomography"),
+        procedure_reported=_PROCEDURES.get(str(study.sources[0].get("Modality")), _IMAGING),
         imaging_measurements=groups,
         title=codes.DCM.ImagingMeasurementReport,
-        referenced_images=_library(study),
+        referenced_images=_library(study) or None,
     )
     return hd.sr.Comprehensive3DSR(
         evidence=[*study.sources, *([seg] if seg is not None else [])],
@@ -254,6 +262,8 @@ def _library(study: Study) -> list[Dataset]:
 
     A description of every slice would cost seconds for a long series, and say the same of each.
     """
+    if study.volume.flat and not all(study.sources[0].get(keyword) for keyword in _OF_RADIOGRAPHS):
+        return []  # of a radiograph, the findings name the picture themselves
     keys = sorted({finding.slice for finding in study.findings}) or [0]
     return [study.slice_header(k) for k in keys]
 
@@ -308,7 +318,16 @@ def _stated(
         finding_sites=_sites(channel.site, ""),
         measurements=likely,
         qualitative_evaluations=[hd.sr.QualitativeEvaluation(_PRESENCE, presence)],
+        source_images=_picture(study),
     )
+
+
+def _picture(study: Study) -> list[hd.sr.SourceImageForMeasurementGroup] | None:
+    """The radiograph that a finding is of: it has no place, so its picture is all that can be named."""
+    if not study.volume.flat:
+        return None
+    (header,) = study.sources
+    return [hd.sr.SourceImageForMeasurementGroup(header.SOPClassUID, header.SOPInstanceUID)]
 
 
 def _study_risk(study: Study) -> hd.sr.MeasurementsAndQualitativeEvaluations:

@@ -90,9 +90,10 @@ class BundleEngine:
         return Reading(tuple(kept[:_MOST]), risk, {LEFT_OUT: float(max(0, len(kept) - _MOST))})
 
     def _inputs(self, volume: Volume, out: Path) -> list[Path]:
-        """The volume, or a picture of each slice for a network of pictures."""
+        """The volume (of a radiograph: the plane), or a picture of each slice for a network of pictures."""
         if self.manifest.pictures is None:
-            np.save(out / "image.npy", np.ascontiguousarray(volume.hu.transpose(2, 1, 0)))
+            values = volume.hu.transpose(2, 1, 0)
+            np.save(out / "image.npy", np.ascontiguousarray(values[..., 0] if volume.flat else values))
             return [out / "image.npy"]
         paths = []
         for k, plane in enumerate(volume.hu):
@@ -181,14 +182,15 @@ class BundleEngine:
 
 def try_out(folder: Path, manifest: Manifest) -> str:
     """Runs a bundle on noise; says how that went. Raises ModelFailed with what its own code says when it fails."""
-    slices = max(32, manifest.gate.min_slices)
+    slices = 1 if manifest.gate.projection else max(32, manifest.gate.min_slices)
     hu = np.random.default_rng(0).normal(0, 100, (slices, 128, 128)).astype(np.int16)
     places = np.array([[-160.0, -160.0, 2.5 * k] for k in range(slices)])
     across, down = np.array([1.0, 0, 0]), np.array([0, 1.0, 0])
     started = time.monotonic()
     engine = BundleEngine(folder, manifest, tell=True)
     try:
-        found = engine.read(Volume(hu, places, across, down, (2.5, 2.5), 2.5, (), (0,) * slices), lambda _: None)
+        noise = Volume(hu, places, across, down, (2.5, 2.5), 2.5, (), (0,) * slices, manifest.gate.projection)
+        found = engine.read(noise, lambda _: None)
     finally:
         engine.close()
     count = len(found.detections) if isinstance(found, Reading) else 0

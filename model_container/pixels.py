@@ -65,10 +65,10 @@ class Format:
     frames: int
 
     @classmethod
-    def of(cls, ds: Dataset) -> Format:
-        """Reads it from a header; raises UnreadablePixels unless the pictures are plain and grey."""
+    def of(cls, ds: Dataset, grey: Sequence[str] = ("MONOCHROME2",)) -> Format:
+        """Reads it from a header; raises UnreadablePixels unless the pictures are plain and of one of these greys."""
         try:
-            samples, grey = int(ds.get("SamplesPerPixel") or 1), ds.get("PhotometricInterpretation") == "MONOCHROME2"
+            samples, kind = int(ds.get("SamplesPerPixel") or 1), ds.get("PhotometricInterpretation")
             allocated, stored = int(ds.BitsAllocated), int(ds.BitsStored)
             found = cls(
                 str(ds.file_meta.TransferSyntaxUID), int(ds.Rows), int(ds.Columns), allocated, stored,
@@ -77,8 +77,8 @@ class Format:
             )  # fmt: skip
         except (AttributeError, TypeError, ValueError) as error:
             raise UnreadablePixels("a slice's header does not say how its pixels are stored") from error
-        if samples != 1 or not grey:
-            raise UnreadablePixels("not a grey image (MONOCHROME2)")
+        if samples != 1 or kind not in grey:
+            raise UnreadablePixels(f"not a grey image ({' or '.join(grey)})")
         if allocated not in (8, 16, 32) or not stored - 1 <= found.high < allocated or min(found.size, stored) < 1:
             raise UnreadablePixels("a slice's header contradicts itself about how its pixels are stored")
         if found.syntax not in NATIVE and found.syntax not in _PLUGINS:

@@ -30,6 +30,7 @@ class Volume:
     spacing: float  # between slices, along their normal
     headers: tuple[Dataset, ...]  # per slice, without pixels (frames of one file share theirs)
     frames: tuple[int, ...]  # per slice: its frame in the file, from 1; 0 in a file that has but one
+    flat: bool = False  # a radiograph (projection.py): grey values, and no place in the patient
 
     def point(self, z: float, row: float, column: float) -> tuple[float, float, float]:
         """Where a voxel's centre lies in the patient, in mm; indexes may be fractions."""
@@ -152,29 +153,30 @@ def _densities(slices: Sequence[_Slice]) -> NDArray[np.int16]:
 def hounsfield(values: NDArray[np.integer], one: _Slice) -> NDArray[np.int16]:
     """Stored values in HU: padding made air, clipped to what scanners mean (-1024 to 3071)."""
     form, (slope, intercept) = one.source.form, one.rescaling()
-    meant = _meant(values, form) if form.syntax in NATIVE or form.syntax == RLE else values
+    own = meant(values, form)
     if slope == 1.0 and intercept == int(intercept):
-        hu = np.clip(meant.astype(np.int32) + int(intercept), AIR, _HIGHEST).astype(np.int16)
+        hu = np.clip(own.astype(np.int32) + int(intercept), AIR, _HIGHEST).astype(np.int16)
     else:
-        hu = np.clip(np.round(meant * slope + intercept), AIR, _HIGHEST).astype(np.int16)
-    padding = _padding(one.source.ds, form)
+        hu = np.clip(np.round(own * slope + intercept), AIR, _HIGHEST).astype(np.int16)
+    padding = padding_of(one.source.ds, form)
     if padding is not None:
-        for some in (values, meant):  # padding may lie outside of the bits that hold values
+        for some in (values, own):  # padding may lie outside of the bits that hold values
             hu[(some >= padding[0]) & (some <= padding[1])] = AIR
     return hu
 
 
-def _meant(values: NDArray[np.integer], form: Format) -> NDArray[np.integer]:
+def meant(values: NDArray[np.integer], form: Format) -> NDArray[np.integer]:
     """The words' stored bits alone, with their sign: what lies in the other bits (old overlays) is no density."""
     spare = form.allocated - form.stored
-    if not spare:
+    if not spare or (form.syntax not in NATIVE and form.syntax != RLE):  # other decoders know the stored bits
         return values
     left = form.allocated - 1 - form.high
     own = values.astype(values.dtype.newbyteorder("="))
     return np.right_shift(np.left_shift(own, left), spare)
 
 
-def _padding(ds: Dataset, form: Format) -> tuple[int, int] | None:
+def padding_of(ds: Dataset, form: Format) -> tuple[int, int] | None:
+    """The stored values, from and to, that stand for no picture."""
     first, last = ds.get("PixelPaddingValue"), ds.get("PixelPaddingRangeLimit")
     try:
         ends = [int(first), int(first if last is None else last)] if first is not None else []

@@ -96,7 +96,12 @@ def _show(result: Analysis, out: Path) -> None:
     table = Table("finding", "size", "place", "probability", "slice", "picture", title=result.model.disclaimer)
     for f in result.findings:
         table.add_row(
-            f"{f.key} {f.kind}", f"{f.diameter_mm:.0f} mm", f.site, f"{f.probability:.2f}", str(f.slice + 1), f.overlay
+            f"{f.key} {f.kind}",
+            f"{f.diameter_mm:.0f} mm" if f.diameter_mm else "",
+            f.site,
+            f"{f.probability:.2f}",
+            str(f.slice + 1),
+            f.overlay,
         )
     console = Console()
     console.print(table)

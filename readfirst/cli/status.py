@@ -58,8 +58,8 @@ def findings_table(record: StudyRecord) -> object:
     for f in record.findings:
         table.add_row(
             f.concept.meaning,
-            f"{f.diameter_mm:.0f} mm",
-            f"{f.site} ({', '.join(f'{c:.0f}' for c in f.centre)})",
+            f"{f.diameter_mm:.0f} mm" if f.diameter_mm else "",
+            f.site + (f" ({', '.join(f'{c:.0f}' for c in f.centre)})" if f.centre else ""),
             f"{f.probability:.2f}",
             str(f.slice + 1),
             f"category {f.category}",

@@ -52,7 +52,7 @@ class Finding(Part):
     probability: float  # calibrated, 0 to 1
     diameter_mm: float
     volume_mm3: float
-    centre: tuple[float, float, float]
+    centre: tuple[float, float, float] | None  # None on a radiograph, which has no such place
     site: str  # for people: "left lung", "right lung", …
     series_uid: str
     sop_uid: str  # the instance with the finding's largest section

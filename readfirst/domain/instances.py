@@ -8,6 +8,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 from pydicom.dataset import Dataset
 
+from readfirst.domain.models import PROJECTIONS
+
 FUNCTIONAL_GROUPS = (0x52009229, 0x52009230)  # the sequences that tell of an enhanced file's frames
 # BodyPartExamined for the regions that enhanced files state as codes instead (PS3.16, Table L-1).
 _REGIONS = {
@@ -15,6 +17,13 @@ _REGIONS = {
     "T-D4000": "ABDOMEN", "69536005": "HEAD", "T-D1100": "HEAD", "12738006": "BRAIN", "T-A0100": "BRAIN",
     "45048000": "NECK", "T-D1600": "NECK", "816092008": "PELVIS", "12921003": "PELVIS", "T-D6000": "PELVIS",
     "416550000": "CHESTABDOMEN", "416775004": "CHESTABDPELVIS", "416949008": "ABDOMENPELVIS",
+}  # fmt: skip
+
+FRONTAL, LATERAL = "FRONTAL", "LATERAL"
+# ViewCodeSequence (PS3.16 CID 4010) as ViewPosition.
+_VIEWS = {
+    "399348003": "AP", "R-10206": "AP", "272479007": "PA", "R-40888": "PA", "R-10214": "PA",
+    "399173006": "LL", "R-10236": "LL", "399198007": "RL", "R-10232": "RL", "399033003": FRONTAL, "R-10202": FRONTAL,
 }  # fmt: skip
 
 Vector = tuple[float, float, float]
@@ -62,6 +71,11 @@ class InstanceFacts(BaseModel):
     gantry_tilt: float | None = None
     series_number: int | None = None
     acquisition_number: int | None = None
+    view: str = ""  # of a radiograph: ViewPosition, or what stands for it; FRONTAL and LATERAL where no more is known
+    laterality: str = ""  # of a paired part: L or R
+    intent: str = ""  # PresentationIntentType: a radiograph's, of which there can be two versions
+    acquired: str = ""  # YYYYMMDDHHMMSS as the clean copy has it: only the order among a study's pictures is true
+    instance_number: int | None = None
     patient_age: str = ""
     patient: str = ""  # the patient's token: PatientID of the clean copy
     path: str = ""  # blob name in container `clean`
@@ -111,7 +125,40 @@ def facts_of(ds: Dataset, *, path: str = "", digest: str = "") -> InstanceFacts:
         patient=_text(ds, "PatientID"),
         path=path,
         digest=digest,
+        **(_radiograph(ds) if _text(ds, "Modality") in PROJECTIONS else {}),
     )
+
+
+def _radiograph(ds: Dataset) -> dict[str, Any]:
+    side = _text(ds, "ImageLaterality") or _text(ds, "Laterality")
+    return {
+        "view": _view(ds),
+        "laterality": side if side in ("L", "R") else "",
+        "intent": _text(ds, "PresentationIntentType").upper(),
+        "acquired": _acquired(ds),
+        "instance_number": _integer(ds, "InstanceNumber"),
+    }
+
+
+def _view(ds: Dataset) -> str:
+    """Which view a radiograph is: by its position, its code, or the directions in which rows and columns run."""
+    if said := _text(ds, "ViewPosition").upper():
+        return said
+    coded = _items(ds, "ViewCodeSequence")
+    if coded and (known := _VIEWS.get(_text(coded[0], "CodeValue"))):
+        return known
+    ways = [str(v)[:1].upper() for v in _values(ds, "PatientOrientation")]
+    if len(ways) != 2 or ways[1] not in ("F", "H"):
+        return ""
+    return FRONTAL if ways[0] in ("L", "R") else LATERAL if ways[0] in ("A", "P") else ""
+
+
+def _acquired(ds: Dataset) -> str:
+    """When the picture was made: digits alone, without fractions of a second."""
+    whole = _text(ds, "AcquisitionDateTime")
+    pairs = (("AcquisitionDate", "AcquisitionTime"), ("ContentDate", "ContentTime"), ("SeriesDate", "SeriesTime"))
+    dated = (_text(ds, day) + _text(ds, time) for day, time in pairs if _text(ds, time))
+    return (whole or next(dated, "")).partition(".")[0][:14]
 
 
 def _functional_groups(ds: Dataset, frames: int) -> tuple[Plane, tuple[Plane, ...]]:

@@ -17,6 +17,10 @@ from pydantic import Field, JsonValue, TypeAdapter, field_validator, model_valid
 
 from readfirst.domain.findings import SYNTHETIC, Code, ModelIdentity, Part
 
+PROJECTIONS = {"CR", "DX", "MG"}  # modalities of single radiographs
+UNKNOWN_VIEW = "UNKNOWN"  # in a gate's views: also pictures that do not say which view they are
+_FRONTAL_VIEWS = ("PA", "AP")
+
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 RelativePath = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$")]
 
@@ -39,6 +43,27 @@ class Gate(Part):
     max_spacing: float = 1000.0
     max_pixel: float = 1000.0
     min_pixels: int = 16  # rows and columns
+    views: tuple[Word, ...] = ()  # of radiographs: ViewPosition, best first; none named: frontal for chests, else any
+
+    @property
+    def projection(self) -> bool:
+        """Whether the model reads single radiographs, and no stacks of slices."""
+        return set(self.modalities) <= PROJECTIONS
+
+    @property
+    def wanted_views(self) -> tuple[str, ...]:
+        """The views that the model reads, the best first; none: any."""
+        return self.views or (_FRONTAL_VIEWS if "CHEST" in self.body_parts else ())
+
+    @model_validator(mode="after")
+    def _of_one_kind(self) -> Gate:
+        if not self.projection and set(self.modalities) & PROJECTIONS:
+            raise ValueError("a gate admits radiographs or stacks of slices, not both")
+        if self.views and not self.projection:
+            raise ValueError("views are for radiographs")
+        if self.projection and (self.min_slices > 1 or self.min_coverage):
+            raise ValueError("a radiograph is one picture and covers no length")
+        return self
 
 
 _VERHOEFF = (1, 5, 7, 6, 2, 8, 3, 0, 9, 4)  # how a digit changes with its place
@@ -131,6 +156,8 @@ class Manifest(Part):
             raise ValueError("settings, pictures and the task classification are for MONAI bundles")
         if self.pictures and self.task != "classification":
             raise ValueError("pictures are for the task classification: they have no place in a volume")
+        if self.gate.projection and self.task != "classification":
+            raise ValueError("a model of radiographs classifies: segments and boxes need a volume")
         if self.task == "classification" and self.risk.min_diameter_mm:
             raise ValueError("a class has no diameter: the risk rule must not ask for one")
         return self
@@ -144,6 +171,8 @@ class Manifest(Part):
             if getattr(self, name) == fields[name].get_default(call_default_factory=True)
         }  # fmt: skip
         facts = self.model_dump(mode="json", exclude=unset)
+        if not self.gate.views:
+            del facts["gate"]["views"]
         canonical = json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.sha256(canonical.encode()).hexdigest()
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import math
-import re
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 from itertools import pairwise
 from statistics import median
 
 from readfirst.domain.instances import InstanceFacts
 from readfirst.domain.models import Gate
+from readfirst.domain.projections import select_picture
+from readfirst.domain.selection import Ineligible, NotEligible, Selection, out_of_scope
+
+__all__ = ["Ineligible", "NotEligible", "Selection", "run_key", "select_series"]
 
 _AXIAL = math.cos(math.radians(35))  # a gantry tilts up to 30 degrees
 _MISSING = 1.5  # a step longer than this many usual steps hides a slice
@@ -22,50 +23,16 @@ _SAME_SPACING = 0.001  # mm
 _SHIFTED = 3.0  # mm beside the stack's axis: slices of another field of view lie elsewhere
 
 
-class Ineligible(StrEnum):
-    """Why no series of a study can be analysed. The value is the stable code."""
-
-    EMPTY = "no-images"
-    MODALITY = "modality-out-of-scope"
-    BODY_PART = "body-part-out-of-scope"
-    AGE = "age-out-of-scope"
-    NO_AXIAL = "no-original-axial-series"
-    GEOMETRY = "geometry-unknown"
-    TOO_FEW = "too-few-slices"
-    COVERAGE = "too-little-covered"
-    MISSING = "slices-missing"
-    SHIFTED = "slices-shifted"
-    TOO_THICK = "slices-too-far-apart"
-    TOO_COARSE = "pixels-too-coarse"
-
-
-@dataclass(frozen=True)
-class NotEligible:
-    """No series can be analysed: a code and a sentence for people, without content."""
-
-    code: Ineligible
-    text: str
-
-
-@dataclass(frozen=True)
-class Selection:
-    """The series to analyse: its slices from feet to head, and the usual step between them in mm.
-
-    A slice is an instance or, where `frame` is set, a frame of one.
-    """
-
-    series_uid: str
-    instances: tuple[InstanceFacts, ...]
-    spacing: float
-
-
 def select_series(instances: Sequence[InstanceFacts], gate: Gate) -> Selection | NotEligible:
-    """The thinnest complete original axial series that the gate admits, or the reason why there is none.
+    """The thinnest complete original axial series that the gate admits (or the radiograph, by its own rule), or the
+    reason why there is none.
 
     Several answers are possible for several series; the reason returned is that of the largest one.
     """
     if not instances:
         return NotEligible(Ineligible.EMPTY, "The study holds no image.")
+    if gate.projection:
+        return select_picture(instances, gate)
     series = _by([piece for instance in instances for piece in instance.slices()], lambda i: i.series_uid)
     series.sort(key=len, reverse=True)
     answers = [_judge(one, gate) for one in series]
@@ -96,7 +63,7 @@ def _by(instances: Sequence[InstanceFacts], key: Callable[[InstanceFacts], Hasha
 
 def _judge(series: Sequence[InstanceFacts], gate: Gate) -> Selection | NotEligible:
     """One series against the gate: what it is first, then whether it holds usable slices."""
-    refused = _out_of_scope(series, gate)
+    refused = out_of_scope(series, gate)
     if refused:
         return refused
     slices = [i for i in series if _is_original(i)]
@@ -119,19 +86,6 @@ def _judge(series: Sequence[InstanceFacts], gate: Gate) -> Selection | NotEligib
     return min(good, key=_preference) if good else answers[0]
 
 
-def _out_of_scope(series: Sequence[InstanceFacts], gate: Gate) -> NotEligible | None:
-    first = series[0]
-    if first.modality not in gate.modalities:
-        return NotEligible(Ineligible.MODALITY, f"The model reads {', '.join(gate.modalities)} only.")
-    parts = {i.body_part for i in series if i.body_part}
-    if parts and not parts & set(gate.body_parts):
-        return NotEligible(Ineligible.BODY_PART, f"The model reads {gate.body_parts[0].lower()} studies only.")
-    age = _years(first.patient_age)
-    if age is not None and not gate.min_age <= age <= gate.max_age:
-        return NotEligible(Ineligible.AGE, f"The model is for ages {gate.min_age} to {gate.max_age}.")
-    return None
-
-
 def _is_original(instance: InstanceFacts) -> bool:
     kinds = {value.upper() for value in instance.image_type}
     return not kinds & {"LOCALIZER", "DERIVED", "SECONDARY", "SCREEN SAVE", "PROJECTION IMAGE"}
@@ -141,11 +95,6 @@ def _is_placed(instance: InstanceFacts) -> bool:
     """A slice that says where it lies; a file of several frames that does not say it of each is none."""
     known = instance.position and instance.orientation and instance.pixel_spacing and min(instance.pixel_spacing) > 0
     return bool(known and instance.rows and instance.columns and (instance.frame or instance.frames == 1))
-
-
-def _years(age: str) -> float | None:
-    match = re.fullmatch(r"(\d{1,3})([DWMY])", age)
-    return int(match[1]) / {"D": 365.25, "W": 52.2, "M": 12, "Y": 1}[match[2]] if match else None
 
 
 def _normal(instance: InstanceFacts) -> tuple[float, float, float]:

@@ -10,9 +10,15 @@ from pathlib import Path
 import gdcm
 import numpy as np
 import pydicom
-from pydicom.dataset import Dataset
+from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate, generate_frames
-from pydicom.uid import UID, EnhancedCTImageStorage, JPEGLosslessSV1
+from pydicom.uid import (
+    UID,
+    DigitalXRayImageStorageForPresentation,
+    EnhancedCTImageStorage,
+    ExplicitVRLittleEndian,
+    JPEGLosslessSV1,
+)
 
 MOVED = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness", "RescaleSlope",
          "RescaleIntercept", "BodyPartExamined", "SliceLocation", "KVP")  # fmt: skip
@@ -123,3 +129,32 @@ def _frame(one: Dataset, k: int) -> Dataset:
         CTImageFrameTypeSequence=[kind],
         FrameContentSequence=[item(StackID="1", InStackPositionNumber=k + 1)],
     )
+
+
+def radiograph(**changes: object) -> bytes:
+    """A chest radiograph as a DX system writes it: a bright heart between dark lungs, 12 bits, with a window."""
+    rows, columns = np.mgrid[:160, :128]
+    grey = np.full(rows.shape, 3000)
+    for middle in (38, 90):
+        grey[((rows - 80) / 55) ** 2 + ((columns - middle) / 22) ** 2 < 1] = 900
+    study = "1.2.826.0.1.3680043.8.498.31"
+    ds = Dataset()
+    ds.file_meta = FileMetaDataset()
+    ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    for keyword, value in {
+        "SOPClassUID": DigitalXRayImageStorageForPresentation, "SOPInstanceUID": f"{study}.1.1",
+        "StudyInstanceUID": study, "SeriesInstanceUID": f"{study}.1", "Modality": "DX", "PatientID": "TOKEN",
+        "PatientName": "", "PatientBirthDate": "", "PatientSex": "", "StudyDate": "20201105", "StudyTime": "101500",
+        "AcquisitionDate": "20201105", "AcquisitionTime": "101530", "AccessionNumber": "ABCD1234",
+        "StudyID": "ABCD1234", "ReferringPhysicianName": "", "SeriesNumber": 1, "InstanceNumber": 1,
+        "BodyPartExamined": "CHEST",
+        "ViewPosition": "PA", "PatientOrientation": ["L", "F"], "ImageType": ["ORIGINAL", "PRIMARY"],
+        "PresentationIntentType": "FOR PRESENTATION", "ImagerPixelSpacing": [0.15, 0.15], "Rows": 160, "Columns": 128,
+        "SamplesPerPixel": 1, "PhotometricInterpretation": "MONOCHROME2", "BitsAllocated": 16, "BitsStored": 12,
+        "HighBit": 11, "PixelRepresentation": 0, "WindowCenter": 2000, "WindowWidth": 4000, "RescaleSlope": 1,
+        "RescaleIntercept": 0, "RescaleType": "US", "PatientAge": "061Y", "PixelData": grey.astype("<u2").tobytes(),
+        **changes,
+    }.items():  # fmt: skip
+        if value is not None:
+            setattr(ds, keyword, value)
+    return saved(ds)

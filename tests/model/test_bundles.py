@@ -22,11 +22,13 @@ if os.environ.get("CI") != "true":
 
 from model_container.bundles import Shelf, digests
 from model_container.monai_bundle import BundleEngine
+from model_container.projection import read_projection
 from model_container.reading import ModelFailed
 from model_container.volume import Volume
 from readfirst.cli import build
 from readfirst.domain.findings import Code
 from readfirst.domain.models import Channel, Gate, Manifest, RiskRule
+from tests.model.files import radiograph
 
 pytestmark = [pytest.mark.torch, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -169,9 +171,9 @@ def bundle(folder, config, task, index, weights=None, **further):
     torch.save(weights, folder / "models" / "model.pt")
     return Manifest(
         name=folder.name, version="1", title="zoo", engine="monai-bundle", task=task, intended_use="detection",
-        files=digests(folder), gate=Gate(modalities=("CT",), body_parts=("CHEST",)),
-        channels=(Channel(index=index, kind="thing", concept=THING, category=3),),
-        risk=RiskRule(min_probability=0.5, report_from=0.0, text="any"), **further,
+        files=digests(folder), channels=(Channel(index=index, kind="thing", concept=THING, category=3),),
+        risk=RiskRule(min_probability=0.5, report_from=0.0, text="any"),
+        **{"gate": Gate(modalities=("CT",), body_parts=("CHEST",)), **further},
     )  # fmt: skip
 
 
@@ -255,6 +257,58 @@ def test_a_zoo_classification_runs_on_every_slice_with_the_setting_that_was_appr
         engine.close()
     assert 0 < found.probability < 1 and found.mask is None and found.diameter_mm == 0
     assert 0 <= found.key_slice < 16
+
+
+FEET = """import torch
+
+class Feet(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(1))
+
+    def forward(self, x):  # batch, channel, column, row: how bright the lower half is
+        grey = x[..., x.shape[-1] // 2 :].mean((1, 2, 3)) * self.weight
+        return torch.stack((0.5 - grey, grey - 0.5), 1) * 4
+"""
+RADIOGRAPHS = CLASSIFICATION | {
+    "network_def": {"_target_": "scripts.feet.Feet"},
+    "preprocessing": {
+        "_target_": "Compose",
+        "transforms": [
+            {"_target_": "LoadImaged", "keys": "image"},
+            {"_target_": "EnsureChannelFirstd", "keys": "image"},
+            scaled(0, 4095) | {"keys": "image"},
+            {"_target_": "Resized", "keys": "image", "spatial_size": [64, 64]},
+        ],
+    },
+}
+IN_COLOURS = {"settings": {"preprocessing#transforms#2#a_max": 255}, "pictures": (2047.5, 4095)}
+
+
+@pytest.mark.parametrize("further", [{}, IN_COLOURS], ids=["a plane of grey values", "a picture in three colours"])
+def test_a_classification_of_radiographs_drops_in_and_sees_them_upright_in_one_polarity(tmp_path, further):
+    """A network that answers how bright the lower half is: what it says is what it was shown."""
+    import torch
+
+    folder = tmp_path / "chest-x-ray"
+    (folder / "scripts").mkdir(parents=True)
+    (folder / "scripts" / "__init__.py").write_text("")
+    (folder / "scripts" / "feet.py").write_text(FEET)
+    further = {"gate": Gate(modalities=("DX", "CR"), body_parts=("CHEST",)), **further}
+    manifest = bundle(folder, RADIOGRAPHS, "classification", 1, {"weight": torch.ones(1)}, **further)
+    engine = Shelf(tmp_path, allowed=[manifest]).load(manifest.digest)[1]
+    pixels = np.full((160, 128), 1000, "<u2")
+    pixels[80:] = 3500
+    window = {"WindowCenter": 2048, "WindowWidth": 4096}
+    plain = radiograph(PixelData=pixels.tobytes(), **window)
+    turned = radiograph(PixelData=(4095 - pixels).tobytes(), PhotometricInterpretation="MONOCHROME1", **window)
+    try:
+        answers = [engine.read(read_projection(content), lambda _: None).detections for content in (plain, turned)]
+    finally:
+        engine.close()
+    for (found,) in answers:
+        assert found.probability == pytest.approx(1 / (1 + np.exp(-4 * (3500 / 4095 - 0.5))), abs=0.01)
+        assert found.mask is None and found.key_slice == 0
 
 
 # What a bundle's own code tries, and what is said of it; the volume's first voxel chooses, so that one process serves.
