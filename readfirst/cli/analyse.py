@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,9 @@ from readfirst.domain.findings import Analysis
 from readfirst.domain.instances import InstanceFacts, facts_of
 from readfirst.domain.messages import AnalysisOrder
 from readfirst.domain.series import NotEligible, Selection, run_key, select_series
+
+if TYPE_CHECKING:
+    from model_container.analyse import Clock
 
 
 def register(app: typer.Typer) -> None:
@@ -25,16 +28,18 @@ def analyse(
     out: Annotated[Path, typer.Argument(help="Where result.json, pictures and DICOM outputs go.")],
 ) -> None:
     """Run the default model on a study in a folder. SYNTHETIC MODEL, NOT FOR DIAGNOSIS."""
-    from model_container.analyse import calm_collector
+    from model_container.analyse import Clock, calm_collector
     from readfirst.domain.models import default_model
 
     calm_collector()
-    instances, contents = read_study(study)
-    selection = select_series(instances, default_model().gate)
+    clock = Clock()
+    with clock.stage("read"):
+        instances, contents = read_study(study)
+        selection = select_series(instances, default_model().gate)
     if isinstance(selection, NotEligible):
         typer.echo(f"NOT ANALYSED ({selection.code}): {selection.text}", err=True)
         raise typer.Exit(2)
-    result = analyse_series(selection, contents, out)
+    result = analyse_series(selection, contents, out, clock)
     if result.outcome == "out-of-scope":
         typer.echo(f"NOT ANALYSED ({result.reason})", err=True)
         raise typer.Exit(2)
@@ -60,14 +65,15 @@ def read_study(folder: Path) -> tuple[list[InstanceFacts], dict[str, bytes]]:
     return instances, contents
 
 
-def analyse_series(selection: Selection, contents: dict[str, bytes], out: Path) -> Analysis:
+def analyse_series(selection: Selection, contents: dict[str, bytes], out: Path, clock: Clock) -> Analysis:
     """Runs the job's analysis on a series and writes its files into `out`, result.json last."""
-    from model_container.analyse import Clock, analyse, decode, out_of_scope
+    from model_container.analyse import analyse, decode, out_of_scope
     from model_container.bundles import Shelf
     from model_container.reading import OutOfScope
     from readfirst.domain.models import default_model
 
-    manifest, engine = Shelf().load(default_model().digest)
+    with clock.stage("load"):
+        manifest, engine = Shelf().load(default_model().digest)
     out.mkdir(parents=True, exist_ok=True)
 
     def put(name: str, content: bytes, _: str) -> str:
@@ -78,7 +84,6 @@ def analyse_series(selection: Selection, contents: dict[str, bytes], out: Path) 
         token="", handle="", run_key=run_key(selection, manifest.digest), model_name=manifest.name,
         model_digest=manifest.digest, series_uid=selection.series_uid, instances=selection.instances, receipts=(),
     )  # fmt: skip
-    clock = Clock()
     with clock.stage("decode"):
         volume = decode(selection.instances, contents)
     if isinstance(volume, OutOfScope):
