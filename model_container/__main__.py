@@ -9,7 +9,6 @@ from model_container.storage import MissingSetting, studies
 
 if __name__ == "__main__":
     try:
-        account = studies()
+        main(studies())
     except MissingSetting as error:
         sys.exit(str(error))
-    main(account)

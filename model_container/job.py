@@ -10,6 +10,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import signal
 import sys
 import threading
@@ -21,12 +22,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from model_container.analyse import Clock, analyse, calm_collector, decode, out_of_scope, peak_memory_mb
 from model_container.bundles import MODELS, NotApproved, Shelf
 from model_container.reading import Engine, ModelFailed, OutOfScope
-from model_container.storage import Held, Studies
+from model_container.storage import Held, Studies, number
 from model_container.volume import Volume
 from readfirst.domain import clean, messages
 from readfirst.domain.deid import ReceiptBatch
@@ -34,9 +33,11 @@ from readfirst.domain.findings import Analysis
 from readfirst.domain.instances import InstanceFacts
 from readfirst.domain.messages import AnalysisOrder, InferenceAnswer, InferenceRequest
 from readfirst.domain.models import Manifest
+from readfirst.domain.series import Selection, run_key
 
 TRIES = 3
 _DOWNLOADS = 8
+_NAME = "[0-9a-f]{32}"  # of a study and of a run
 _GRACE_SECONDS = 20.0  # of the 30 that Container Apps leaves between SIGTERM and SIGKILL
 
 
@@ -107,39 +108,40 @@ class Job:
 
     def prepare_next(self) -> Prepared | None:
         """Takes the next request and brings its pixels here; faults wait in the answer."""
-        if self.stopping.is_set():
-            return None
-        held = self.studies.take()
-        if held is None:
-            return None
-        self.studies.beat()
-        try:
-            request = InferenceRequest.model_validate_json(held.content)
-        except ValidationError:
-            log(event="unreadable-request", tries=held.tries)  # nobody waits for an answer that can be found
-            self.studies.finish(held)
-            return None
-        prepared = Prepared(held, request)
-        try:
-            self._prepare(prepared)
-        except Exception as error:  # carried to the main thread, which decides between again and never
-            prepared.fault = error
-        return prepared
+        while not self.stopping.is_set() and (held := self.studies.take()):
+            self.studies.beat()
+            try:
+                request = InferenceRequest.model_validate_json(held.content)
+                if not all(re.fullmatch(_NAME, name) for name in (request.token, request.run_key)):
+                    raise ValueError("names that are no digests could hold anything, and would be logged")
+            except ValueError:  # no base64, no text, no JSON, no request
+                log(event="unreadable-request", tries=held.tries)  # nobody waits for an answer that can be found
+                self.studies.finish(held)
+                continue
+            prepared = Prepared(held, request)
+            try:
+                self._prepare(prepared)
+            except Exception as error:  # carried to the main thread, which decides between again and never
+                prepared.fault = error
+            return prepared
+        return None
 
     def _prepare(self, prepared: Prepared) -> None:
         request = prepared.request
-        if prepared.held.tries > TRIES:
-            raise CannotAnalyse(f"gave-up: {TRIES} executions ended while they worked on it")
         done = self.studies.read_analysis(clean.result_path(request.token, request.run_key))
         if done is not None:
             prepared.known = Analysis.model_validate_json(done)
             return
+        if prepared.held.tries > TRIES:
+            raise CannotAnalyse(f"gave-up: {TRIES} executions ended while they worked on it")
         text = self.studies.read_clean(request.order)
         if text is None:
             raise CannotAnalyse("no-order: the order is not there")
         prepared.order = order = AnalysisOrder.model_validate_json(text)
         if (order.token, order.run_key) != (request.token, request.run_key):
             raise CannotAnalyse("wrong-order: the order is for other work")
+        if run_key(Selection(order.series_uid, order.instances, 0.0), order.model_digest) != order.run_key:
+            raise CannotAnalyse("wrong-order: the order was changed after it was given")
         progress = Progress(self.studies, order)
         with ThreadPoolExecutor(1) as beside:  # the model is loaded while the pixels come
             loading = beside.submit(self.shelf.load, order.model_digest)
@@ -263,7 +265,7 @@ class Progress:
         self.last = now
         self.studies.beat()
         told = messages.Progress(stage=stage, share=round(share, 3), at=_now())
-        self.studies.write(self.name, told.model_dump_json().encode(), "application/json")
+        self.studies.mention(self.name, told.model_dump_json().encode(), "application/json")
 
 
 def log(**facts: object) -> None:
@@ -299,7 +301,7 @@ def main(studies: Studies, environment: Mapping[str, str] = os.environ) -> None:
     warnings.simplefilter("ignore")
     calm_collector()
     shelf = Shelf(Path(environment.get("MODEL_DIR") or MODELS))
-    job = Job(studies, shelf, float(environment.get("IDLE_SECONDS") or 20))
+    job = Job(studies, shelf, number(environment, "IDLE_SECONDS", 20, 0, 24 * 3600))
     signal.signal(signal.SIGTERM, job.stop)
     signal.signal(signal.SIGINT, job.stop)
     started = time.monotonic()

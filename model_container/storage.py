@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import math
 import os
 import threading
 import time
@@ -12,17 +14,20 @@ from typing import Any
 
 from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError, ResourceNotFoundError
 from azure.storage.blob import BlobServiceClient, ContentSettings
-from azure.storage.queue import QueueClient, QueueMessage, TextBase64DecodePolicy, TextBase64EncodePolicy
+from azure.storage.queue import QueueClient, QueueMessage, TextBase64EncodePolicy
 
 from readfirst.domain import clean, names
 from readfirst.domain.messages import InferenceAnswer
 
+# Answers travel as the Functions host reads them. Requests are taken as they lie there, and read one by one: the client
+# would fail at one that is no base64, and nobody would ever take it away.
+_TEXT: dict[str, Any] = {"message_encode_policy": TextBase64EncodePolicy()}
 _LEASE_SECONDS = 60
 _BEAT_SECONDS = 5.0
 
 
 class MissingSetting(ValueError):
-    """The environment does not say where the studies account is."""
+    """The environment does not say where the studies account is, or says what makes no sense."""
 
 
 @dataclass
@@ -34,7 +39,8 @@ class Held:
 
     @property
     def content(self) -> str:
-        return str(self.message.content)
+        """The text in the message; raises ValueError for what is none."""
+        return base64.b64decode(str(self.message.content), validate=True).decode()
 
     @property
     def tries(self) -> int:
@@ -135,7 +141,7 @@ class Studies:
         """A sign of life at a step done: the watchdog stops an execution that gives none for long."""
         if time.monotonic() - self._last_beat >= _BEAT_SECONDS:
             self._last_beat = time.monotonic()
-            self.write(clean.beat_path(self._job), b"", "application/octet-stream")
+            self.mention(clean.beat_path(self._job), b"", "application/octet-stream")
 
     # ------------------------------------------------------------ blobs
 
@@ -152,6 +158,11 @@ class Studies:
         self._analysis.upload_blob(
             name, content, overwrite=True, content_settings=ContentSettings(content_type=content_type)
         )
+
+    def mention(self, name: str, content: bytes, content_type: str) -> None:
+        """Writes what helps and does not count: where it fails, the work goes on."""
+        with suppress(AzureError):
+            self.write(name, content, content_type)
 
     def write_once(self, name: str, content: bytes, content_type: str) -> bool:
         """Writes a blob of container `analysis` unless it is there already; returns whether it was written."""
@@ -182,16 +193,16 @@ def _is_lost(error: HttpResponseError) -> bool:
 
 def studies(environment: Mapping[str, str] = os.environ) -> Studies:
     """The studies account named by `STUDIES` (a connection string, locally) or by `STUDIES__blobServiceUri` and
-    `STUDIES__queueServiceUri`, which a managed identity opens. Raises MissingSetting with what is missing."""
-    text: dict[str, Any] = {
-        "message_encode_policy": TextBase64EncodePolicy(), "message_decode_policy": TextBase64DecodePolicy(),
-    }  # fmt: skip
-    queues = (names.INFERENCE_REQUESTS, names.INFERENCE_RESULTS)
+    `STUDIES__queueServiceUri`, which a managed identity opens. Raises MissingSetting with what is missing or wrong."""
     job = environment.get("CONTAINER_APP_JOB_NAME") or "local"  # Container Apps sets it
-    lease = int(environment.get("LEASE_SECONDS") or _LEASE_SECONDS)
+    lease = round(number(environment, "LEASE_SECONDS", _LEASE_SECONDS, 1, 7 * 24 * 3600))
     if connection := environment.get(names.STUDIES):
-        blobs = BlobServiceClient.from_connection_string(connection)
-        requests, results = (QueueClient.from_connection_string(connection, q, **text) for q in queues)
+        try:
+            blobs = BlobServiceClient.from_connection_string(connection)
+            requests = QueueClient.from_connection_string(connection, names.INFERENCE_REQUESTS)
+            results = QueueClient.from_connection_string(connection, names.INFERENCE_RESULTS, **_TEXT)
+        except ValueError as error:
+            raise MissingSetting(f"{names.STUDIES} is no connection string") from error
         return Studies(blobs, requests, results, lease, job)
     wanted = [f"{names.STUDIES}__blobServiceUri", f"{names.STUDIES}__queueServiceUri"]
     missing = [name for name in wanted if not environment.get(name)]
@@ -200,6 +211,18 @@ def studies(environment: Mapping[str, str] = os.environ) -> Studies:
     from azure.identity import ManagedIdentityCredential
 
     credential = ManagedIdentityCredential(client_id=environment.get("AZURE_CLIENT_ID"))
-    blobs = BlobServiceClient(environment[wanted[0]], credential)
-    requests, results = (QueueClient(environment[wanted[1]], q, credential, **text) for q in queues)
+    blobs, queues = BlobServiceClient(environment[wanted[0]], credential), environment[wanted[1]]
+    requests = QueueClient(queues, names.INFERENCE_REQUESTS, credential)
+    results = QueueClient(queues, names.INFERENCE_RESULTS, credential, **_TEXT)
     return Studies(blobs, requests, results, lease, job)
+
+
+def number(environment: Mapping[str, str], name: str, usual: float, least: float, most: float) -> float:
+    """A setting that is a number; raises MissingSetting when it is none, or none that makes sense."""
+    try:
+        found = float(environment.get(name) or usual)
+    except ValueError:
+        found = math.nan
+    if not least <= found <= most:
+        raise MissingSetting(f"{name} must be a number from {least:g} to {most:g}")
+    return found

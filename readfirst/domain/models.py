@@ -98,13 +98,13 @@ class RiskRule(Part):
 
 def wrong_with(code: Code) -> str:
     """What is wrong with a coded concept, as far as its form shows; empty if nothing is."""
-    if not re.match(_SCHEMES, code.scheme):
+    if not re.fullmatch(_SCHEMES, code.scheme):
         return f"{code.scheme} is no coding scheme that DICOM knows; private ones begin with 99"
-    if not re.match(r"^[A-Za-z0-9._-]{1,16}$", code.value):
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,16}", code.value):
         return f"{code.value} is no code value: up to 16 letters and digits"
     if code.scheme == "SCT" and not _is_sctid(code.value):
         return f"{code.value} is no SNOMED CT identifier: its check digit is wrong"
-    if len(code.meaning) > 64 or not re.match(Told, code.meaning):
+    if len(code.meaning) > 64 or not re.fullmatch(Told, code.meaning):
         return "a code's meaning is one line of up to 64 characters"
     return ""
 
@@ -112,7 +112,7 @@ def wrong_with(code: Code) -> str:
 def _is_sctid(value: str) -> bool:
     """Whether the last of 6 to 18 digits is right by Verhoeff's scheme, in the dihedral group of ten (0-4 turn, 5-9
     mirror); identifiers of SNOMED's first form (letters) are none."""
-    if not re.match(r"^[1-9][0-9]{5,17}$", value):
+    if not re.fullmatch(r"[1-9][0-9]{5,17}", value):
         return False
     check = 0
     for place, digit in enumerate(int(d) for d in reversed(value)):

@@ -128,7 +128,7 @@ class Desk:
         receipts = clean.receipts_path(token, 1, 1)
         batch = ReceiptBatch(token=token, receipts=tuple(_receipt(i.sop_uid, i.digest) for i in instances))
         self.clean.upload_blob(receipts, batch.model_dump_json(), overwrite=True)
-        key = run_key(selection, default_model().digest)
+        key = run_key(selection, str(changes.get("model_digest", default_model().digest)))
         order = AnalysisOrder(
             token=token, handle="ABCD1234", run_key=key, model_name=default_model().name,
             model_digest=default_model().digest, series_uid=selection.series_uid, instances=instances,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import signal
@@ -12,13 +13,14 @@ import time
 import uuid
 
 import pytest
+from azure.storage.queue import QueueClient
 from PIL import Image
 
 from model_container.bundles import Shelf
-from model_container.job import Job
+from model_container.job import Job, main
 from model_container.reading import Reading
-from model_container.storage import studies
-from readfirst.domain import clean
+from model_container.storage import MissingSetting, studies
+from readfirst.domain import clean, names
 from readfirst.domain.models import default_model
 from tests.model.conftest import read_study
 from tests.model.files import enhanced
@@ -128,6 +130,69 @@ def test_a_message_that_nobody_can_read_does_not_stop_the_queue(desk, phantom):
     said = desk.drain()
     assert [a.outcome for a in desk.answers()] == ["analysed"]
     assert "unreadable-request" in said and desk.waiting() == 0
+
+
+def named(**parts: object) -> str:
+    """A request in which a name is no digest but something that somebody wrote."""
+    request = {"token": "a" * 32, "run_key": "b" * 32, "instance": "c", "order": "d"} | parts
+    return base64.b64encode(json.dumps(request).encode()).decode()
+
+
+def test_messages_that_are_no_requests_end_no_execution_and_leave_nothing_of_theirs_in_the_log(desk, phantom):
+    raw = QueueClient.from_connection_string(desk.connection, names.INFERENCE_REQUESTS)  # writes what it is given
+    binary, deep = (base64.b64encode(content).decode() for content in (b"\xff\xfe\x00", b"[" * 9000))
+    for text in ("{no base64", "", "////", binary, deep,
+                 named(token="DOE^JANE"), named(run_key="a" * 32 + "\n"), named(more="DOE^JANE")):  # fmt: skip
+        raw.send_message(text)
+    desk.send(desk.order(phantom, token()))
+    said = desk.drain(IDLE_SECONDS="0")
+    assert [a.outcome for a in desk.answers()] == ["analysed"] and desk.waiting() == 0
+    assert said.count("unreadable-request") == 8 and "DOE" not in said
+
+
+def test_an_order_that_was_changed_after_it_was_given_is_not_carried_out(desk, phantom):
+    """Its result would be found under the name of other work."""
+    fewer = desk.send(desk.order(phantom, token(), instances=()))
+    request = desk.order(phantom, token())
+    order = json.loads(desk.clean.download_blob(request.order).readall())
+    desk.clean.upload_blob(request.order, json.dumps(order | {"instances": order["instances"][:9]}), overwrite=True)
+    desk.send(request)
+    desk.drain()
+    said = {a.token: (a.outcome, a.detail) for a in desk.answers()}
+    assert set(said) == {fewer.token, request.token}
+    assert set(said.values()) == {("failed", "wrong-order: the order was changed after it was given")}
+
+
+def test_a_study_whose_result_is_there_is_answered_with_it_however_often_its_request_came_back(desk, phantom):
+    request = desk.send(desk.order(phantom, token()))
+    desk.drain()
+    desk.answers()
+    desk.send(request)
+    for _ in range(3):
+        assert desk.requests.receive_message(visibility_timeout=1) is not None
+        time.sleep(1.5)
+    desk.drain()
+    assert [a.outcome for a in desk.answers()] == ["analysed"] and desk.waiting() == 0
+
+
+def test_where_results_cannot_be_written_the_study_fails_visibly_and_the_execution_lives(desk, phantom):
+    desk.send(desk.order(phantom, token()))
+    desk.analysis.delete_container()
+    said = desk.drain(IDLE_SECONDS="3")
+    assert [(a.outcome, a.detail) for a in desk.answers()] == [("failed", "fault: ResourceNotFoundError")]
+    assert desk.waiting() == 0 and [e["tries"] for e in lines(said) if e["event"] == "study"] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("name", ["IDLE_SECONDS", "LEASE_SECONDS"])
+@pytest.mark.parametrize("text", ["soon", "-1", "nan", "inf", "1e9"])
+def test_a_setting_that_is_no_sensible_number_is_told_by_its_name(desk, name, text):
+    with pytest.raises(MissingSetting, match=f"^{name} must be a number from"):
+        main(studies({"STUDIES": desk.connection, name: text}), {name: text})
+
+
+def test_what_is_no_connection_string_is_told_without_showing_it():
+    with pytest.raises(MissingSetting, match=r"^STUDIES is no connection string$"):
+        studies({"STUDIES": "AccountKey=secret"})
 
 
 def test_a_fault_is_tried_three_times_and_then_answered(desk, phantom):
