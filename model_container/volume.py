@@ -83,7 +83,8 @@ class _Source:
     """One file: its header, how it stores its pictures, and what its frames share."""
 
     def __init__(self, content: bytes) -> None:
-        self.ds: FileDataset = pydicom.dcmread(io.BytesIO(content))
+        with io.BytesIO(content) as file:  # closed, or the header would hold on to the whole file
+            self.ds: FileDataset = pydicom.dcmread(file)
         self.form = Format.of(self.ds)
         self.shared = _first(self.ds, "SharedFunctionalGroupsSequence")
         self.own: Sequence[Dataset] = self.ds.get("PerFrameFunctionalGroupsSequence") or ()

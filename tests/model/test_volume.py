@@ -45,6 +45,13 @@ def plain(phantom):
     return read_volume(files(phantom))
 
 
+def test_a_volume_holds_on_to_no_file(phantom):
+    contents = files(phantom, 3)
+    held = [sys.getrefcount(content) for content in contents]
+    volume = read_volume(contents)
+    assert [sys.getrefcount(content) for content in contents] == held and len(volume.headers) == 3
+
+
 @pytest.mark.parametrize("syntax", [JPEG2000Lossless, JPEGLSLossless, RLELossless], ids=lambda uid: uid.name)
 def test_a_compressed_series_gives_the_same_densities(phantom, plain, syntax):
     packed = [compressed(content, syntax) for content in files(phantom, 3)]
