@@ -19,6 +19,7 @@ from model_container.volume import Volume, meant, padding_of
 WHITE = 4095
 _GREYS = ("MONOCHROME1", "MONOCHROME2")
 _ENDS = (0.5, 99.5)  # percentiles, where a picture names no window
+_CONTRAST = 0.01  # of the range from black to white; less is a picture that was blanked, or a window beside it
 
 
 def read_projection(content: bytes) -> Volume:
@@ -52,6 +53,8 @@ def presented(values: NDArray[np.integer], ds: Dataset, form: Format) -> NDArray
         raise UnreadablePixels("the picture's header contradicts itself about how it is shown") from error
     if ds.PhotometricInterpretation == "MONOCHROME1":
         shown = 1.0 - shown
+    if np.ptp(shown[~empty]) < _CONTRAST:
+        raise UnreadablePixels("the picture shows nothing: all of it is of one grey")
     return np.where(empty, 0, np.round(shown * WHITE)).astype(np.int16)
 
 

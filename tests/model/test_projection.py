@@ -99,7 +99,8 @@ def test_compressed_radiographs_are_the_same_picture(way):
     "changes",
     [{"PhotometricInterpretation": "RGB", "SamplesPerPixel": 3}, {"PixelData": b"\0" * 100},
      {"WindowWidth": None, "WindowCenter": None, "PixelData": b"\1\0" * 160 * 128},
-     {"PixelPaddingValue": 0, "PixelPaddingRangeLimit": 4095},
+     {"PixelPaddingValue": 0, "PixelPaddingRangeLimit": 4095}, {"WindowCenter": -5000},
+     {"PixelData": b"\xb8\x0b" * 160 * 128},
      {"VOILUTSequence": [item(LUTDescriptor=[0, 0])]}],
 )  # fmt: skip
 def test_a_radiograph_that_shows_nothing_or_contradicts_itself_is_refused(changes):

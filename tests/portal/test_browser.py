@@ -17,6 +17,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 from pydicom import dcmread
 
 from readfirst.domain.deid import IdentityRecord
+from readfirst.domain.findings import Box
 from readfirst.domain.records import StudyRecord
 from tests.portal.browser import CHROMIUM, chromium, signed_in
 from tests.portal.stage import LESION, SIDE, Stage, chest, furnish, staged
@@ -253,7 +254,7 @@ def test_a_study_shows_how_far_its_analysis_is_and_gets_its_result_while_it_is_l
     stage.progress(study, 0.4, "infer")
     page = as_user("radiologist.lakeside")
     line = page.get_by_role("row", name=study.handle)
-    expect(line.get_by_role("progressbar")).to_have_attribute("aria-valuenow", "40")
+    expect(line.get_by_role("progressbar")).to_have_attribute("aria-valuenow", "40", timeout=30_000)
     expect(line).to_contain_text("Looking for findings 40 %")
     height = line.bounding_box()["height"]
     stage.progress(study, 0.9, "write")
@@ -276,6 +277,20 @@ def test_a_study_shows_how_far_its_analysis_is_and_gets_its_result_while_it_is_l
     expect(page.get_by_role("button", name="Sign off")).to_be_visible()
     page.goto(stage.url)
     expect(page.get_by_role("row", name=study.handle)).to_contain_text("flagged")
+
+
+def test_of_a_finding_without_a_place_nothing_is_drawn(stage: Stage, as_user: Callable[..., Page]) -> None:
+    """A class of a radiograph has the whole picture as its box: a frame around everything would show nothing."""
+    study = stage.put(record(212, "lakeside", high_risk=True), images=True, slices=30)
+    whole = {"diameter_mm": 0.0, "centre": None, "box": Box(left=0, top=0, right=SIDE, bottom=SIDE)}
+    stage.put(study.model_copy(update={"findings": (study.findings[0].model_copy(update=whole),)}))
+    page = as_user("radiologist", f"/studies/{study.id}")
+    _ready(page)
+    expect(page.get_by_label("Overlay", exact=True)).to_have_count(0)
+    with_overlay = _viewport(page)
+    page.keyboard.press("h")
+    page.wait_for_timeout(500)
+    assert np.abs(_viewport(page) - with_overlay).max() < 8
 
 
 def test_text_that_tries_to_be_code_stays_text(stage: Stage, as_user: Callable[..., Page]) -> None:

@@ -200,7 +200,7 @@ export class StudyPage extends Page {
     this.viewer?.overlay(
       this.overlay
         ? findings
-            .filter((f) => !this.hiddenFindings.has(f.key) && f.series_uid === this.shown)
+            .filter((f) => placed(f) && !this.hiddenFindings.has(f.key) && f.series_uid === this.shown)
             .map((f) => ({ mask: this.masks[f.key] ?? {}, box: f.box, at: keyOf(f), chosen: f.key === this.finding }))
         : [],
       this.opacity,
@@ -401,7 +401,7 @@ export class StudyPage extends Page {
         ${this.reviewable() ? html`<button @click=${() => void this.judge("accept", f.key)}>Accept</button><button @click=${() => void this.judge("reject", f.key)}>Reject</button>
         <button @click=${() => { this.finding = f.key; this.openForm("correct"); }}>Correct</button>` : nothing}
         ${f.overlay ? html`<button @click=${() => void this.keyPicture(f)}>Key image</button>` : nothing}
-        <label class="check"><input type="checkbox" .checked=${!hidden} @change=${() => this.hide(f.key, !hidden)} />Overlay</label>
+        ${placed(f) ? html`<label class="check"><input type="checkbox" .checked=${!hidden} @change=${() => this.hide(f.key, !hidden)} />Overlay</label>` : nothing}
       </div>
     </li>`;
   }
@@ -566,6 +566,11 @@ export class StudyPage extends Page {
 /** The picture with a finding's largest section. */
 function keyOf(finding: Finding | undefined): string {
   return finding ? (finding.frame ? `${finding.sop_uid}#${finding.frame}` : finding.sop_uid) : "";
+}
+
+/** Whether a finding has a place: what a classification says is of the whole picture, and nothing is drawn for it. */
+function placed(finding: Finding): boolean {
+  return finding.diameter_mm > 0;
 }
 
 function count(images: number): string {
