@@ -69,7 +69,7 @@ def _through_window(values: NDArray[np.float64], ds: Dataset, there: NDArray[np.
     tables = ds.get("VOILUTSequence")
     if tables:
         return _through_table(values, tables[0])
-    if ds.get("WindowWidth") and ds.get("WindowCenter") is not None:
+    if ds.get("WindowWidth") is not None and ds.get("WindowCenter") is not None:
         centre, width = (float(np.ravel(ds[name].value)[0]) for name in ("WindowCenter", "WindowWidth"))
         return _windowed(values, centre, width, str(ds.get("VOILUTFunction") or "LINEAR"))
     low, high = np.percentile(values[there], _ENDS)
@@ -80,6 +80,8 @@ def _through_window(values: NDArray[np.float64], ds: Dataset, there: NDArray[np.
 
 def _windowed(values: NDArray[np.float64], centre: float, width: float, function: str) -> NDArray[np.float64]:
     """PS3.3 C.11.2.1.2.1 and C.11.2.1.3."""
+    if not width > 0:
+        raise ValueError("a window has a width")
     if function == "SIGMOID":
         return np.asarray(1.0 / (1.0 + np.exp(np.clip(-4.0 * (values - centre) / width, -50, 50))))
     if function == "LINEAR_EXACT":

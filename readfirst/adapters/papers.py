@@ -5,6 +5,8 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from pydantic import ValidationError
+
 from readfirst.adapters import blobs, clients, secrets
 from readfirst.domain import clean, names
 from readfirst.domain.clean import BatchFacts, RefusedFile
@@ -86,9 +88,13 @@ def result(token: str, run_key: str) -> Analysis | None:
 
 
 def progress(token: str, run_key: str) -> Progress | None:
-    """What the job wrote last of how far it is, if it has begun."""
+    """What the job wrote last of how far it is, if it has begun. A job of another version may write what we cannot
+    read: that is shown as no progress, and no list fails for it."""
     data = blobs.read(clients.container(names.STUDIES, names.ANALYSIS), clean.progress_path(token, run_key))
-    return Progress.model_validate_json(data) if data else None
+    try:
+        return Progress.model_validate_json(data) if data else None
+    except ValidationError:
+        return None
 
 
 def alerted(token: str) -> list[str]:

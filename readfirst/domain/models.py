@@ -19,7 +19,7 @@ from readfirst.domain.findings import SYNTHETIC, Code, ModelIdentity, Part
 
 PROJECTIONS = {"CR", "DX", "MG"}  # modalities of single radiographs
 UNKNOWN_VIEW = "UNKNOWN"  # in a gate's views: also pictures that do not say which view they are
-_FRONTAL_VIEWS = ("PA", "AP")
+_CHEST, _FRONTAL_VIEWS = {"CHEST", "THORAX", "TORAX", "LUNG"}, ("PA", "AP")
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 RelativePath = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$")]
@@ -53,7 +53,7 @@ class Gate(Part):
     @property
     def wanted_views(self) -> tuple[str, ...]:
         """The views that the model reads, the best first; none: any."""
-        return self.views or (_FRONTAL_VIEWS if "CHEST" in self.body_parts else ())
+        return self.views or (_FRONTAL_VIEWS if _CHEST & set(self.body_parts) else ())
 
     @model_validator(mode="after")
     def _of_one_kind(self) -> Gate:

@@ -100,6 +100,7 @@ def test_compressed_radiographs_are_the_same_picture(way):
     [{"PhotometricInterpretation": "RGB", "SamplesPerPixel": 3}, {"PixelData": b"\0" * 100},
      {"WindowWidth": None, "WindowCenter": None, "PixelData": b"\1\0" * 160 * 128},
      {"PixelPaddingValue": 0, "PixelPaddingRangeLimit": 4095}, {"WindowCenter": -5000},
+     {"WindowWidth": -4000}, {"WindowWidth": 0},
      {"PixelData": b"\xb8\x0b" * 160 * 128},
      {"VOILUTSequence": [item(LUTDescriptor=[0, 0])]}],
 )  # fmt: skip

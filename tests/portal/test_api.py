@@ -91,6 +91,8 @@ def test_a_study_that_is_analysed_tells_how_far_it_is_and_pretends_nothing(as_) 
         container.upload_blob(name, data, overwrite=True)
         assert _line(client, study)["progress"] == told
         assert client.get(f"/studies/{study.id}").json()["progress"] == told
+    container.upload_blob(name, b'{"stage": "dreaming"}', overwrite=True)
+    assert _line(client, study)["progress"] == waiting, "a job of another version fails no list"
     refused = _say(client, study, SIGN)
     assert refused.status_code == 409 and "not over" in refused.json()["detail"]
     assert _say(client, study, {"kind": "commented", "text": "Read as usual"}).status_code == 201

@@ -115,6 +115,11 @@ def test_the_same_picture_for_the_same_model_is_the_same_work() -> None:
     assert run_key(one, "a" * 64) == run_key(again, "a" * 64)
 
 
+def test_a_chest_is_a_chest_by_whatever_word_the_gate_names_it() -> None:
+    thorax = Gate(modalities=("CR",), body_parts=("THORAX",))
+    assert refused(picture(modality="CR", body_part="THORAX", view="LL"), gate=thorax) == Ineligible.VIEW
+
+
 def test_a_gate_for_radiographs_and_slices_at_once_is_refused() -> None:
     for wrong in ({"modalities": ("DX", "CT")}, {"modalities": ("CT",), "views": ("PA",)}, {"min_slices": 8}):
         with pytest.raises(ValueError, match="radiograph"):
