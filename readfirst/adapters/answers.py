@@ -14,6 +14,7 @@ from typing import Any
 from readfirst.adapters import blobs, clients
 from readfirst.adapters.ledger import now
 from readfirst.domain import names
+from readfirst.domain.findings import Finding
 from readfirst.domain.records import StudyRecord
 from readfirst.domain.refusals import Refused, Skipped
 
@@ -52,14 +53,17 @@ def say_result(clinic: str, handle: str, study_uid: str, accession: str, record:
         "highRisk": record.high_risk,
         "risk": record.risk,
         "reason": record.reason,
-        "findings": [
-            {"meaning": f.concept.meaning, "diameterMm": f.diameter_mm, "site": f.site, "probability": f.probability}
-            for f in record.findings
-        ],
+        "findings": [_finding(f) for f in record.findings],
         "model": record.provenance.model.model_dump() if record.provenance and record.provenance.model else None,
         "at": _at(),
     }
     _say(clinic, f"studies/{handle}/result.json", result)
+
+
+def _finding(found: Finding) -> dict[str, Any]:
+    """A finding without a place (a class) has no size either, and states none."""
+    size = {"diameterMm": found.diameter_mm} if found.diameter_mm else {}
+    return {"meaning": found.concept.meaning, **size, "site": found.site, "probability": found.probability}
 
 
 def say_access(clinic: str, access_id: str, answer: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import requests
 
-from readfirst.adapters import clients, doors
+from readfirst.adapters import answers, clients, doors
 from readfirst.domain import names
 from readfirst.domain.doors import Act, Answer, Case, may_decide, may_open
 from tests.portal.stage import chest
@@ -305,6 +305,16 @@ def test_a_clinic_sees_what_it_was_told_and_no_other_clinics_answers(as_) -> Non
         container.upload_blob("uploads/x.json", told, overwrite=True)
     items = as_("clinic-user", name="Cem").get("/uploads").json()["items"]
     assert {i.get("upload") for i in items if i["kind"] == "uploads"} == {"north.dcm"}
+
+
+def test_the_clinic_is_told_no_size_of_a_finding_that_has_none(storage: None) -> None:
+    study = record(98, high_risk=True)
+    (placed,) = study.findings
+    a_class = placed.model_copy(update={"key": "2", "diameter_mm": 0.0, "centre": None})
+    answers.say_result("north", study.handle, "1.2.3", "A", study.model_copy(update={"findings": (placed, a_class)}))
+    home = clients.container(names.UPLOADS, names.results("north"))
+    told = json.loads(home.download_blob(f"studies/{study.handle}/result.json").readall())
+    assert [finding.get("diameterMm") for finding in told["findings"]] == [14.2, None]
 
 
 def test_a_case_that_nobody_knows_is_not_found(as_) -> None:
