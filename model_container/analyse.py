@@ -31,6 +31,8 @@ Report = Callable[[str, float], None]
 """Told the stage and the share of the whole that is done, from 0 to 1."""
 
 _PAIRED = ("lung", "kidney", "breast", "adrenal gland")
+_MIDDLE = 8.0  # mm to each side
+_BODY = -300  # HU: denser than lung, fat included
 _INFER_FROM, _INFER_TO = 0.25, 0.9
 _BESIDE = 4  # threads that import, pack and send while the main one computes
 
@@ -158,21 +160,41 @@ def _writer() -> ModuleType:
 def _finding(key: str, detection: Detection, volume: Volume, order: AnalysisOrder) -> Finding:
     z = detection.key_slice
     centre = volume.point(*detection.centre)
+    site = site_of(detection, centre[0] - midline(volume, z))
     return Finding(
         key=key, kind=detection.channel.kind, concept=detection.channel.concept, category=detection.channel.category,
         probability=detection.probability, diameter_mm=detection.diameter_mm, volume_mm3=detection.volume_mm3,
-        centre=None if volume.flat else centre, site=site_of(detection, centre[0]), series_uid=order.series_uid,
+        centre=None if volume.flat else centre, site=site, series_uid=order.series_uid,
         sop_uid=str(volume.headers[z].SOPInstanceUID), frame=volume.frames[z], slice=z,
         box=box_of(detection, z, volume.hu.shape[1:]),
     )  # fmt: skip
 
 
 def site_of(detection: Detection, x: float) -> str:
-    """Where the finding lies, for people: the channel's site, with its side where there are two of it (x: LPS, mm)."""
+    """Where the finding lies, for people: the channel's site, with its side where there are two of it (x: to the left
+    of the body's middle, mm); near the middle no side is better than the wrong one."""
     site = detection.channel.site.meaning.lower() if detection.channel.site else ""
-    if detection.mask is None or site not in _PAIRED:
+    if detection.mask is None or site not in _PAIRED or abs(x) < _MIDDLE:
         return site
     return f"{'left' if x > 0 else 'right'} {site}"
+
+
+def midline(volume: Volume, z: int) -> float:
+    """The x (LPS, mm) of the body's middle in slice `z`: scanners put their own there, but not every file keeps that.
+
+    Where the picture cuts the body off, its middle cannot be seen, and the scanner's is the best guess.
+    """
+    if volume.flat:
+        return 0.0
+    across = abs(volume.along_columns[0]) >= abs(volume.along_rows[0])  # whether x runs along the picture's rows
+    lines = volume.hu[z] > _BODY if across else (volume.hu[z] > _BODY).T
+    first, last = lines.argmax(1), lines.shape[1] - 1 - lines[:, ::-1].argmax(1)
+    body = lines.any(1)
+    whole = body & (first > 0) & (last < lines.shape[1] - 1)
+    if not body.any() or whole.sum() < 0.5 * body.sum():
+        return 0.0
+    along, beside = float(np.median((first + last)[whole])) / 2, float(np.nonzero(whole)[0].mean())
+    return volume.point(z, beside, along)[0] if across else volume.point(z, along, beside)[0]
 
 
 def box_of(detection: Detection, z: int, size: tuple[int, ...]) -> Box:

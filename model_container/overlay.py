@@ -72,8 +72,16 @@ class _Upright:
         if detection.mask is not None and plane is not None:
             _, top, left = detection.mask.start
             full[top : top + plane.shape[0], left : left + plane.shape[1]] = plane
+        turned = abs(volume.along_columns[0]) < abs(volume.along_rows[0])  # rows of pixels run from front to back
+        if turned:
+            flips = (
+                slice(None, None, -1 if volume.along_rows[0] < 0 else 1),
+                slice(None, None, -1 if volume.along_columns[1] < 0 else 1),
+            )
         self.hu, self.mask = volume.hu[z][flips], full[flips]
-        self.pixel = volume.pixel
+        if turned:
+            self.hu, self.mask = self.hu.T, self.mask.T
+        self.pixel = volume.pixel[::-1] if turned else volume.pixel
         rows, columns = np.nonzero(self.mask)
         self.centre = (float(rows.mean()) + 0.5, float(columns.mean()) + 0.5)
         self.diameter = detection.diameter_mm

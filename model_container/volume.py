@@ -155,7 +155,7 @@ def hounsfield(values: NDArray[np.integer], one: _Slice) -> NDArray[np.int16]:
     """Stored values in HU: padding made air, clipped to what scanners mean (-1024 to 3071)."""
     form, (slope, intercept) = one.source.form, one.rescaling()
     own = meant(values, form)
-    if slope == 1.0 and intercept == int(intercept):
+    if slope == 1.0 and intercept == int(intercept) and abs(intercept) < 1 << 30:
         hu = np.clip(own.astype(np.int32) + int(intercept), AIR, _HIGHEST).astype(np.int16)
     else:
         hu = np.clip(np.round(own * slope + intercept), AIR, _HIGHEST).astype(np.int16)

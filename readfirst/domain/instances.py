@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -25,6 +27,14 @@ _VIEWS = {
     "399348003": "AP", "R-10206": "AP", "272479007": "PA", "R-40888": "PA", "R-10214": "PA",
     "399173006": "LL", "R-10236": "LL", "399198007": "RL", "R-10232": "RL", "399033003": FRONTAL, "R-10202": FRONTAL,
 }  # fmt: skip
+_APART = ("ConvolutionKernel", "FilterType", "KVP", "SliceThickness", "StackID", "TemporalPositionIdentifier",
+          "TemporalPositionIndex", "NominalPercentageOfCardiacPhase")  # fmt: skip
+_RENDERED = (
+    "FrameContentSequence",
+    "CTReconstructionSequence",
+    "CTXRayDetailsSequence",
+    "CardiacSynchronizationSequence",
+)
 
 Vector = tuple[float, float, float]
 Orientation = tuple[float, float, float, float, float, float]
@@ -40,6 +50,7 @@ class Plane(BaseModel):
     pixel_spacing: tuple[float, float] | None = None
     image_type: tuple[str, ...] | None = None
     acquisition_number: int | None = None
+    rendering: str | None = None
 
 
 class InstanceFacts(BaseModel):
@@ -71,6 +82,7 @@ class InstanceFacts(BaseModel):
     gantry_tilt: float | None = None
     series_number: int | None = None
     acquisition_number: int | None = None
+    rendering: str = ""  # the same for the slices of one reconstruction and one moment (a digest: no free text)
     view: str = ""  # of a radiograph: ViewPosition, or what stands for it; FRONTAL and LATERAL where no more is known
     laterality: str = ""  # of a paired part: L or R
     intent: str = ""  # PresentationIntentType: a radiograph's, of which there can be two versions
@@ -121,6 +133,7 @@ def facts_of(ds: Dataset, *, path: str = "", digest: str = "") -> InstanceFacts:
         gantry_tilt=(_numbers(ds, "GantryDetectorTilt", 1) or (None,))[0],
         series_number=_integer(ds, "SeriesNumber"),
         acquisition_number=_integer(ds, "AcquisitionNumber"),
+        rendering=_rendering(ds),
         patient_age=_text(ds, "PatientAge"),
         patient=_text(ds, "PatientID"),
         path=path,
@@ -181,7 +194,14 @@ def _plane(group: Dataset) -> Plane:
         pixel_spacing=_numbers(_group(group, "PixelMeasuresSequence"), "PixelSpacing", 2),
         image_type=kinds or None,
         acquisition_number=_integer(_group(group, "FrameContentSequence"), "FrameAcquisitionNumber"),
+        rendering=_rendering(*(_group(group, name) for name in _RENDERED)) or None,
     )
+
+
+def _rendering(*groups: Dataset) -> str:
+    """What tells reconstructions of one acquisition apart, and moments; empty where nothing is said."""
+    said = [_text(group, keyword) for group in groups for keyword in _APART]
+    return hashlib.sha256("\n".join(said).encode()).hexdigest()[:16] if any(said) else ""
 
 
 def _thickness(ds: Dataset) -> float | None:
@@ -232,4 +252,4 @@ def _numbers(ds: Dataset, keyword: str, count: int) -> Any:
         numbers = tuple(float(v) for v in _values(ds, keyword))
     except (TypeError, ValueError):
         return None
-    return numbers if len(numbers) == count else None
+    return numbers if len(numbers) == count and all(map(math.isfinite, numbers)) else None

@@ -23,6 +23,7 @@ class Ineligible(StrEnum):
     TOO_FEW = "too-few-slices"
     COVERAGE = "too-little-covered"
     MISSING = "slices-missing"
+    UNEVEN = "slices-uneven"
     SHIFTED = "slices-shifted"
     TOO_THICK = "slices-too-far-apart"
     TOO_COARSE = "pixels-too-coarse"

@@ -20,6 +20,8 @@ _MISSING = 1.5  # a step longer than this many usual steps hides a slice
 _SAME_PLACE = 0.05  # mm
 _PARALLEL = 0.01  # of a direction cosine: slices that differ less are parallel
 _SAME_SPACING = 0.001  # mm
+_UPRIGHT = 0.02  # how far directions may be from unit length and a right angle
+_AS_LONG = 0.9  # of the whole stack: a part that covers less is but a part of it
 _SHIFTED = 3.0  # mm beside the stack's axis: slices of another field of view lie elsewhere
 
 
@@ -48,10 +50,14 @@ def run_key(selection: Selection, model_digest: str) -> str:
     return hashlib.sha256("\n".join(["readfirst-run-1", model_digest, *digests]).encode()).hexdigest()[:32]
 
 
-def _preference(selection: Selection) -> tuple[float, int, int, str]:
+def _preference(selection: Selection) -> tuple[float, int, int, str, int, str]:
+    """Thin, long, first; to the last, so that the same study gives the same work in whatever order its files came."""
     first = selection.instances[0]
     number = first.series_number if first.series_number is not None else 1 << 30
-    return (round(selection.spacing, 2), -len(selection.instances), number, selection.series_uid)
+    return (
+        round(selection.spacing, 2), -len(selection.instances), number, selection.series_uid,
+        first.acquisition_number or 0, first.sop_uid,
+    )  # fmt: skip
 
 
 def _by(instances: Sequence[InstanceFacts], key: Callable[[InstanceFacts], Hashable]) -> list[list[InstanceFacts]]:
@@ -77,13 +83,26 @@ def _judge(series: Sequence[InstanceFacts], gate: Gate) -> Selection | NotEligib
         return NotEligible(Ineligible.NO_AXIAL, "The series holds no axial slices.")
     stacks = _stacks(axial)
     stacks.sort(key=len, reverse=True)
-    answers = [_judge_stack(stack, gate) for stack in stacks]
-    # Several phases in one series lie between each other: then each acquisition is a stack of its own.
-    phases = [phase for stack in stacks for phase in _by(stack, lambda i: i.acquisition_number)]
-    good = [a for a in answers if isinstance(a, Selection)] or [
-        a for a in (_judge_stack(phase, gate) for phase in phases) if isinstance(a, Selection)
-    ]
+    answers = [_one_rendering(stack, gate) for stack in stacks]
+    good = [a for a in answers if isinstance(a, Selection)]
     return min(good, key=_preference) if good else answers[0]
+
+
+def _one_rendering(stack: Sequence[InstanceFacts], gate: Gate) -> Selection | NotEligible:
+    """Several phases or reconstructions in one series lie at the same places, or between each other. One that is
+    complete by itself is a stack of its own, for a mixture shows nothing; a part that covers less is but a part."""
+    parts = _by(stack, lambda i: (i.acquisition_number, i.rendering))
+    parts += _by(stack, lambda i: i.acquisition_number) + _by(stack, lambda i: i.rendering)
+    least = _AS_LONG * _extent(stack)
+    long = (part for part in parts if len(part) < len(stack) and _extent(part) >= least)
+    found = [answer for part in long if isinstance(answer := _judge_stack(part, gate), Selection)]
+    return min(found, key=_preference) if found else _judge_stack(stack, gate)
+
+
+def _extent(stack: Sequence[InstanceFacts]) -> float:
+    """From the lowest slice to the highest one, in mm."""
+    heights = [_height(instance) for instance in stack]
+    return max(heights) - min(heights)
 
 
 def _is_original(instance: InstanceFacts) -> bool:
@@ -93,8 +112,18 @@ def _is_original(instance: InstanceFacts) -> bool:
 
 def _is_placed(instance: InstanceFacts) -> bool:
     """A slice that says where it lies; a file of several frames that does not say it of each is none."""
-    known = instance.position and instance.orientation and instance.pixel_spacing and min(instance.pixel_spacing) > 0
+    known = instance.position and instance.pixel_spacing and min(instance.pixel_spacing) > 0 and _is_upright(instance)
     return bool(known and instance.rows and instance.columns and (instance.frame or instance.frames == 1))
+
+
+def _is_upright(instance: InstanceFacts) -> bool:
+    """Whether rows and columns have directions, and these a right angle between them."""
+    if instance.orientation is None:
+        return False
+    row, column = instance.orientation[:3], instance.orientation[3:]
+    lengths = (sum(v * v for v in one) for one in (row, column))
+    across = sum(a * b for a, b in zip(row, column, strict=True))
+    return all(abs(v - 1) < _UPRIGHT for v in lengths) and abs(across) < _UPRIGHT
 
 
 def _normal(instance: InstanceFacts) -> tuple[float, float, float]:
@@ -149,6 +178,8 @@ def _judge_stack(stack: Sequence[InstanceFacts], gate: Gate) -> Selection | NotE
     gaps = sum(1 for step in steps if step > usual * _MISSING)
     if gaps:
         return NotEligible(Ineligible.MISSING, f"The series has {gaps} gap(s) where slices are missing.")
+    if steps and min(steps) < usual / _MISSING:
+        return NotEligible(Ineligible.UNEVEN, "The slices do not lie at even steps.")
     if _shift(ordered) > _SHIFTED:
         return NotEligible(Ineligible.SHIFTED, "The slices do not lie above each other: their fields of view differ.")
     if usual > gate.max_spacing:

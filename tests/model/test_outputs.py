@@ -15,8 +15,10 @@ import numpy as np
 import pydicom
 import pytest
 
-from model_container.analyse import Clock, analyse, decode
+from model_container import overlay
+from model_container.analyse import Clock, analyse, decode, midline, site_of
 from model_container.reading import Detection, Mask, Reading
+from model_container.volume import read_volume
 from readfirst.domain.instances import facts_of
 from readfirst.domain.messages import AnalysisOrder
 from readfirst.domain.models import default_model
@@ -289,6 +291,75 @@ def test_no_output_holds_a_date_of_the_clock(positive):
 def test_the_same_work_gives_the_same_files(positive, phantom):
     _, again = outputs(slices(phantom), lump(), lump(6, 40, 60))
     assert again == positive[1]
+
+
+@pytest.mark.parametrize("shift", [-400.0, 0.0, 400.0])
+def test_the_side_is_the_body_s_and_not_the_coordinate_system_s(phantom, shift):
+    """Converted files often begin at x = 0: then the whole patient lies to the left of the scanner's middle."""
+
+    def moved(ds):
+        x, y, z = (float(v) for v in ds.ImagePositionPatient)
+        ds.ImagePositionPatient = [f"{x + shift:.3f}", f"{y:.3f}", f"{z:.3f}"]
+
+    contents = [rewritten(c, moved) for c in slices(phantom)]
+    result, files = outputs(contents, lump(column=60), lump(column=180), lump(column=123))
+    assert [f.site for f in result.findings] == ["right lung", "left lung", "lung"]
+    assert [v for k, v in concepts(opened(files, "sr.dcm")) if k == "Finding Site"] == ["Lung"] * 3
+
+
+def test_where_the_picture_cuts_the_body_off_the_scanner_s_middle_is_the_best_guess(phantom):
+    def near(ds):  # nothing but the right lung
+        ds.Rows = ds.Columns = 128
+        x, y, z = (float(v) for v in ds.ImagePositionPatient)
+        ds.ImagePositionPatient = [f"{x:.3f}", f"{y + 64 * float(ds.PixelSpacing[0]):.3f}", f"{z:.3f}"]
+        ds.PixelData = np.full((128, 128), 40, "<i2").tobytes()
+
+    contents = [rewritten(c, near) for c in slices(phantom)]
+    assert [f.site for f in outputs(contents, lump(row=50, column=100))[0].findings] == ["right lung"]
+
+
+def turned(quarters, mirrored):
+    """The same anatomy in a picture that is turned by quarters, and mirrored, with directions that say so."""
+
+    def change(ds):
+        plane = np.frombuffer(ds.PixelData, "<i2").reshape(256, 256)
+        step, (x, y, z) = float(ds.PixelSpacing[0]), (float(v) for v in ds.ImagePositionPatient)
+        rows, columns = np.meshgrid(np.arange(256), np.arange(256), indexing="ij")
+        parts = [np.rot90(one, quarters) for one in (plane, rows, columns)]
+        plane, rows, columns = (one[:, ::-1] if mirrored else one for one in parts)
+        ds.PixelData = np.ascontiguousarray(plane).tobytes()
+        ds.ImagePositionPatient = [f"{x + columns[0, 0] * step:.4f}", f"{y + rows[0, 0] * step:.4f}", f"{z:.4f}"]
+        across = (columns[0, 1] - columns[0, 0], rows[0, 1] - rows[0, 0])
+        down = (columns[1, 0] - columns[0, 0], rows[1, 0] - rows[0, 0])
+        ds.ImageOrientationPatient = [int(v) for v in (*across, 0, *down, 0)]
+
+    return change
+
+
+@pytest.mark.parametrize("quarters", [0, 1, 2, 3])
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_however_the_picture_is_turned_its_marks_and_sides_are_true(phantom, quarters, mirrored):
+    """The drawn slice is the same: the patient's right on the left, the front above."""
+    change = turned(quarters, mirrored)
+    plain, volume = (read_volume(c) for c in (slices(phantom), [rewritten(c, change) for c in slices(phantom)]))
+    ((row, column),) = np.argwhere(np.isclose(places(volume), places(plain)[110, 60], atol=0.01).all(-1))
+    square = Mask((3, row - 5, column - 5), np.ones((4, 11, 11), bool))
+    moved = Detection(default_model().targets[0], 0.9, 10.0, 500.0, (4.5, float(row), float(column)), square)
+    same = Detection(default_model().targets[0], 0.9, 10.0, 500.0, (4.5, 110.0, 60.0),
+                     Mask((3, 105, 55), np.ones((4, 11, 11), bool)))  # fmt: skip
+    drawn, expected = (overlay.draw(v, d, "1", "x") for v, d in ((volume, moved), (plain, same)))
+    pictures = [np.asarray(picture.convert("L")).astype(int) for picture in (drawn, expected)]
+    assert np.abs(pictures[0] - pictures[1])[40:].mean() < 0.5  # above stands the slice's own number
+    assert site_of(moved, volume.point(*moved.centre)[0] - midline(volume, 4)) == "right lung"
+
+
+def places(volume):
+    """Where the first slice's pixels lie."""
+    rows, columns = np.meshgrid(*(np.arange(n) for n in volume.hu.shape[1:]), indexing="ij")
+    return volume.positions[0] + (
+        rows[..., None] * volume.pixel[0] * volume.along_rows
+        + columns[..., None] * volume.pixel[1] * volume.along_columns
+    )
 
 
 def test_a_finding_says_where_it_lies_in_the_patient_and_in_the_picture(positive, phantom):

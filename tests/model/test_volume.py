@@ -124,6 +124,12 @@ def test_rescaling_is_applied_even_when_it_is_no_whole_number(phantom, plain):
     assert np.abs(changed.hu.astype(int) - plain.hu[:2]).max() <= 1
 
 
+@pytest.mark.parametrize(("intercept", "everywhere"), [("1e12", 3071), ("-1e12", AIR)])
+def test_an_absurd_rescaling_is_clipped_and_no_fault(phantom, intercept, everywhere):
+    absurd = rewritten(files(phantom, 1)[0], lambda ds: setattr(ds, "RescaleIntercept", intercept))
+    assert (read_volume([absurd]).hu == everywhere).all()
+
+
 def test_every_slice_is_rescaled_by_its_own_header(phantom, plain):
     def darker(ds):
         ds.PixelData = (np.frombuffer(ds.PixelData, "<i2") - 40).tobytes()

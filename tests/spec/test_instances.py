@@ -7,8 +7,10 @@ import io
 import pydicom
 import pytest
 from pydicom.data import get_testdata_file
+from pydicom.dataelem import RawDataElement
+from pydicom.tag import Tag
 
-from readfirst.domain.instances import facts_of
+from readfirst.domain.instances import InstanceFacts, facts_of
 from readfirst.domain.pseudonyms import Pseudonyms
 from tests.spec.deid.conftest import ROOT, Clean, attempt
 
@@ -50,3 +52,29 @@ def test_groups_that_are_not_as_many_as_the_frames_tell_nothing(perfusion):
     ds.NumberOfFrames = 3
     facts = facts_of(ds)
     assert facts.planes == () and facts.position is None
+
+
+@pytest.mark.parametrize("keyword", ["ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"])
+@pytest.mark.parametrize("text", [b"nan", b"inf", b"-inf"])
+def test_what_is_no_place_in_space_is_no_fact(keyword, text):
+    """Such facts could be written, and not read again: one slice would fail the whole study."""
+    count, tag = {"ImagePositionPatient": 3, "ImageOrientationPatient": 6}.get(keyword, 2), Tag(keyword)
+    value = b"\\".join([text] + [b"1"] * (count - 1))
+    ds = pydicom.Dataset()
+    ds._dict[tag] = RawDataElement(tag, "DS", len(value), value, 0, False, True)
+    facts = facts_of(ds)
+    assert InstanceFacts.model_validate_json(facts.model_dump_json()) == facts
+    assert (facts.position, facts.orientation, facts.pixel_spacing) == (None, None, None)
+
+
+def test_slices_of_one_reconstruction_have_one_rendering_and_say_nothing_else_of_it():
+    def told(**values):
+        ds = pydicom.Dataset()
+        ds.update(
+            {Tag(k): pydicom.DataElement(Tag(k), pydicom.datadict.dictionary_VR(k), v) for k, v in values.items()}
+        )
+        return facts_of(ds).rendering
+
+    sharp = told(ConvolutionKernel="Doe^Jane", SliceThickness="1.0")
+    assert sharp == told(ConvolutionKernel="Doe^Jane", SliceThickness="1.0") != told(ConvolutionKernel="B30f")
+    assert told() == "" and len(sharp) == 16 and "Doe" not in sharp

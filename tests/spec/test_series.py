@@ -223,3 +223,34 @@ def test_a_run_key_without_digests_is_a_fault():
     bare = [i.model_copy(update={"digest": ""}) for i in slices()]
     with pytest.raises(ValueError, match="digest"):
         run_key(chosen(bare), "a" * 64)
+
+
+@pytest.mark.parametrize("offset", [0.0, 0.6, 1.25, 2.5 / 3])
+def test_of_two_reconstructions_in_one_series_one_is_read_and_never_a_mixture(offset):
+    """Lung and soft kernel at the same places, or between each other: every second slice would be another picture."""
+    soft, sharp = slices(rendering="soft"), slices(series="1.2.4", start=offset, rendering="sharp")
+    sharp = [i.model_copy(update={"series_uid": "1.2.3"}) for i in sharp]
+    for seed in range(4):
+        given = random.Random(seed).sample(soft + sharp, 24)
+        assert [i.sop_uid for i in chosen(given).instances] == [i.sop_uid for i in soft]
+
+
+def test_acquisitions_that_continue_each_other_are_one_volume():
+    lower, upper = slices(12), slices(12, start=25.0, acquisition_number=2)  # with two slices in common
+    assert [i.position[2] for i in chosen(upper + lower).instances] == [2.5 * k for k in range(22)]
+
+
+def test_what_differs_from_slice_to_slice_is_no_reconstruction_of_its_own():
+    given = [i.model_copy(update={"rendering": str(k)}) for k, i in enumerate(slices())]
+    assert list(chosen(given).instances) == given
+
+
+def test_slices_at_uneven_steps_are_refused():
+    """Two acquisitions that overlap, a little beside each other: a volume of them would have no true lengths."""
+    upper = slices(12, start=25.4, acquisition_number=2)
+    assert refused(slices(12) + upper) == Ineligible.UNEVEN
+
+
+@pytest.mark.parametrize("orientation", [(2, 0, 0, 0, 2, 0), (1, 0, 0, 0.5, 0.866, 0), (0,) * 6, (1, 0, 0, 1, 0, 0)])
+def test_directions_that_are_none_or_not_at_a_right_angle_are_no_geometry(orientation):
+    assert refused(slices(orientation=orientation)) == Ineligible.GEOMETRY
