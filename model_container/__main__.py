@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
-from model_container.job import main
-from model_container.storage import MissingSetting, studies
-
 if __name__ == "__main__":
+    # Before numpy is imported: our products of matrices are small, and OpenBLAS's idle threads would spin between them.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from model_container.job import main
+    from model_container.storage import MissingSetting, studies
+
     try:
-        main(studies())
+        account = studies()
     except MissingSetting as error:
         sys.exit(str(error))
+    main(account)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from importlib import import_module
@@ -43,6 +44,8 @@ def main() -> None:
     interruptible = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if interruptible:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # Before numpy is imported: our products of matrices are small, and OpenBLAS's idle threads would spin between them.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     named = tuple(name for name in sys.argv[1:2] if name in COMMANDS)
     app = build(named or COMMANDS)
     if interruptible:
