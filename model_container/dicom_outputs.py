@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -98,13 +99,26 @@ class Study:
         return plain
 
     def complete(self) -> None:
-        """Fills in what results must state and the images may lack: type 2 attributes, and a frame of reference."""
+        """Fills in what results must state and the images may lack: type 2 attributes, and a frame of reference.
+        Results are in UTF-8, whatever the images are in: they hold the manifest's words as well, and the writer takes
+        no set of characters that is extended by others, as files from Japan and Korea have it."""
+        _set_right(self.sources[0])
         for header in self.sources:
             for keyword in _TYPE_2:
                 if keyword not in header:
                     setattr(header, keyword, None)
             if not header.get("FrameOfReferenceUID") and not self.volume.flat:
                 header.FrameOfReferenceUID = self.uid("frame of reference")
+
+
+def _set_right(header: Dataset) -> None:
+    """UTF-8, and no values that the standard does not know, which some sites write."""
+    if header.get("SpecificCharacterSet") != "ISO_IR 192":
+        header.decode()
+        header.SpecificCharacterSet = "ISO_IR 192"
+    for keyword, known in (("PatientSex", "[MFO]"), ("PatientAge", "[0-9]{3}[DWMY]")):
+        if not re.fullmatch(known, str(header.get(keyword) or "")):
+            header.pop(keyword, None)
 
 
 def write_outputs(study: Study, pictures: Mapping[int, Image]) -> dict[str, bytes]:

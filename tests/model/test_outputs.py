@@ -139,12 +139,19 @@ def bare(ds):
         ds.pop(keyword, None)
 
 
+def foreign(ds):
+    """A Japanese file, with values that the standard does not know."""
+    ds.SpecificCharacterSet = ["", "ISO 2022 IR 87"]
+    ds.PatientName, ds.PatientSex, ds.PatientAge = "Yamada^Tarou=山田^太郎", "X", "9"
+
+
 WAYS = {
     "plain": lambda contents: contents,
     "tilted": lambda contents: [rewritten(c, tilted) for c in contents],
     "oblique": lambda contents: [rewritten(c, oblique) for c in contents],
     "enhanced": lambda contents: [enhanced(contents[::-1])],
     "enhanced, two files": lambda contents: [enhanced(contents[:6]), enhanced(contents[6:])],
+    "foreign": lambda contents: [rewritten(c, foreign) for c in contents],
     "bare": lambda contents: [rewritten(c, bare) for c in contents],
 }
 
@@ -159,6 +166,14 @@ def test_dciodvfy_finds_no_error_however_the_slices_came(phantom, tmp_path, way)
                 (tmp_path / name).write_bytes(content)
                 said = subprocess.run(["dciodvfy", str(tmp_path / name)], capture_output=True, text=True)
                 assert [x for x in (said.stdout + said.stderr).splitlines() if "Error" in x] == [], name
+
+
+def test_results_are_in_utf_8_and_keep_a_name_of_any_script(phantom):
+    """Of the clean study that is a pseudonym; the clean copy keeps the set of characters that it came in."""
+    _, files = outputs(WAYS["foreign"](slices(phantom)), lump())
+    for name in (n for n in files if n.endswith(".dcm")):
+        ds = opened(files, name)
+        assert (ds.SpecificCharacterSet, str(ds.PatientName)) == ("ISO_IR 192", "Yamada^Tarou=山田^太郎")
 
 
 @pytest.mark.parametrize("way", ["enhanced", "enhanced, two files"])
