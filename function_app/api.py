@@ -69,7 +69,8 @@ def studies(call: Call) -> func.HttpResponse:
     except ValueError:
         raise Problem(400, "bad-cursor", "`after` is no cursor of this list.") from None
     page = web.worklist().page(clinics, wanted, cursor, size)
-    items = [{**line, "progress": told} for line, told in zip(page.items, _progress(page.items, call.now), strict=True)]
+    progress = _progress(page.items, call.now)
+    items = [{**line, "progress": one} for line, one in zip(page.items, progress, strict=True)]
     body = {"items": items, "next": page.next.text() if page.next else None}
     charge = {"Server-Timing": f"index;desc=queries-{page.queries}", "X-Request-Charge": f"{page.charge:.2f}"}
     # The cursor names the moment of the list: with it in the ETag, every poll would look new.

@@ -119,8 +119,7 @@ export class StudyPage extends Page {
       this.detail = { ...this.detail!, progress: line.progress };
       return;
     }
-    clearInterval(this.timer);
-    await this.attempt(() => this.arrived());
+    if (await this.attempt(() => this.arrived())) clearInterval(this.timer); // else it is asked for again
   }
 
   /** The result is there: its findings, its overlay and its pictures come to what is looked at already. */
