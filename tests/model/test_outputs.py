@@ -52,8 +52,8 @@ def lump(z=3, row=100, column=150):
     )
 
 
-def outputs(contents, *detections):
-    """The analysis and its files."""
+def outputs(contents, *detections, unwritable=""):
+    """The analysis and its files; the store refuses the one that is `unwritable`."""
     paths = {hashlib.sha256(content).hexdigest(): content for content in contents}
     facts = [facts_of(pydicom.dcmread(io.BytesIO(content)), path=d, digest=d) for d, content in paths.items()]
     selection, model = select_series(facts, default_model().gate), default_model()
@@ -66,6 +66,8 @@ def outputs(contents, *detections):
     files = {}
 
     def put(name, content, _):
+        if name == unwritable:
+            raise ConnectionError(name)
         files[name] = content
         return name
 
@@ -114,6 +116,12 @@ def test_a_study_without_findings_gets_a_report_that_says_absent_and_no_empty_se
     said = list(concepts(opened(files, "sr.dcm")))
     assert set(result.outputs) == {"sr"}
     assert ("Presence", "Absent") in said and ("Presence", "Present") not in said
+
+
+@pytest.mark.parametrize("name", ["overlay-1.png", "sr.dcm"])
+def test_no_analysis_comes_of_an_output_that_could_not_be_kept(phantom, name):
+    with pytest.raises(ConnectionError, match=name):
+        outputs(slices(phantom), lump(), unwritable=name)
 
 
 def tilted(ds):
