@@ -10,14 +10,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import ModuleType
 
 import numpy as np
 
 from model_container import overlay
 from model_container.pixels import UnreadablePixels
-from model_container.reading import LEFT_OUT, Detection, Engine, OutOfScope, Reading
+from model_container.reading import Detection, Engine, OutOfScope, Reading
 from model_container.volume import Volume, read_volume
 from readfirst.domain.findings import Analysis, Box, Finding
 from readfirst.domain.instances import InstanceFacts
@@ -31,6 +31,8 @@ Report = Callable[[str, float], None]
 """Told the stage and the share of the whole that is done, from 0 to 1."""
 
 _PAIRED = ("lung", "kidney", "breast", "adrenal gland")
+_MOST, _LEAST = 50, 8  # findings told: each is a picture, and a segment with a frame for every slice
+_MOST_FRAMES = 16_000  # of a segmentation, which are half a gigabyte
 _MIDDLE = 8.0  # mm to each side
 _BODY = -300  # HU: denser than lung, fat included
 _INFER_FROM, _INFER_TO = 0.25, 0.9
@@ -65,7 +67,8 @@ def analyse(
             return out_of_scope(order, manifest, f"{answer.code}: {answer.text}", clock, engine.device)
         report("write", _INFER_TO)
         with clock.stage("write"):
-            findings, outputs = _write(order, volume, manifest, answer, put, writer.result(), beside)
+            shown = replace(answer, detections=told(answer.detections, manifest, len(volume.hu)))
+            findings, outputs = _write(order, volume, manifest, shown, put, writer.result(), beside)
     high, why = judge(findings, answer, manifest)
     return Analysis(
         token=order.token, run_key=order.run_key, outcome="analysed", model=manifest.identity,
@@ -102,6 +105,21 @@ def _write(
     return shown, {kind: file.result() for kind, file in sent.items()}
 
 
+def told(detections: Sequence[Detection], manifest: Manifest, slices: int) -> tuple[Detection, ...]:
+    """The findings that outputs are made of, in their order: all of them, or as many as a segmentation can hold
+    without growing to gigabytes: the likeliest of each kind, which is not absent; what meets the rule; the likeliest.
+    """
+    rule, most = manifest.risk, min(_MOST, max(_LEAST, _MOST_FRAMES // slices))
+    likeliest = sorted(range(len(detections)), key=lambda k: -detections[k].probability)
+    of_kind = {detections[k].channel.kind: k for k in reversed(likeliest)}.values()
+    meeting = [
+        k for k in likeliest
+        if detections[k].probability >= rule.min_probability and detections[k].diameter_mm >= rule.min_diameter_mm
+    ]  # fmt: skip
+    kept = list(dict.fromkeys([*of_kind, *meeting, *likeliest]))[:most]
+    return tuple(detections[k] for k in sorted(kept))
+
+
 def out_of_scope(order: AnalysisOrder, manifest: Manifest, reason: str, clock: Clock, device: str) -> Analysis:
     """The answer to a study that the model must not judge."""
     return Analysis(
@@ -129,7 +147,8 @@ def judge(findings: Sequence[Finding], reading: Reading, manifest: Manifest) -> 
     worst = [
         f for f in findings if f.probability >= rule.min_probability and f.diameter_mm >= rule.min_diameter_mm
     ]  # fmt: skip
-    others = f"; {beyond:.0f} less probable ones are left out" if (beyond := reading.notes.get(LEFT_OUT)) else ""
+    beyond = len(reading.detections) - len(findings)
+    others = f"; {beyond} less probable ones are left out" if beyond else ""
     if worst:
         first = worst[0]
         place = f"{first.diameter_mm:.0f} mm in the {first.site}, " if first.diameter_mm else ""

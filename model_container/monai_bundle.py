@@ -23,14 +23,13 @@ from PIL import Image
 from model_container.chest import longest_diameter
 from model_container.components import pieces
 from model_container.overlay import windowed
-from model_container.reading import LEFT_OUT, Detection, Mask, ModelFailed, OutOfScope, Progress, Reading
+from model_container.reading import Detection, Mask, ModelFailed, OutOfScope, Progress, Reading
 from model_container.volume import Volume
 from readfirst.domain.models import Channel, Manifest
 
 _KEPT = ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH", "NVIDIA_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES", "TMPDIR")
 _OWN = {"PYTHONDONTWRITEBYTECODE": "1"}  # a bundle holds what was approved and nothing else
 _SMALLEST = 25.0  # mm³
-_MOST = 50  # findings: each is a picture, and a segment with every slice
 _BEAT = 5.0  # seconds
 _TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
@@ -87,7 +86,7 @@ class BundleEngine:
             (d for d in found if d.probability >= rule.report_from), key=lambda d: (-d.probability, -d.diameter_mm)
         )
         risk = max((d.probability for d in kept if d.diameter_mm >= rule.min_diameter_mm), default=0.0)
-        return Reading(tuple(kept[:_MOST]), risk, {LEFT_OUT: float(max(0, len(kept) - _MOST))})
+        return Reading(tuple(kept), risk)
 
     def _inputs(self, volume: Volume, out: Path) -> list[Path]:
         """The volume (of a radiograph: the plane), or a picture of each slice for a network of pictures."""

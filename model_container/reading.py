@@ -15,8 +15,6 @@ from readfirst.domain.models import Channel
 Progress = Callable[[float], None]
 """Called with the share of the inference that is done, from 0 to 1."""
 
-LEFT_OUT = "left out"  # the note that says how many findings there are beyond those that are told
-
 
 @dataclass(frozen=True)
 class Mask:

@@ -8,6 +8,7 @@ import json
 import math
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import highdicom as hd
@@ -16,7 +17,7 @@ import pydicom
 import pytest
 
 from model_container import overlay
-from model_container.analyse import Clock, analyse, decode, midline, site_of
+from model_container.analyse import Clock, analyse, decode, midline, site_of, told
 from model_container.reading import Detection, Mask, Reading
 from model_container.volume import read_volume
 from readfirst.domain.instances import facts_of
@@ -270,6 +271,19 @@ def test_the_reader_that_ohif_uses_finds_segments_and_measurements(phantom, tmp_
     assert found["template"] == "1500" and (first["segment"], second["segment"]) == (1, 2)
     assert first["measurements"] == {"Long Axis": 21.5, "Volume": 1234, "Calibrated probability": 0.9}
     assert first["evaluations"]["Presence"] == "Present" and list(risk["measurements"].values()) == [0.7]
+
+
+def test_of_very_many_findings_those_that_meet_the_rule_are_told_and_then_the_likeliest(phantom):
+    """A segment has a frame for every slice; the one that makes the study urgent must not be the one left out."""
+    small = [replace(lump(), probability=0.9 - 0.001 * k, diameter_mm=5.0) for k in range(60)]
+    large = replace(lump(), probability=0.55, diameter_mm=40.0)
+    result, files = outputs(slices(phantom), *small, large)
+    assert len(result.findings) == 50 and result.findings[-1].diameter_mm == 40.0 and result.high_risk
+    assert "11 less probable ones are left out" in result.why
+    assert len(opened(files, "seg.dcm").SegmentSequence) == 50
+    other = default_model().targets[0].model_copy(update={"kind": "other"})
+    rare = replace(lump(), probability=0.5, diameter_mm=1.0, channel=other)
+    assert [d.channel.kind for d in told([*small, rare], default_model(), 2000)] == ["lung-nodule"] * 7 + ["other"]
 
 
 def test_the_report_is_unverified_complete_and_measures_each_finding(positive):
