@@ -97,8 +97,8 @@ class ChestEngine:
         self.manifest = manifest
         self.channel: Channel = manifest.targets[0]
         self.calibration = Calibration.load(folder / "calibration.json")
-        self.session, self.device = open_session(folder / "model.onnx")
-        self.batch = 256 if self.device == "cuda" else 16
+        self.network = Network(folder)
+        self.device = self.network.device
 
     def read(self, volume: Volume, progress: Progress) -> Reading | OutOfScope:
         """Gates the study on what is seen, and turns suspects into findings."""
@@ -114,11 +114,12 @@ class ChestEngine:
         return Reading(tuple(kept), self.calibration.study_risk(found), {"candidates": float(len(found))})
 
     def suspects(self, scene: Scene, lungs: Lungs, spacing: float, progress: Progress) -> list[Suspect]:
-        """Looks at every spot, and at the likely ones again; of two views of one thing the surer stays."""
-        spots = find_spots(scene, lungs)
-        places = [(spot.at, spot.diameter) for spot in spots]
-        looks = self._look(scene, places, spacing, lambda share: progress(0.9 * share))
-        first = list(islice(_distinct([one for one in looks if one.logit > _WORTH_A_SECOND_LOOK]), _SECOND_LOOKS))
+        """Judges every spot, outlines the likely ones, looks at them again; of two views of a thing the surer stays."""
+        places = [(spot.at, spot.diameter) for spot in find_spots(scene, lungs)]
+        logits = self._judge(scene, places, spacing, lambda share: progress(0.8 * share))
+        likely = [place for place, logit in zip(places, logits, strict=True) if logit > _WORTH_A_SECOND_LOOK]
+        looks = self._look(scene, likely, spacing, lambda share: progress(0.8 + 0.1 * share))
+        first = list(islice(_distinct(looks), _SECOND_LOOKS))
         again = [(at, diameter) for _, _, at, diameter in first]
         second = self._look(scene, again, spacing, lambda share: progress(0.9 + 0.1 * share), _FLIPS)
         sure = {id(look): one.logit for look, (one, *_) in zip(second, first, strict=True)}
@@ -127,31 +128,34 @@ class ChestEngine:
             for look, outline, at, diameter in _distinct(second)
         ]  # fmt: skip
 
-    def judge(
-        self, boxes: NDArray[np.float32], about: NDArray[np.float32]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """The network itself: per box its logit, and the share of nodule in every voxel."""
-        logits, shares = self.session.run(None, {"hu": boxes, "about": about})
-        return logits, shares
+    def _judge(self, scene: Scene, places: Sequence[Place], spacing: float, progress: Progress) -> list[float]:
+        """The places' logits."""
+        logits: list[float] = []
+        for part in self._batches(places, progress):
+            logits += self.network.judge(*boxes_at(scene, part, spacing)).tolist()
+        return logits
 
     def _look(
         self, scene: Scene, places: Sequence[Place], spacing: float, progress: Progress,
         flips: Sequence[tuple[int, ...]] = ((),),
     ) -> list[Look]:  # fmt: skip
-        """The network's answers, in batches; each is the mean over the box as it is and flipped."""
+        """The places' logits and outlines; each is the mean over the box as it is and flipped."""
         looks: list[Look] = []
-        for start in range(0, len(places), self.batch):
-            part = places[start : start + self.batch]
+        for part in self._batches(places, progress):
             boxes, about = boxes_at(scene, part, spacing)
-            answers = [self.judge(np.ascontiguousarray(np.flip(boxes, axes)), about) for axes in flips]
+            answers = [self.network.outline(np.ascontiguousarray(np.flip(boxes, axes)), about) for axes in flips]
             logits = np.mean([logits for logits, _ in answers], axis=0)
             shares = np.mean([np.flip(s, axes) for (_, s), axes in zip(answers, flips, strict=True)], axis=0)
             looks += [
                 Look(at, float(voxel), float(logit), share)
                 for (at, _), (voxel, _), logit, share in zip(part, about, logits, shares, strict=True)
             ]
-            progress((start + len(part)) / len(places))
         return looks
+
+    def _batches(self, places: Sequence[Place], progress: Progress) -> Iterator[Sequence[Place]]:
+        for start in range(0, len(places), self.network.batch):
+            yield places[start : start + self.network.batch]
+            progress(min(1.0, (start + self.network.batch) / len(places)))
 
     def _detection(self, suspect: Suspect, scene: Scene, volume: Volume) -> Detection:
         mask = to_mask(suspect.look, suspect.outline, scene, volume)
@@ -163,6 +167,27 @@ class ChestEngine:
             centre=tuple(float(v) for v in np.argwhere(mask.voxels).mean(0) + mask.start),  # type: ignore[arg-type]
             mask=mask,
         )
+
+
+class Network:
+    """The network on ONNX Runtime, in two halves: few places are worth an outline."""
+
+    def __init__(self, folder: Path) -> None:
+        self._first, self.device = open_session(folder / "look.onnx")
+        self._second, _ = open_session(folder / "draw.onnx")
+        self.batch = 256 if self.device == "cuda" else 16
+
+    def judge(self, boxes: NDArray[np.float32], about: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Per box the logit that a nodule lies in its middle. Shapes as `boxes_at` gives them."""
+        return np.asarray(self._first.run(["logit"], {"hu": boxes, "about": about})[0])
+
+    def outline(
+        self, boxes: NDArray[np.float32], about: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Per box its logit, and the share of nodule in every voxel."""
+        logits, *seen = self._first.run(None, {"hu": boxes, "about": about})
+        (shares,) = self._second.run(None, dict(zip(("shallow", "middle", "deep"), seen, strict=True)))
+        return logits, shares
 
 
 def boxes_at(scene: Scene, places: Sequence[Place], spacing: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -261,7 +286,8 @@ class Calibration:
     weights: tuple[float, ...]
     bias: float
     risk_slope: float
-    risk_size: float
+    risk_middle: float  # mm: a finding measured so wide counts half as a large one
+    risk_size: float  # how sharply
     risk_bias: float
     min_lung_mm: float = 15.0
     min_lung_share: float = 0.25
@@ -284,7 +310,7 @@ class Calibration:
         """One number for how likely it is that any of these is a nodule and large: a logit before calibration."""
         calm = 1.0
         for probability, diameter_mm in found:
-            large = _logistic(self.risk_size * math.log(max(diameter_mm, 1.0) / 15.0))
+            large = _logistic(self.risk_size * math.log(max(diameter_mm, 1.0) / self.risk_middle))
             calm *= 1 - probability * large
         worry = min(max(1 - calm, 1e-3), 1 - 1e-3)
         return math.log(worry / (1 - worry))

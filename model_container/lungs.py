@@ -28,7 +28,7 @@ _LUNG_MEDIAN = (-985.0, -450.0)  # HU: bowel gas and the air around the body are
 _LUNG_CM3 = 8.0
 _WIDEST_GAP = 22.0  # mm: half of the largest mass that the lungs' outline is drawn around
 _SCALES = ((0, 5.0), (1, 8.0), (1, 13.0), (2, 19.0), (2, 28.0), (2, 40.0))  # level, and a lesion's diameter in mm
-_PER_SCALE = (150, 90, 50, 26, 16, 10)  # places kept in 100 mm of chest
+_PER_SCALE = (190, 130, 60, 28, 16, 10)  # places kept in 100 mm of chest
 _WEAKEST = 0.02
 _DIRECTIONS = tuple(d for d in itertools.product((-1, 0, 1), repeat=3) if d > (0, 0, 0))
 

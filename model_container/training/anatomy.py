@@ -266,14 +266,30 @@ def sample_lesion(rng: Rng, thorax: Thorax, z_range: tuple[float, float], diamet
     )
 
 
-def sample_clear_lesion(rng: Rng, thorax: Thorax, z_range: tuple[float, float], diameter: float) -> Lesion:
-    """A solid lesion with lung all around: what nobody should miss."""
-    for _ in range(100):
-        lesion = sample_lesion(rng, thorax, z_range, diameter=diameter)
-        lesion = replace(lesion, texture="solid", hu=45.0, cavity=0.0)
-        if _in_lung(thorax, *lesion.centre, margin=diameter * 0.5):
-            break
-    return lesion
+def sample_clear_lesions(
+    rng: Rng, thorax: Thorax, z_range: tuple[float, float], diameters: Iterable[float]
+) -> list[Lesion]:
+    """Solid lesions with lung all around, apart from one another and from fluid: what nobody should miss."""
+    clear: list[Lesion] = []
+    for diameter in diameters:
+        for _ in range(200):
+            lesion = sample_lesion(rng, thorax, z_range, diameter=diameter)
+            lesion = replace(lesion, texture="solid", hu=45.0, cavity=0.0)
+            apart = all(math.dist(lesion.centre, k.centre) > (diameter + k.diameter) / 2 + 8 for k in clear)
+            if (
+                apart
+                and _in_lung(thorax, *lesion.centre, diameter / 2)
+                and not _drowned(thorax, lesion.centre, diameter)
+            ):
+                break
+        clear.append(lesion)
+    return clear
+
+
+def _drowned(thorax: Thorax, centre: tuple[float, float, float], diameter: float) -> bool:
+    """Whether a lesion would lie in the fluid behind a lung."""
+    x, y, z = centre
+    return thorax.effusion > 0 and x * thorax.effusion_side > 0 and y > _fluid_level(thorax, z) - diameter / 2
 
 
 def _place(rng: Rng, thorax: Thorax, z_range: tuple[float, float], size: float) -> tuple[float, float, float]:
@@ -292,8 +308,7 @@ def _place(rng: Rng, thorax: Thorax, z_range: tuple[float, float], size: float) 
             angle = rng.uniform(0, 2 * math.pi)
             reach = rng.uniform(0.9, 0.99) if manner == "wall" else math.sqrt(rng.uniform(0.1, 0.8))
             x, y = a * reach * math.cos(angle), b * reach * math.sin(angle)
-        drowned = thorax.effusion > 0 and x * thorax.effusion_side > 0 and y > _fluid_level(thorax, z) - size / 2
-        if not drowned and _in_lung(thorax, x, y, z, margin=min(2.0, size / 4)):
+        if not _drowned(thorax, (x, y, z), size) and _in_lung(thorax, x, y, z, margin=min(2.0, size / 4)):
             return (x, y, z)
     return (0.55 * a, 0.3 * b, z)
 

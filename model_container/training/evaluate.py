@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -153,17 +153,33 @@ def fit_logistic(
 
 
 def calibrate(cases: Sequence[Case]) -> Calibration:
-    """Fits the suspects' probabilities and the study's risk (Platt scaling) on tuning phantoms."""
+    """Fits the suspects' probabilities and the study's risk (Platt scaling) on tuning phantoms.
+
+    What counts as large is fitted too: the longest diameter, which is measured, is more than the drawn mean one.
+    """
     every = [candidate for case in cases for candidate in case.candidates]
     x = np.array([candidate.features for candidate in every])
     y = np.array([float(candidate.lesion >= 0) for candidate in every])
     weights, bias = fit_logistic(x, y)
-    first = Calibration(tuple(weights), bias, 1.0, 8.0, 0.0)
+    urgent = np.array([float(case.urgent) for case in cases])
+    tried = [
+        _risk(Calibration(tuple(weights), bias, 1.0, middle, size, 0.0), cases, urgent)
+        for middle in (15.0, 16.0, 17.0, 18.0, 19.0, 20.0) for size in (8.0, 12.0, 18.0, 30.0)
+    ]  # fmt: skip
+    return min(tried, key=lambda one: one[0])[1]
+
+
+def _risk(first: Calibration, cases: Sequence[Case], urgent: NDArray[np.float64]) -> tuple[float, Calibration]:
+    """The calibration with its risk scaled, rounded as it is kept; and its mean log loss."""
     worry = np.array([[worry_of(first, case)] for case in cases])
-    slope, shift = fit_logistic(worry, np.array([float(case.urgent) for case in cases]), ridge=0.2)
-    return Calibration(
-        tuple(round(float(v), 5) for v in weights), round(bias, 5), round(float(slope[0]), 5), 8.0, round(shift, 5)
-    )
+    slope, shift = fit_logistic(worry, urgent, ridge=0.2)
+    p = 1 / (1 + np.exp(-(worry @ slope + shift)))
+    loss = -float(np.mean(np.log(np.where(urgent > 0, p, 1 - p))))
+    return loss, replace(
+        first,
+        weights=tuple(round(float(v), 5) for v in first.weights), bias=round(first.bias, 5),
+        risk_slope=round(float(slope[0]), 5), risk_bias=round(shift, 5),
+    )  # fmt: skip
 
 
 def worry_of(calibration: Calibration, case: Case) -> float:
@@ -176,5 +192,5 @@ def write_calibration(calibration: Calibration, path: Path) -> None:
     path.write_text(json.dumps(asdict(calibration), indent=1) + "\n")
 
 
-NEUTRAL = Calibration((1.0,) + (0.0,) * (len(FEATURES) - 1), 0.0, 1.0, 8.0, 0.0)
+NEUTRAL = Calibration((1.0,) + (0.0,) * (len(FEATURES) - 1), 0.0, 1.0, 15.0, 8.0, 0.0)
 """The network's own logit, before any calibration."""

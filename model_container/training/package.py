@@ -15,8 +15,8 @@ from model_container.training.slabs import TUNING, make_slab
 from readfirst.domain.findings import Code
 from readfirst.domain.models import Channel, Gate, Manifest, RiskRule
 
-FILES = ("model.onnx", "model.safetensors", "calibration.json")
-TUNING_PHANTOMS = 40
+FILES = ("look.onnx", "draw.onnx", "model.safetensors", "calibration.json")
+TUNING_PHANTOMS = 200
 NODULE = Code(value="27925004", scheme="SCT", meaning="Nodule")
 LUNG = Code(value="39607008", scheme="SCT", meaning="Lung")
 
@@ -47,9 +47,10 @@ def manifest_of(folder: Path, version: str) -> Manifest:
 
 
 def package(weights: Path, target: Path, version: str, phantoms: int, workers: int = 2) -> Manifest:
-    """Copies `model.onnx` and `model.safetensors` into `target`, calibrates, writes the manifest; returns it."""
-    target.mkdir(parents=True, exist_ok=True)
-    for name in FILES[:2]:
+    """Copies the network into `target`, calibrates, writes the manifest; returns it."""
+    shutil.rmtree(target, ignore_errors=True)  # files of an earlier version are none of this one's
+    target.mkdir(parents=True)
+    for name in FILES[:-1]:
         shutil.copyfile(weights / name, target / name)
     write_calibration(NEUTRAL, target / "calibration.json")
     _write_manifest(target, version)

@@ -1,6 +1,6 @@
 """Measures the default model on held-out phantoms and writes its card's figures: metrics.json and plots.
 
-Usage: `python -m model_container.training.report BUNDLE OUT [--phantoms 48]`. The model is compared with a
+Usage: `python -m model_container.training.report BUNDLE OUT [--phantoms 200]`. The model is compared with a
 threshold-and-blob baseline and with the oracle: the phantom's truth through the same measuring.
 """
 
@@ -10,7 +10,8 @@ import argparse
 import json
 import multiprocessing
 import os
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,17 +34,22 @@ from model_container.training.evaluate import (
 from model_container.training.slabs import HELD_OUT, Slab, make_slab
 from readfirst.domain.models import Manifest
 
+HELD_OUT_PHANTOMS = 200
 SIZES = ((4, 6), (6, 8), (8, 15), (15, 30), (30, 41))
 
 Score = Callable[[Case], NDArray[np.float64]]
 """One number per candidate of a case: the more, the likelier a nodule."""
 
 
-def measure(bundle: Path, count: int, workers: int) -> dict[str, list[Case]]:
-    """Every held-out phantom, seen by the model, the baseline and the oracle."""
+def measured(bundle: Path, count: int, workers: int) -> Iterator[dict[str, Case]]:
+    """Every held-out phantom in turn, seen by the model, the baseline and the oracle."""
     os.environ["READFIRST_THREADS"] = "1"  # each process has a core of its own
     with multiprocessing.Pool(workers) as pool:
-        seen = pool.map(partial(_measure_one, bundle), range(count), chunksize=2)
+        yield from pool.imap(partial(_measure_one, bundle), range(count))
+
+
+def by_reader(seen: Sequence[dict[str, Case]]) -> dict[str, list[Case]]:
+    """The model's cases, the baseline's and the oracle's."""
     return {name: [case[name] for case in seen] for name in ("model", "baseline", "oracle")}
 
 
@@ -300,13 +306,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("bundle", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--phantoms", type=int, default=48)
+    parser.add_argument("--phantoms", type=int, default=HELD_OUT_PHANTOMS)
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     manifest = Manifest.model_validate_json((options.bundle / "manifest.json").read_text())
     calibration = Calibration.load(options.bundle / "calibration.json")
-    cases = measure(options.bundle, options.phantoms, options.workers)
+    seen = []
+    for case in measured(options.bundle, options.phantoms, options.workers):
+        seen.append(case)
+        if len(seen) % 20 == 0:
+            sys.stdout.write(f"{len(seen)} of {options.phantoms} held-out phantoms measured\n")
+            sys.stdout.flush()
+    cases = by_reader(seen)
     threshold = manifest.risk.report_from
     metrics = {
         "model": manifest.version,

@@ -56,7 +56,7 @@ def make_slab(part: int, index: int) -> Slab:
     zs = tuple(float(bottom + spacing * k) for k in range(depth))
     size = 16 * math.ceil((2 * thorax.half_width * rng.uniform(0.96, 1.15) + 2 * _MARGIN) / pixel / 16)
     few = int(rng.choice([0, 1, 2, 3, 4], p=[0.2, 0.3, 0.25, 0.15, 0.1]))
-    count = int(rng.integers(3, 9)) if part == TRAINING else few
+    count = int(rng.integers(5, 12)) if part == TRAINING else few
     inner = (zs[1], zs[-2])
     lesions = _apart([sample_lesion(rng, thorax, inner) for _ in range(count)])
     volume = render(with_lesions(thorax, lesions), Grid(size, pixel, zs))

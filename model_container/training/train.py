@@ -40,8 +40,9 @@ def loss_of(logits: Tensor, masks: Tensor, truth: Tensor, labels: Tensor) -> Ten
 def train(out: Path, *, slabs: int, worlds: int, iterations: int, seed: int = 1, workers: int = 2) -> NoduleNet:
     """Trains from scratch and writes the weights."""
     torch.manual_seed(seed)
-    torch.set_num_threads(1)  # one core trains while the other one makes the next boxes
+    torch.set_num_threads(2)
     torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # every value is written before it is read
     started = time.monotonic()
     samples = Samples(slabs, worlds, np.random.default_rng(seed), workers)
     _say(f"{len(samples.true)} lesions, {len(samples.hits)} spots on them, {len(samples.others)} others", started)
@@ -83,41 +84,59 @@ def _say(text: str, started: float) -> None:
     sys.stdout.flush()
 
 
-class Shares(torch.nn.Module):
-    """The network and its outline as shares: what the job runs."""
+class Look(torch.nn.Module):
+    """The network's first half: what the job runs for every place."""
 
     def __init__(self, net: NoduleNet) -> None:
         super().__init__()
         self.net = net
 
-    def forward(self, hu: Tensor, about: Tensor) -> tuple[Tensor, Tensor]:
-        logit, mask = self.net(hu, about)
-        return logit, mask.sigmoid()
+    def forward(self, hu: Tensor, about: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        return self.net.look(hu, about)
 
 
-def export(weights: Path, target: Path) -> None:
-    """Writes the network as ONNX with a free batch."""
+class Draw(torch.nn.Module):
+    """Its second half, for the few places that are likely: the outline as shares."""
+
+    def __init__(self, net: NoduleNet) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, shallow: Tensor, middle: Tensor, deep: Tensor) -> Tensor:
+        return self.net.draw(shallow, middle, deep).sigmoid()
+
+
+def export(weights: Path, folder: Path) -> None:
+    """Writes both halves as ONNX, each with a free batch: look.onnx and draw.onnx."""
     net = NoduleNet()
     net.load_state_dict(load_file(weights))
+    net.eval()
+    boxes = (torch.zeros(2, *SHAPE), torch.ones(2, 2))
+    seen = net.look(*boxes)[1:]
+    _write_onnx(Look(net), boxes, folder / "look.onnx", ["logit", "shallow", "middle", "deep"])
+    _write_onnx(Draw(net), seen, folder / "draw.onnx", ["share"])
+
+
+def _write_onnx(half: torch.nn.Module, inputs: tuple[Tensor, ...], target: Path, outputs: list[str]) -> None:
     batch = torch.export.Dim("batch", min=1, max=4096)
     torch.onnx.export(
-        Shares(net).eval(), (torch.zeros(2, *SHAPE), torch.ones(2, 2)), target, output_names=["logit", "mask"],
-        dynamic_shapes=({0: batch}, {0: batch}), dynamo=True, external_data=False, verbose=False,
+        half.eval(), inputs, target, output_names=outputs, dynamic_shapes=tuple({0: batch} for _ in inputs),
+        dynamo=True, external_data=False, verbose=False,
     )  # fmt: skip
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("build/model"))
-    parser.add_argument("--slabs", type=int, default=160)
-    parser.add_argument("--worlds", type=int, default=2500)
-    parser.add_argument("--iterations", type=int, default=1800)
+    parser.add_argument("--slabs", type=int, default=320)
+    parser.add_argument("--worlds", type=int, default=5000)
+    parser.add_argument("--iterations", type=int, default=3000)
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     sizes = {"slabs": options.slabs, "worlds": options.worlds, "iterations": options.iterations}
     train(options.out, workers=options.workers, **sizes)
-    export(options.out / "model.safetensors", options.out / "model.onnx")
+    export(options.out / "model.safetensors", options.out)
 
 
 if __name__ == "__main__":

@@ -129,6 +129,16 @@ def _capsule(axes: list[Values], start: Values, end: Values) -> Values:
     return np.sqrt(sum((a - s - t * v) ** 2 for a, s, v in zip(axes, start, d, strict=True)))
 
 
+def _stump(rng: Rng, hu: Values, axes: list[Values], voxel: float, diameter: float, tip: Values) -> None:
+    """A straight vessel that ends here, bluntly, or a short rod: as wide as a nodule, but long."""
+    radius = diameter * float(rng.uniform(0.15, 0.5))
+    length = 60 * voxel if rng.random() < 0.7 else radius * float(rng.uniform(5, 10))
+    way = _direction(rng)
+    distance = _capsule(axes, tip - way * radius, tip - way * length)
+    value = float(rng.uniform(20, 70) if rng.random() < 0.5 else rng.uniform(70, 420))
+    hu += np.clip(0.5 - (distance - radius) / voxel, 0, 1) * min(1.0, 2 * radius / voxel) * (value - hu)
+
+
 def _tube(
     rng: Rng, hu: Values, axes: list[Values], voxel: float, diameter: float, through: Values, widest: float
 ) -> None:
@@ -159,6 +169,8 @@ def _sheet(rng: Rng, hu: Values, axes: list[Values], voxel: float) -> None:
 
 
 def _lump(rng: Rng, axes: list[Values], centre: Values, radius: float) -> Values:
+    if rng.random() < 0.15:  # a plain ball
+        return np.asarray(np.sqrt(sum((a - c) ** 2 for a, c in zip(axes, centre, strict=True))) - radius, np.float32)
     stretch = np.exp(rng.normal(0, 0.16, 3))
     stretch /= np.prod(stretch) ** (1 / 3)
     d = [(a - c) / s for a, c, s in zip(axes, centre, stretch, strict=True)]
@@ -176,6 +188,8 @@ def _lesion(rng: Rng, hu: Values, axes: list[Values], voxel: float, diameter: fl
     centre = np.clip(rng.normal(0, 0.13, 3), -0.3, 0.3) * diameter
     if rng.random() < 0.25:
         _tube(rng, hu, axes, voxel, diameter, centre + _direction(rng) * radius * 0.8, 0.2)
+    elif rng.random() < 0.1:
+        _stump(rng, hu, axes, voxel, diameter * 0.4, centre + _direction(rng) * radius)
     distance = _lump(rng, axes, centre, radius)
     value = float(rng.uniform(-60, 120) if rng.random() < 0.85 else rng.uniform(120, 700))
     share = np.clip(0.5 - distance / voxel, 0, 1)
@@ -198,13 +212,17 @@ def _lesion(rng: Rng, hu: Values, axes: list[Values], voxel: float, diameter: fl
 
 
 def _decoy(rng: Rng, hu: Values, axes: list[Values], voxel: float, diameter: float) -> None:
-    """What is mistaken for a nodule: a vessel, a fork, a nodule elsewhere, sheet and vessel crossing, or nothing."""
-    kind = rng.choice(["vessel", "wide vessel", "crossing", "beside", "nothing"], p=[0.4, 0.2, 0.1, 0.15, 0.15])
+    """What is mistaken for a nodule: a vessel, a fork, a blunt end, a nodule elsewhere, a crossing, or nothing."""
+    kinds = ["vessel", "wide vessel", "stump", "crossing", "beside", "nothing"]
+    kind = rng.choice(kinds, p=[0.35, 0.2, 0.15, 0.08, 0.12, 0.1])
     middle = rng.normal(0, 0.1, 3) * diameter
     if kind == "vessel":
         _tube(rng, hu, axes, voxel, diameter, middle, 0.4)
     elif kind == "wide vessel":
         _tube(rng, hu, axes, voxel, 4 * diameter, middle, 0.125)
+    elif kind == "stump":
+        for _ in range(int(rng.integers(1, 3))):
+            _stump(rng, hu, axes, voxel, diameter, middle + _around(rng, 0.3 * diameter))
     elif kind == "crossing":
         _sheet(rng, hu, axes, voxel)
         _tube(rng, hu, axes, voxel, diameter, middle, 0.4)

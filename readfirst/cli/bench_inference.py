@@ -155,11 +155,11 @@ def _warm(study: Path) -> list[Line]:
     found = _timed(find) * 1000
     spots = find()
     boxes, about = boxes_at(scene, [(spot.at, spot.diameter) for spot in spots], volume.spacing)
-    size = engine.batch
+    size = engine.network.batch
 
     def network() -> None:
         for k in range(0, len(boxes), size):
-            engine.judge(boxes[k : k + size], about[k : k + size])
+            engine.network.judge(boxes[k : k + size], about[k : k + size])
 
     ours = _timed(network) * 1000
     lines = [

@@ -24,7 +24,7 @@ from model_container.training.anatomy import (
     Grid,
     Thorax,
     render,
-    sample_clear_lesion,
+    sample_clear_lesions,
     sample_thorax,
     scan,
     with_lesions,
@@ -163,7 +163,7 @@ def _chest(
     zs = tuple(bottom + spacing * k for k in range(slices))
     inner = spacing * slices * 0.3
     around = (-12 - inner, -12 + inner)
-    lesions = [sample_clear_lesion(rng, thorax, around, d) for d in nodules]
+    lesions = sample_clear_lesions(rng, thorax, around, nodules)
     grid = Grid(size, pixel, zs)
     volume = render(with_lesions(thorax, lesions), grid)
     scanned = scan(volume.hu, rng, noise=14.0, blur=0.75 * size / 512)

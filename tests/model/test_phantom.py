@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import subprocess
 from dataclasses import replace
@@ -16,6 +17,7 @@ from model_container.training.anatomy import (
     NODULE,
     Grid,
     render,
+    sample_clear_lesions,
     sample_lesion,
     sample_thorax,
     with_lesions,
@@ -105,3 +107,17 @@ def test_a_lesion_lies_in_the_lung_and_its_voxels_are_known():
     assert changed[marked].mean() > 0.5
     assert 0.3 < share_of_sphere < 1.5
     assert (bare.labels == MEDIASTINUM).any() and not (bare.labels == NODULE).any()
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_demonstration_s_nodules_lie_apart_and_in_no_fluid(seed):
+    rng = np.random.default_rng(seed)
+    thorax = replace(sample_thorax(rng), effusion=25.0)
+    large, small = sample_clear_lesions(rng, thorax, (-36, 12), (26.0, 9.0))
+    assert math.dist(large.centre, small.centre) > (26 + 9) / 2
+    for lesion in (large, small):
+        x, y, z = lesion.centre
+        bare = render(thorax, Grid(160, 2.5, (z, z + 2.5)))
+        across, down = np.meshgrid(bare.grid.axis(), bare.grid.axis())
+        there = bare.hu[0][np.hypot(across - x, down - y) < lesion.diameter / 2]
+        assert np.percentile(there, 5) < -600  # lung between its vessels; fluid would have the density of water
