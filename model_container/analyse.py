@@ -116,7 +116,7 @@ def told(detections: Sequence[Detection], manifest: Manifest, slices: int) -> tu
         k for k in likeliest
         if detections[k].probability >= rule.min_probability and detections[k].diameter_mm >= rule.min_diameter_mm
     ]  # fmt: skip
-    kept = list(dict.fromkeys([*of_kind, *meeting, *likeliest]))[:most]
+    kept = list(dict.fromkeys([*of_kind, *meeting, *likeliest]))[: max(most, len(of_kind))]
     return tuple(detections[k] for k in sorted(kept))
 
 

@@ -140,8 +140,9 @@ class Bundle:
             self.parser.read_config(str(configuration(folder)))
             if (folder / "configs" / "metadata.json").is_file():
                 self.parser.read_meta(str(folder / "configs" / "metadata.json"))
-        for name, value in {**settings, "bundle_root": str(folder)}.items():
-            self.parser[name] = value
+        with step("its settings have no place in its configuration"):
+            for name, value in {**settings, "bundle_root": str(folder)}.items():
+                self.parser[name] = value
         if missing := [name for name in NEEDED[task] if name not in self.parser]:
             raise Unusable(f"its configuration has no {', '.join(missing)}")
         with step("its device, preprocessing or network cannot be built"):
@@ -160,7 +161,8 @@ class Bundle:
                 self.postprocessing = self._postprocessing()
 
     def _load_weights(self, folder: Path) -> None:
-        path = self._weights(folder)
+        with step("its loader names no file of weights"):
+            path = self._weights(folder)
         if not path.is_file():
             raise Unusable(f"its weights are missing: models/{path.name}")
         with step("its weights are no plain weights, and nothing else is loaded"):
@@ -173,8 +175,9 @@ class Bundle:
     def _weights(self, folder: Path) -> Path:
         """The file that the bundle's own loader names among its models; model.pt where it names none."""
         for name, part in self._loaders():
-            if isinstance(part, dict) and str(part.get("_target_")).endswith("CheckpointLoader"):
-                named = Path(self.parser.get_parsed_content(f"{name}#load_path"))
+            is_loader = isinstance(part, dict) and str(part.get("_target_")).endswith("CheckpointLoader")
+            if is_loader and "load_path" in part:
+                named = Path(self.parser.get_parsed_content(f"{name}#load_path")).resolve()
                 if named.is_relative_to(folder / "models"):
                     return named
         return folder / "models" / "model.pt"
@@ -305,8 +308,8 @@ def main() -> None:
 
     try:
         bundle = Bundle(folder, task, json.loads(sys.argv[3]))
-    except Unusable as error:
-        answer(error=str(error))
+    except Exception as error:  # whatever it is, the parent waits for an answer
+        answer(error=told(error))
         return
     answer(ok=True, device=bundle.device.type)
     for line in sys.stdin:

@@ -474,6 +474,16 @@ def other_weights(folder, manifest):
     return manifest
 
 
+def loader_that_names_nothing(folder, manifest):
+    loader = {"_target_": "CheckpointLoader", "load_path": "$@nothing + '/models/low.pt'"}
+    (folder / "configs" / "inference.json").write_text(json.dumps(SEGMENTATION | {"handlers": [loader]}))
+    return manifest
+
+
+def setting_without_a_place(folder, manifest):
+    return manifest.model_copy(update={"settings": {"no#such#place": 3}})
+
+
 def other_network(folder, manifest):
     return manifest.model_copy(update={"settings": {"network_def#out_channels": 3}})
 
@@ -489,6 +499,8 @@ def calls_home(folder, manifest):
      (without_network, "its configuration has no network"),
      (without_probabilities, "its postprocessing gives no probabilities"),
      (other_weights, "its weights are missing: models/low.pt"),
+     (loader_that_names_nothing, "its loader names no file of weights"),
+     (setting_without_a_place, "its settings have no place in its configuration"),
      (other_network, "its weights do not fit its network"),
      (calls_home, "its device.* cannot be built .it tried what a bundle may not do: socket")],
 )  # fmt: skip
