@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import onnxruntime as ort
@@ -28,6 +30,7 @@ from model_container.reading import Detection, Mask, OutOfScope, Progress, Readi
 from model_container.volume import Volume
 from readfirst.domain.models import Channel, Manifest
 
+T = TypeVar("T")
 Place = tuple[tuple[float, float, float], float]
 """Where to look, in the scene, and the diameter of what is expected there, in mm."""
 
@@ -130,32 +133,41 @@ class ChestEngine:
 
     def _judge(self, scene: Scene, places: Sequence[Place], spacing: float, progress: Progress) -> list[float]:
         """The places' logits."""
-        logits: list[float] = []
-        for part in self._batches(places, progress):
-            logits += self.network.judge(*boxes_at(scene, part, spacing)).tolist()
-        return logits
+
+        def judge(part: Sequence[Place]) -> list[float]:
+            logits: list[float] = self.network.judge(*boxes_at(scene, part, spacing)).tolist()
+            return logits
+
+        return [logit for logits in self._batches(judge, places, progress) for logit in logits]
 
     def _look(
         self, scene: Scene, places: Sequence[Place], spacing: float, progress: Progress,
         flips: Sequence[tuple[int, ...]] = ((),),
     ) -> list[Look]:  # fmt: skip
         """The places' logits and outlines; each is the mean over the box as it is and flipped."""
-        looks: list[Look] = []
-        for part in self._batches(places, progress):
+
+        def look(part: Sequence[Place]) -> list[Look]:
             boxes, about = boxes_at(scene, part, spacing)
             answers = [self.network.outline(np.ascontiguousarray(np.flip(boxes, axes)), about) for axes in flips]
             logits = np.mean([logits for logits, _ in answers], axis=0)
             shares = np.mean([np.flip(s, axes) for (_, s), axes in zip(answers, flips, strict=True)], axis=0)
-            looks += [
+            return [
                 Look(at, float(voxel), float(logit), share)
                 for (at, _), (voxel, _), logit, share in zip(part, about, logits, shares, strict=True)
             ]
-        return looks
 
-    def _batches(self, places: Sequence[Place], progress: Progress) -> Iterator[Sequence[Place]]:
-        for start in range(0, len(places), self.network.batch):
-            yield places[start : start + self.network.batch]
-            progress(min(1.0, (start + self.network.batch) / len(places)))
+        return [one for looks in self._batches(look, places, progress) for one in looks]
+
+    def _batches(
+        self, work: Callable[[Sequence[Place]], T], places: Sequence[Place], progress: Progress
+    ) -> Iterator[T]:
+        """Work on batches of places: a batch to a core, so that no core waits for another after every layer."""
+        size = self.network.batch
+        parts = [places[start : start + size] for start in range(0, len(places), size)]
+        with ThreadPoolExecutor(self.network.at_once) as pool:
+            for k, answer in enumerate(pool.map(work, parts), start=1):
+                yield answer
+                progress(k / len(parts))
 
     def _detection(self, suspect: Suspect, scene: Scene, volume: Volume) -> Detection:
         mask = to_mask(suspect.look, suspect.outline, scene, volume)
@@ -175,7 +187,9 @@ class Network:
     def __init__(self, folder: Path) -> None:
         self._first, self.device = open_session(folder / "look.onnx")
         self._second, _ = open_session(folder / "draw.onnx")
-        self.batch = 256 if self.device == "cuda" else 16
+        cores = int(os.environ.get("READFIRST_THREADS") or os.cpu_count() or 1)
+        # A GPU takes large batches, and the next one is cut out while it works on one.
+        self.batch, self.at_once = (256, 2) if self.device == "cuda" else (8, cores)
 
     def judge(self, boxes: NDArray[np.float32], about: NDArray[np.float32]) -> NDArray[np.float32]:
         """Per box the logit that a nodule lies in its middle. Shapes as `boxes_at` gives them."""
@@ -213,11 +227,10 @@ def _distinct(
 
 
 def open_session(model: Path) -> tuple[ort.InferenceSession, str]:
-    """CUDA where there is a GPU, else all cores."""
+    """CUDA where there is a GPU; else the calling thread's core."""
     options = ort.SessionOptions()
     options.log_severity_level = 3
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads leave shared cores alone
-    options.intra_op_num_threads = int(os.environ.get("READFIRST_THREADS", "0"))
+    options.intra_op_num_threads = 1  # whole batches are shared among the cores
     wanted = [p for p in ("CUDAExecutionProvider", "CPUExecutionProvider") if p in ort.get_available_providers()]
     if wanted[0] == "CUDAExecutionProvider":
         ort.preload_dlls()  # CUDA's libraries come as wheels beside onnxruntime

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -156,10 +157,11 @@ def _warm(study: Path) -> list[Line]:
     spots = find()
     boxes, about = boxes_at(scene, [(spot.at, spot.diameter) for spot in spots], volume.spacing)
     size = engine.network.batch
+    starts = range(0, len(boxes), size)
 
     def network() -> None:
-        for k in range(0, len(boxes), size):
-            engine.network.judge(boxes[k : k + size], about[k : k + size])
+        with ThreadPoolExecutor(engine.network.at_once) as pool:  # as the engine does it
+            list(pool.map(lambda k: engine.network.judge(boxes[k : k + size], about[k : k + size]), starts))
 
     ours = _timed(network) * 1000
     lines = [
