@@ -398,7 +398,8 @@ def _wall(thorax: Thorax, hu: Field, labels: NDArray[np.uint8], x: Field, y: Fie
     muscle = np.maximum(body + uneven, -_ellipse(x, y, 0, 0, max(a, 1) + 1, max(b, 1) + 1, 2.2))
     flesh: float | Field = thorax.soft_hu + 8
     if thorax.streaks:
-        mix = blobs(np.random.default_rng([thorax.seed, int(z // 12) + 40]), (len(x), len(x)), round(9 / soft))
+        grain = np.random.default_rng([thorax.seed, (int(z // 12) + 40) % 1000])  # no seed is negative, wherever z is
+        mix = blobs(grain, (len(x), len(x)), round(9 / soft))
         flesh = np.where(mix > 2.0 - thorax.streaks, -95.0, flesh)
     _paint(hu, muscle, flesh, soft)
     _paint(hu, np.abs(muscle + thorax.wall * 0.35 + 3 * np.cos(7 * angle)) - 1.2, -80.0, soft)

@@ -1,7 +1,7 @@
-"""The same network the usual way, for `readfirst bench`: torch and MONAI, eager, batch by batch.
+"""The same network the usual way, for `readfirst bench inference`: torch and MONAI, eager, called whole for every box.
 
-`python -m model_container.training.compare cold FOLDER` reads and segments the files of a folder once;
-`… warm FOLDER` prints the milliseconds of the network for all boxes of a study, eager and channels last, as JSON.
+`use_torch()` gives the job's engine that network, all else being the same; `python -m model_container.training.compare
+FOLDER` prints the milliseconds of the network for all boxes of a study, eager and channels last, as JSON.
 """
 
 from __future__ import annotations
@@ -10,14 +10,15 @@ import io
 import json
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import pydicom
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load_file
 
+from model_container import chest
 from model_container.bundles import MODELS
 from model_container.chest import boxes_at
 from model_container.lungs import find_lungs, find_spots, to_scene
@@ -25,6 +26,39 @@ from model_container.training.network import NoduleNet
 from model_container.volume import read_volume
 
 _BATCH = 16
+
+
+class TorchNetwork:
+    """Stands in for `chest.Network`."""
+
+    device, batch, at_once = "cpu", _BATCH, 1  # torch itself uses all cores
+
+    def __init__(self, folder: Path) -> None:
+        self._net = network(folder)
+
+    def judge(self, boxes: NDArray[np.float32], about: NDArray[np.float32]) -> NDArray[np.float32]:
+        """As the ONNX network answers."""
+        return self.outline(boxes, about)[0]
+
+    def outline(
+        self, boxes: NDArray[np.float32], about: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """As the ONNX network answers."""
+        with torch.inference_mode():
+            logits, masks = self._net(torch.from_numpy(boxes), torch.from_numpy(about))
+            return logits.numpy(), masks.sigmoid().numpy()
+
+
+def use_torch() -> None:
+    """From now on, engines of this process load the network into torch."""
+    chest.Network = TorchNetwork  # type: ignore[assignment, misc]
+
+
+def network(folder: Path) -> NoduleNet:
+    """The committed weights."""
+    net = NoduleNet().eval()
+    net.load_state_dict(load_file(folder / "model.safetensors"))
+    return net
 
 
 def boxes_of(folder: Path) -> list[tuple[torch.Tensor, torch.Tensor]]:
@@ -38,33 +72,22 @@ def boxes_of(folder: Path) -> list[tuple[torch.Tensor, torch.Tensor]]:
     return list(zip(boxes.split(_BATCH), about.split(_BATCH), strict=True))
 
 
-def network() -> NoduleNet:
-    """The committed weights."""
-    net = NoduleNet().eval()
-    net.load_state_dict(load_file(MODELS / "readfirst-chest" / "model.safetensors"))
-    return net
-
-
-def run(judge: Callable[[torch.Tensor, torch.Tensor], Any], batches: list[tuple[torch.Tensor, torch.Tensor]]) -> float:
-    """Judges every box; returns seconds."""
+def run(net: NoduleNet, batches: list[tuple[torch.Tensor, torch.Tensor]]) -> float:
+    """Judges every box, without outlines; returns seconds."""
     started = time.perf_counter()
     with torch.inference_mode():
         for boxes, about in batches:
-            judge(boxes, about)
+            net.look(boxes, about)
     return time.perf_counter() - started
 
 
 def main() -> None:
-    how, folder = sys.argv[1], Path(sys.argv[2])
-    batches, net = boxes_of(folder), network()
-    if how == "cold":
-        run(net, batches)  # whole, as a network is called; that outlines can wait for the verdict is part of our way
-        return
+    batches, net = boxes_of(Path(sys.argv[1])), network(MODELS / "readfirst-chest")
     answer = {}
     for name, layout in (("eager", torch.contiguous_format), ("channels last", torch.channels_last)):
         net = net.to(memory_format=layout)
-        run(net.look, batches)
-        answer[name] = run(net.look, batches) * 1000
+        run(net, batches)
+        answer[name] = run(net, batches) * 1000
     sys.stdout.write(json.dumps(answer))
 
 

@@ -121,3 +121,8 @@ def test_the_demonstration_s_nodules_lie_apart_and_in_no_fluid(seed):
         across, down = np.meshgrid(bare.grid.axis(), bare.grid.axis())
         there = bare.hu[0][np.hypot(across - x, down - y) < lesion.diameter / 2]
         assert np.percentile(there, 5) < -600  # lung between its vessels; fluid would have the density of water
+
+
+def test_a_phantom_may_be_as_long_as_a_body():
+    thorax = replace(sample_thorax(np.random.default_rng(0)), streaks=1.0)
+    assert render(thorax, Grid(32, 12.0, (-700.0, -697.5))).hu.shape == (2, 32, 32)
