@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from model_container.bundles import NEEDED, configuration
+from model_container.reading import where
 
 _FORBIDDEN = {
     "socket.connect", "socket.bind", "socket.sendto", "socket.sendmsg", "socket.getaddrinfo", "subprocess.Popen",
@@ -87,15 +88,9 @@ def told(error: BaseException) -> str:
             return str(cause)
         cause = cause.__cause__ or cause.__context__
     first = _first(error)
-    return str(first) if isinstance(first, ImportError) else f"{type(first).__name__} in {_line(first)}"
-
-
-def _line(error: BaseException) -> str:
-    """Folder, file and line of code where a fault arose."""
-    trace = error.__traceback__
-    while trace and trace.tb_next:
-        trace = trace.tb_next
-    return f"{'/'.join(Path(trace.tb_frame.f_code.co_filename).parts[-2:])}:{trace.tb_lineno}" if trace else "?"
+    return (
+        str(first) if isinstance(first, ImportError) else f"{type(first).__name__} in {where(first, folders=1) or '?'}"
+    )
 
 
 def _first(error: BaseException) -> BaseException:

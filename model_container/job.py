@@ -24,7 +24,7 @@ from typing import Any
 
 from model_container.analyse import Clock, analyse, calm_collector, decode, out_of_scope, peak_memory_mb
 from model_container.bundles import MODELS, NotApproved, Shelf
-from model_container.reading import Engine, ModelFailed, OutOfScope
+from model_container.reading import Engine, ModelFailed, OutOfScope, where
 from model_container.storage import Held, Studies, number
 from model_container.volume import Volume
 from readfirst.domain import clean, messages
@@ -243,7 +243,7 @@ class Job:
         log(
             event="study", token=prepared.request.token, run_key=prepared.request.run_key,
             outcome="failed" if final else "again", detail=detail, tries=prepared.held.tries,
-            where=_where(error), seconds=prepared.clock.seconds,
+            where=where(error), seconds=prepared.clock.seconds,
         )  # fmt: skip
         if final:
             self._answer(prepared, "failed", detail)
@@ -285,14 +285,6 @@ def _log_study(prepared: Prepared, result: Analysis) -> None:
         seconds=result.seconds if prepared.known is None else {}, device=result.device,
         peak_memory_mb=peak_memory_mb(), tries=prepared.held.tries,
     )  # fmt: skip
-
-
-def _where(error: Exception) -> str:
-    """Module and line where a fault arose: code, not content."""
-    trace = error.__traceback__
-    while trace and trace.tb_next:
-        trace = trace.tb_next
-    return f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}" if trace else ""
 
 
 def main(studies: Studies, environment: Mapping[str, str] = os.environ) -> None:

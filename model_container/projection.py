@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from model_container.pixels import NATIVE, Format, UnreadablePixels, decode_all, native, packed
-from model_container.volume import Volume, meant, padding_of
+from model_container.volume import Volume, meant, padded
 
 WHITE = 4095
 _GREYS = ("MONOCHROME1", "MONOCHROME2")
@@ -40,11 +40,9 @@ def read_projection(content: bytes) -> Volume:
 def presented(values: NDArray[np.integer], ds: Dataset, form: Format) -> NDArray[np.int16]:
     """Stored values as grey from 0 to WHITE."""
     own = meant(values, form)
-    padding = padding_of(ds, form)
-    empty = np.zeros(own.shape, np.bool_)
-    if padding is not None:
-        for some in (values, own):
-            empty |= (some >= padding[0]) & (some <= padding[1])
+    empty = padded(values, own, ds, form)
+    if empty is None:
+        empty = np.zeros(own.shape, np.bool_)
     if empty.all():
         raise UnreadablePixels("the picture holds nothing but padding")
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -83,3 +84,14 @@ class Engine(Protocol):
     def read(self, volume: Volume, progress: Progress) -> Reading | OutOfScope:
         """Judges a volume; raises when the model itself fails."""
         ...
+
+
+def where(error: BaseException, folders: int = 0) -> str:
+    """File (in so many folders) and line of code where a fault arose: code, not content. Empty where nobody knows."""
+    trace = error.__traceback__
+    while trace and trace.tb_next:
+        trace = trace.tb_next
+    if trace is None:
+        return ""
+    parts = Path(trace.tb_frame.f_code.co_filename).parts
+    return f"{'/'.join(parts[-1 - folders :])}:{trace.tb_lineno}"

@@ -159,11 +159,23 @@ def hounsfield(values: NDArray[np.integer], one: _Slice) -> NDArray[np.int16]:
         hu = np.clip(own.astype(np.int32) + int(intercept), AIR, _HIGHEST).astype(np.int16)
     else:
         hu = np.clip(np.round(own * slope + intercept), AIR, _HIGHEST).astype(np.int16)
-    padding = padding_of(one.source.ds, form)
-    if padding is not None:
-        for some in (values, own):  # padding may lie outside of the bits that hold values
-            hu[(some >= padding[0]) & (some <= padding[1])] = AIR
+    empty = padded(values, own, one.source.ds, form)
+    if empty is not None:
+        hu[empty] = AIR
     return hu
+
+
+def padded(
+    values: NDArray[np.integer], own: NDArray[np.integer], ds: Dataset, form: Format
+) -> NDArray[np.bool_] | None:
+    """Where stored values, or what is meant by them, stand for no picture; None where the file names no such value."""
+    padding = _padding(ds, form)
+    if padding is None:
+        return None
+    empty = (own >= padding[0]) & (own <= padding[1])
+    if own is not values:  # padding may lie outside of the bits that hold values
+        empty |= (values >= padding[0]) & (values <= padding[1])
+    return np.asarray(empty)
 
 
 def meant(values: NDArray[np.integer], form: Format) -> NDArray[np.integer]:
@@ -176,7 +188,7 @@ def meant(values: NDArray[np.integer], form: Format) -> NDArray[np.integer]:
     return np.right_shift(np.left_shift(own, left), spare)
 
 
-def padding_of(ds: Dataset, form: Format) -> tuple[int, int] | None:
+def _padding(ds: Dataset, form: Format) -> tuple[int, int] | None:
     """The stored values, from and to, that stand for no picture."""
     first, last = ds.get("PixelPaddingValue"), ds.get("PixelPaddingRangeLimit")
     try:

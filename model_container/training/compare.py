@@ -16,13 +16,12 @@ import numpy as np
 import pydicom
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
 
 from model_container import chest
 from model_container.bundles import MODELS
 from model_container.chest import boxes_at
 from model_container.lungs import find_lungs, find_spots, to_scene
-from model_container.training.network import NoduleNet
+from model_container.training.network import NoduleNet, trained
 from model_container.volume import read_volume
 
 _BATCH = 16
@@ -34,7 +33,7 @@ class TorchNetwork:
     device, batch, at_once = "cpu", _BATCH, 1  # torch itself uses all cores
 
     def __init__(self, folder: Path) -> None:
-        self._net = network(folder)
+        self._net = trained(folder / "model.safetensors")
 
     def judge(self, boxes: NDArray[np.float32], about: NDArray[np.float32]) -> NDArray[np.float32]:
         """As the ONNX network answers."""
@@ -52,13 +51,6 @@ class TorchNetwork:
 def use_torch() -> None:
     """From now on, engines of this process load the network into torch."""
     chest.Network = TorchNetwork  # type: ignore[assignment, misc]
-
-
-def network(folder: Path) -> NoduleNet:
-    """The committed weights."""
-    net = NoduleNet().eval()
-    net.load_state_dict(load_file(folder / "model.safetensors"))
-    return net
 
 
 def boxes_of(folder: Path) -> list[tuple[torch.Tensor, torch.Tensor]]:
@@ -82,7 +74,7 @@ def run(net: NoduleNet, batches: list[tuple[torch.Tensor, torch.Tensor]]) -> flo
 
 
 def main() -> None:
-    batches, net = boxes_of(Path(sys.argv[1])), network(MODELS / "readfirst-chest")
+    batches, net = boxes_of(Path(sys.argv[1])), trained(MODELS / "readfirst-chest" / "model.safetensors")
     answer = {}
     for name, layout in (("eager", torch.contiguous_format), ("channels last", torch.channels_last)):
         net = net.to(memory_format=layout)

@@ -6,8 +6,11 @@ plain 2D convolutions, which runtimes do several times faster on CPUs than 3D on
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 from monai.networks.blocks.convolutions import Convolution
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -92,3 +95,10 @@ class NoduleNet(nn.Module):
         slices, rows, columns = wide.shape[1], wide.shape[3], wide.shape[4]
         parts = self.outline(wide.flatten(0, 1)).unflatten(1, (2, 2, 2)).unflatten(0, (-1, slices))
         return parts.permute(0, 1, 2, 5, 3, 6, 4).reshape(-1, 2 * slices, 2 * rows, 2 * columns)
+
+
+def trained(weights: Path) -> NoduleNet:
+    """The network with these weights (safetensors), as it judges."""
+    net = NoduleNet()
+    net.load_state_dict(load_file(weights))
+    return net.eval()

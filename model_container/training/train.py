@@ -15,12 +15,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional
 
 from model_container.crops import SHAPE
-from model_container.training.network import NoduleNet
+from model_container.training.network import NoduleNet, trained
 from model_container.training.samples import Samples
 
 HITS, TRUE, OTHERS, WORLDS = 6, 5, 13, 8  # boxes of a batch: spots that are lesions, lesions, other spots, drawn boxes
@@ -108,9 +108,7 @@ class Draw(torch.nn.Module):
 
 def export(weights: Path, folder: Path) -> None:
     """Writes both halves as ONNX, each with a free batch: look.onnx and draw.onnx."""
-    net = NoduleNet()
-    net.load_state_dict(load_file(weights))
-    net.eval()
+    net = trained(weights)
     boxes = (torch.zeros(2, *SHAPE), torch.ones(2, 2))
     seen = net.look(*boxes)[1:]
     _write_onnx(Look(net), boxes, folder / "look.onnx", ["logit", "shallow", "middle", "deep"])

@@ -27,7 +27,7 @@ RelativePath = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-
 
 Word = Annotated[str, Field(pattern=r"^[A-Z0-9][A-Z0-9_ ]{0,15}$")]  # as DICOM writes such values (VR CS)
 Share = Annotated[float, Field(ge=0, le=1)]
-Told = r"^[^\\\x00-\x1f]+$"  # goes into DICOM results: one line, and no backslash, which parts values there
+_ONE_LINE = r"^[^\\\x00-\x1f]+$"  # goes into DICOM results: one line, and no backslash, which parts values there
 _SCHEMES = r"^(SCT|DCM|LN|RADLEX|FMA|UMLS|NCIt|I10|99[A-Z0-9_]{1,14})$"  # PS3.16, table 8-1, and private
 
 
@@ -73,7 +73,7 @@ class Channel(Part):
     """What one output channel (or detection label) of the network means."""
 
     index: Annotated[int, Field(ge=0)]
-    kind: Annotated[str, Field(pattern=Told, max_length=48)]  # for example "lung-nodule"
+    kind: Annotated[str, Field(pattern=_ONE_LINE, max_length=48)]  # for example "lung-nodule"
     concept: Code
     category: Literal[1, 2, 3]  # ACR actionable finding: minutes, hours, days
     site: Code | None = None  # where findings of this kind lie
@@ -104,7 +104,7 @@ def wrong_with(code: Code) -> str:
         return f"{code.value} is no code value: up to 16 letters and digits"
     if code.scheme == "SCT" and not _is_sctid(code.value):
         return f"{code.value} is no SNOMED CT identifier: its check digit is wrong"
-    if len(code.meaning) > 64 or not re.fullmatch(Told, code.meaning):
+    if len(code.meaning) > 64 or not re.fullmatch(_ONE_LINE, code.meaning):
         return "a code's meaning is one line of up to 64 characters"
     return ""
 
@@ -137,7 +137,7 @@ class Manifest(Part):
     pictures: tuple[float, float] | None = None  # a network of pictures gets each slice in this window (centre, width)
     intended_use: Literal["triage", "detection"]
     patience_minutes: Annotated[float, Field(gt=0)] = 15.0  # how long a bundle may take for one study
-    disclaimer: Annotated[str, Field(pattern=Told, max_length=46)] = SYNTHETIC
+    disclaimer: Annotated[str, Field(pattern=_ONE_LINE, max_length=46)] = SYNTHETIC
     files: dict[RelativePath, Sha256]
     channels: tuple[Channel, ...]
     gate: Gate

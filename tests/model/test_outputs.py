@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import math
@@ -17,27 +16,12 @@ import pydicom
 import pytest
 
 from model_container import overlay
-from model_container.analyse import Clock, analyse, decode, midline, site_of, told
-from model_container.reading import Detection, Mask, Reading
+from model_container.analyse import midline, site_of, told
+from model_container.reading import Detection, Mask
 from model_container.volume import read_volume
-from readfirst.domain.instances import facts_of
-from readfirst.domain.messages import AnalysisOrder
 from readfirst.domain.models import default_model
-from readfirst.domain.series import Selection, run_key, select_series
 from tests.model.files import enhanced, rewritten
-
-
-class Says:
-    """An engine whose answer is given: what is tested is what becomes of the answer."""
-
-    device = "test"
-
-    def __init__(self, *detections):
-        self.answer = Reading(detections, 0.7 if detections else 0.1)
-
-    def read(self, volume, progress):
-        progress(1.0)
-        return self.answer
+from tests.model.results import outputs
 
 
 def lump(z=3, row=100, column=150):
@@ -51,28 +35,6 @@ def lump(z=3, row=100, column=150):
         (z + 1.5, row + 9.5, column + 4.5),
         Mask((z, row, column), voxels),
     )
-
-
-def outputs(contents, *detections, unwritable=""):
-    """The analysis and its files; the store refuses the one that is `unwritable`."""
-    paths = {hashlib.sha256(content).hexdigest(): content for content in contents}
-    facts = [facts_of(pydicom.dcmread(io.BytesIO(content)), path=d, digest=d) for d, content in paths.items()]
-    selection, model = select_series(facts, default_model().gate), default_model()
-    assert isinstance(selection, Selection), selection
-    volume = decode(selection.instances, paths)
-    order = AnalysisOrder(
-        token="ab" * 16, handle="ABCD1234", run_key=run_key(selection, model.digest), model_name=model.name,
-        model_digest=model.digest, series_uid=selection.series_uid, instances=selection.instances, receipts=(),
-    )  # fmt: skip
-    files = {}
-
-    def put(name, content, _):
-        if name == unwritable:
-            raise ConnectionError(name)
-        files[name] = content
-        return name
-
-    return analyse(order, volume, model, Says(*detections), put, lambda *_: None, Clock()), files
 
 
 def slices(phantom):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import shutil
@@ -13,15 +12,14 @@ import pydicom
 import pytest
 from pydicom.uid import ComputedRadiographyImageStorage, JPEG2000Lossless, RLELossless
 
-from model_container.analyse import Clock, analyse, decode
+from model_container.analyse import decode
 from model_container.pixels import UnreadablePixels
 from model_container.projection import WHITE, read_projection
-from model_container.reading import Detection, OutOfScope, Reading
+from model_container.reading import Detection, OutOfScope
 from readfirst.domain.findings import Code
 from readfirst.domain.instances import facts_of
-from readfirst.domain.messages import AnalysisOrder
 from readfirst.domain.models import Channel, Gate, Manifest, RiskRule
-from readfirst.domain.series import Selection, run_key, select_series
+from tests.model import results
 from tests.model.files import compressed, item, jpeg_lossless, radiograph, rewritten
 
 EFFUSION = Code(value="60046008", scheme="SCT", meaning="Pleural effusion")
@@ -112,34 +110,8 @@ def test_a_radiograph_that_shows_nothing_or_contradicts_itself_is_refused(change
     assert isinstance(decode([facts], {"x": content}), OutOfScope)
 
 
-class Says:
-    """An engine whose answer is given."""
-
-    device = "test"
-
-    def __init__(self, *detections):
-        self.answer = Reading(detections, 0.9 if detections else 0.1)
-
-    def read(self, volume, progress):
-        return self.answer
-
-
 def outputs(content, *detections):
-    facts = facts_of(pydicom.dcmread(io.BytesIO(content)), path="x", digest=hashlib.sha256(content).hexdigest())
-    selection = select_series([facts], MODEL.gate)
-    assert isinstance(selection, Selection), selection
-    order = AnalysisOrder(
-        token="ab" * 16, handle="ABCD1234", run_key=run_key(selection, MODEL.digest), model_name=MODEL.name,
-        model_digest=MODEL.digest, series_uid=selection.series_uid, instances=selection.instances, receipts=(),
-    )  # fmt: skip
-    files = {}
-
-    def put(name, made, _):
-        files[name] = made
-        return name
-
-    volume = decode(selection.instances, {"x": content})
-    return analyse(order, volume, MODEL, Says(*detections), put, lambda *_: None, Clock()), files
+    return results.outputs([content], *detections, model=MODEL, risk=0.9)
 
 
 EFFUSED = Detection(MODEL.targets[0], 0.93, 0.0, 0.0, (0.0, 80.0, 64.0), None)

@@ -12,12 +12,11 @@ pytest.importorskip("monai", reason="monai is not installed (model_container/tra
 pytest.importorskip("safetensors", reason="safetensors is not installed (model_container/training/requirements.txt)")
 
 import torch
-from safetensors.torch import load_file
 
 from model_container.bundles import MODELS
 from model_container.chest import Network
 from model_container.crops import OUTSIDE, SHAPE
-from model_container.training.network import NoduleNet
+from model_container.training.network import trained
 from model_container.training.slabs import TRAINING, make_slab
 from model_container.training.train import train
 from readfirst.domain.models import default_model
@@ -34,8 +33,7 @@ def boxes():
 def test_what_runs_is_what_was_trained(boxes):
     """The committed ONNX files hold the committed weights, and the two halves are one network."""
     folder = MODELS / default_model().name
-    net = NoduleNet().eval()
-    net.load_state_dict(load_file(folder / "model.safetensors"))
+    net = trained(folder / "model.safetensors")
     with torch.inference_mode():
         logits, masks = net(*(torch.from_numpy(part) for part in boxes))
     network = Network(folder)

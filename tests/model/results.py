@@ -1,0 +1,51 @@
+"""What becomes of an engine's answer: the analysis of a study whose findings are given, and its files."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+
+import pydicom
+
+from model_container.analyse import Clock, analyse, decode
+from model_container.reading import Reading
+from readfirst.domain.instances import facts_of
+from readfirst.domain.messages import AnalysisOrder
+from readfirst.domain.models import default_model
+from readfirst.domain.series import Selection, run_key, select_series
+
+
+class Says:
+    """An engine whose answer is given: what is tested is what becomes of the answer."""
+
+    device = "test"
+
+    def __init__(self, *detections, risk):
+        self.answer = Reading(detections, risk if detections else 0.1)
+
+    def read(self, volume, progress):
+        progress(1.0)
+        return self.answer
+
+
+def outputs(contents, *detections, model=None, risk=0.7, unwritable=""):
+    """The analysis and its files; the store refuses the one that is `unwritable`. `model`: the default one."""
+    model = model or default_model()
+    paths = {hashlib.sha256(content).hexdigest(): content for content in contents}
+    facts = [facts_of(pydicom.dcmread(io.BytesIO(content)), path=d, digest=d) for d, content in paths.items()]
+    selection = select_series(facts, model.gate)
+    assert isinstance(selection, Selection), selection
+    volume = decode(selection.instances, paths)
+    order = AnalysisOrder(
+        token="ab" * 16, handle="ABCD1234", run_key=run_key(selection, model.digest), model_name=model.name,
+        model_digest=model.digest, series_uid=selection.series_uid, instances=selection.instances, receipts=(),
+    )  # fmt: skip
+    files = {}
+
+    def put(name, content, _):
+        if name == unwritable:
+            raise ConnectionError(name)
+        files[name] = content
+        return name
+
+    return analyse(order, volume, model, Says(*detections, risk=risk), put, lambda *_: None, Clock()), files
