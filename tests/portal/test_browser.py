@@ -144,31 +144,6 @@ def test_the_second_of_two_radiologists_is_told_and_sees_the_firsts_word(
     expect(second.locator(".verdict")).to_have_text("Accepted")
 
 
-def test_a_length_is_measured_by_hand_and_kept_in_millimetres(stage: Stage, as_user: Callable[..., Page]) -> None:
-    study = _study(stage, 203)
-    page = as_user("radiologist", f"/studies/{study.id}")
-    _ready(page)
-    page.keyboard.press("l")
-    box = page.locator(".viewport").bounding_box()
-    scale = min(box["height"], box["width"]) / SIDE
-    middle = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    page.mouse.move(*middle)
-    page.mouse.down()
-    page.wait_for_timeout(
-        700
-    )  # until the viewer knows that it is no double click, it would begin where the mouse is then
-    page.mouse.move(middle[0] + 50 * scale, middle[1], steps=50)
-    page.mouse.up()
-    page.get_by_role("button", name="Save measurements").click()
-    expect(page.locator(".notice.good")).to_contain_text("Measurements saved")
-    api = page.evaluate("JSON.parse(sessionStorage['readfirst.session']).access")
-    import requests
-
-    detail = requests.get(f"{stage.api}/studies/{study.id}", headers={"Authorization": f"Bearer {api}"}, timeout=10)
-    measured = detail.json()["review"]["measurements"][0]
-    assert measured["unit"] == "mm" and measured["value"] == pytest.approx(50 * 1.4, rel=0.02)
-
-
 def test_a_prior_lies_beside_and_scrolls_to_the_same_place_until_it_is_unlinked(
     stage: Stage, as_user: Callable[..., Page]
 ) -> None:

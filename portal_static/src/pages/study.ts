@@ -3,7 +3,7 @@ import { customElement, property, state } from "lit/decorators.js";
 import { keyed } from "lit/directives/keyed.js";
 import { until } from "lit/directives/until.js";
 
-import type { Finding, ImageSeries, Mask, Measured, Missed, Picture, ReviewEvent, StudyDetail, StudyLine, Told, Verdict } from "../api.js";
+import type { Finding, ImageSeries, Mask, Missed, Picture, ReviewEvent, StudyDetail, StudyLine, Told, Verdict } from "../api.js";
 import { Problem, imagesOf } from "../api.js";
 import { CATEGORY, ago, clock, dollars, exam, percent, seconds } from "../format.js";
 import { Page, go, typing } from "../page.js";
@@ -28,6 +28,7 @@ export const PRESETS: [string, number, number][] = [
   ["Soft tissue", 40, 400],
   ["Bone", 500, 2000],
 ];
+const NO_SCALE = "Not saved: the image has no single scale that holds for all of its pixels, so this measurement could be wrong.";
 const FIRST_IMAGE_MS = 800;
 const STAGE: Record<string, string> = { settle: "Waited for the whole study", deidentify: "De-identified", analyse: "Analysed", report: "Reported" };
 
@@ -272,9 +273,9 @@ export class StudyPage extends Page {
   }
 
   /** Appends to the review as it was last seen. Another's change in between is a conflict: the page shows theirs. */
-  private async say(what: ReviewEvent, done: string): Promise<void> {
+  private async say(what: ReviewEvent, done: string): Promise<boolean> {
     this.saved = "";
-    await this.attempt(async () => {
+    return this.attempt(async () => {
       try {
         await this.api.post(`/studies/${this.token}/review`, { what }, { "If-Match": this.etag });
       } catch (error) {
@@ -493,8 +494,14 @@ export class StudyPage extends Page {
   }
 
   private async saveMeasurements(): Promise<void> {
-    for (const measured of this.viewer?.measurements(this.shown) ?? []) await this.say(measured satisfies Measured, "Measurements saved.");
-    this.viewer?.forgetMeasurements();
+    let refused = false;
+    for (const { uid, measured } of this.viewer?.measurements(this.shown) ?? []) {
+      refused ||= !measured;
+      if (!measured) continue;
+      if (!(await this.say(measured, "Measurements saved."))) return; // why is on the page, and the line is still there
+      this.viewer?.forget(uid);
+    }
+    if (refused) this.failure = NO_SCALE;
   }
 
   private actions(): TemplateResult {

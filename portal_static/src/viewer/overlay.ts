@@ -1,6 +1,7 @@
 /** Paints the AI's findings over the current slice: the segmented pixels, or the box where there are none. */
 
 import type { Finding, Mask } from "../api.js";
+import { fillDisplay } from "./places.js";
 
 export interface Shape {
   mask: Mask;
@@ -11,19 +12,19 @@ export interface Shape {
 }
 
 /** Where a pixel's centre lies on the canvas, in CSS pixels. */
-type Place = (column: number, row: number) => [number, number] | undefined;
+type Place = (column: number, row: number) => [number, number];
 
 const [FILL, CHOSEN] = ["#ff8c2a", "#ffd60a"];
 
-export function paint(canvas: HTMLCanvasElement, width: number, height: number, shapes: Shape[], picture: string, opacity: number, place: Place): void {
-  const scale = devicePixelRatio;
-  if (canvas.width !== width * scale || canvas.height !== height * scale) [canvas.width, canvas.height] = [width * scale, height * scale];
+export function paint(canvas: HTMLCanvasElement, shapes: Shape[], picture: string, opacity: number, place: Place): void {
+  fillDisplay(canvas);
+  const shown = canvas.getBoundingClientRect();
   const context = canvas.getContext("2d")!;
-  context.setTransform(scale, 0, 0, scale, 0, 0);
-  context.clearRect(0, 0, width, height);
+  context.resetTransform();
+  context.clearRect(0, 0, canvas.width, canvas.height);
+  context.scale(canvas.width / shown.width, canvas.height / shown.height);
   // The image's plane is seen without shear: three points give the whole map from pixels to the canvas.
   const [origin, right, down] = [place(0, 0), place(1, 0), place(0, 1)];
-  if (!origin || !right || !down) return;
   context.transform(right[0] - origin[0], right[1] - origin[1], down[0] - origin[0], down[1] - origin[1], origin[0], origin[1]);
   for (const shape of shapes) {
     context.fillStyle = context.strokeStyle = shape.chosen ? CHOSEN : FILL;

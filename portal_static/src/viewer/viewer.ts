@@ -1,6 +1,6 @@
 /** The stack viewer: Cornerstone3D behind the few verbs that the study page needs. Loaded with the study page only. */
 
-import { Enums, RenderingEngine, cache, imageLoader, init as initCore, metaData, setUseCPURendering, utilities, type Types } from "@cornerstonejs/core";
+import { Enums, RenderingEngine, cache, getShouldUseCPURendering, imageLoader, init as initCore, setUseCPURendering, type Types } from "@cornerstonejs/core";
 import { init as initLoader } from "@cornerstonejs/dicom-image-loader";
 import {
   EllipticalROITool,
@@ -18,7 +18,9 @@ import {
 } from "@cornerstonejs/tools";
 
 import type { Measured, Picture } from "../api.js";
+import { measuredOf } from "./measured.js";
 import { paint, type Shape } from "./overlay.js";
+import { fillDisplay, mendPlaces, onOtherDisplay, worldOf } from "./places.js";
 
 export type Tool = "window" | "pan" | "zoom" | "length" | "ellipse";
 
@@ -73,6 +75,8 @@ export class Viewer {
   private readonly engine: RenderingEngine;
   private readonly viewport: Types.IStackViewport;
   private readonly canvas = document.createElement("canvas");
+  private readonly byProcessor = getShouldUseCPURendering();
+  private readonly closed = new AbortController();
   private readonly resizing: ResizeObserver;
   private images: Picture[] = [];
   private ids: string[] = [];
@@ -86,12 +90,13 @@ export class Viewer {
   }
 
   private constructor(
-    private readonly element: HTMLDivElement,
+    element: HTMLDivElement,
     private readonly listener: Listener,
   ) {
     this.engine = new RenderingEngine(this.id);
     this.engine.enableElement({ viewportId: this.id, type: Enums.ViewportType.STACK, element, defaultOptions: { background: [0, 0, 0] } });
     this.viewport = this.engine.getViewport(this.id) as Types.IStackViewport;
+    mendPlaces(this.viewport, this.byProcessor);
     this.canvas.className = "overlay";
     element.append(this.canvas);
     element.addEventListener(Enums.Events.IMAGE_RENDERED, () => this.rendered());
@@ -103,6 +108,7 @@ export class Viewer {
     this.use("window");
     this.resizing = new ResizeObserver(() => this.resize());
     this.resizing.observe(element);
+    onOtherDisplay(() => this.resize(), this.closed.signal);
   }
 
   /** Shows a series from slice `at`; the rest streams in from there outwards. */
@@ -138,9 +144,14 @@ export class Viewer {
     this.viewport.render();
   }
 
-  /** Without an image there is nothing to fit, and the processor's rendering says so by an error. */
+  /** Fits the image to its element and to the display's pixels. Without an image there is nothing to fit, and the
+   *  processor's rendering says so by an error. */
   private resize(): void {
-    if (this.viewport.getImageData()) this.engine.resize(true, false);
+    if (!this.viewport.getImageData()) return;
+    if (!this.byProcessor) return this.engine.resize(true, false);
+    fillDisplay(this.viewport.canvas);
+    this.viewport.resetCamera();
+    this.viewport.render();
   }
 
   use(tool: Tool): void {
@@ -158,20 +169,13 @@ export class Viewer {
     this.paintOverlay();
   }
 
-  /** What was measured by hand on this series, as the review keeps it. */
-  measurements(series: string): Measured[] {
+  /** What was measured by hand on this series, each under a name to forget it by; `null` where the image has no scale. */
+  measurements(series: string): { uid: string; measured: Measured | null }[] {
     return this.drawnByHand().flatMap((found) => {
       const sop = this.images[this.ids.indexOf(found.metadata?.referencedImageId ?? "")]?.sop_uid;
-      const stats = Object.values((found.data.cachedStats ?? {}) as Record<string, Record<string, number | string>>)[0];
-      const points = (found.data.handles?.points ?? []) as [number, number, number][];
-      const length = found.metadata?.toolName === LengthTool.toolName;
-      if (!sop || points.length < (length ? 2 : 4)) return [];
-      // From the points themselves: the tool's own figures lag behind while the hand moves. An ellipse's are the ends of
-      // its axes, in pairs.
-      const value = length ? distance(points[0]!, points[1]!) : (Math.PI / 4) * distance(points[0]!, points[1]!) * distance(points[2]!, points[3]!);
-      const pixels = String(stats?.["unit"] ?? stats?.["areaUnit"] ?? "").startsWith("px"); // the image has no scale
-      const unit = length ? (pixels ? "px" : "mm") : pixels ? "px2" : "mm2";
-      return [{ kind: "measured", tool: length ? "length" : "ellipse", series_uid: series, sop_uid: sop, points: points.map((p) => [p[0], p[1], p[2]]), value, unit }];
+      const points = found.data.handles?.points?.length ?? 0;
+      if (!sop || points < (found.metadata?.toolName === LengthTool.toolName ? 2 : 4)) return [];
+      return [{ uid: found.annotationUID!, measured: measuredOf(found, series, sop) }];
     });
   }
 
@@ -180,13 +184,14 @@ export class Viewer {
     return annotation.state.getAllAnnotations().filter((found) => this.ids.includes(found.metadata?.referencedImageId ?? ""));
   }
 
-  forgetMeasurements(): void {
-    for (const found of this.drawnByHand()) annotation.state.removeAnnotation(found.annotationUID!);
+  forget(uid: string): void {
+    annotation.state.removeAnnotation(uid);
     this.viewport.render();
   }
 
   close(): void {
     this.streaming++;
+    this.closed.abort();
     this.resizing.disconnect();
     for (const found of this.drawnByHand()) annotation.state.removeAnnotation(found.annotationUID!);
     ToolGroupManager.destroyToolGroup(this.id);
@@ -214,16 +219,8 @@ export class Viewer {
   private paintOverlay(): void {
     const id = this.viewport.getCurrentImageId();
     const image = this.images[this.ids.indexOf(id ?? "")];
-    if (!id || !image || !metaData.get("imagePlaneModule", id)) return;
-    const { clientWidth, clientHeight } = this.element;
-    const place = (column: number, row: number): [number, number] | undefined => {
-      const world = utilities.imageToWorldCoords(id, [column, row]);
-      return world && (this.viewport.worldToCanvas(world) as [number, number]);
-    };
-    paint(this.canvas, clientWidth, clientHeight, this.shapes, image.key, this.opacity, place);
+    if (!image || !this.viewport.getImageData()) return;
+    const place = (column: number, row: number): [number, number] => this.viewport.worldToCanvas(worldOf(this.viewport, column, row)) as [number, number];
+    paint(this.canvas, this.shapes, image.key, this.opacity, place);
   }
-}
-
-function distance(a: [number, number, number], b: [number, number, number]): number {
-  return Math.hypot(a[0] - b[0], a[1] - b[1], a[2] - b[2]);
 }
