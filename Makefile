@@ -32,7 +32,7 @@ $(PORTAL)/node_modules/.made: $(PORTAL)/package.json $(PORTAL)/package-lock.json
 	@touch $@
 
 $(PORTAL)/dist/index.html: $(PORTAL)/node_modules/.made $(PORTAL)/index.html $(PORTAL)/vite.config.ts \
-		$(shell find $(PORTAL)/src $(PORTAL)/public -type f)
+		$(shell find $(PORTAL)/src $(PORTAL)/public -type f) readfirst/domain/addresses.json
 	cd $(PORTAL) && npm run build --silent -- --logLevel error
 
 portal: $(PORTAL)/dist/index.html ## Build the portal (portal_static/dist)

@@ -22,6 +22,7 @@ from readfirst.domain import masks, names, ops
 from readfirst.domain.deid import Profile, Receipt, load_profile
 from readfirst.domain.deid.profile import READY
 from readfirst.domain.deid.report import report_html, report_of
+from readfirst.domain.findings import first_to_read
 from readfirst.domain.progress import told
 from readfirst.domain.records import StudyRecord
 from readfirst.domain.reviews import Event, NotNow, Review, Signed, Told, What, admit, fold, summary
@@ -94,9 +95,11 @@ def study(call: Call) -> func.HttpResponse:
     """GET studies/{token}."""
     record = StudyRecord.model_validate(call.study)
     events, review = _review(record)
+    first = first_to_read(record.findings)
     call.audit("allowed")
     body = {
         "study": record.model_dump(mode="json"),
+        "first": first.key if first else "",
         "review": review.model_dump(mode="json"),
         "events": [event.model_dump(mode="json") for event in events],
         "timeline": ops.timeline(record, events),
@@ -163,7 +166,7 @@ def study_images(call: Call) -> func.HttpResponse:
 
 
 def study_key_image(call: Call) -> func.HttpResponse:
-    """GET studies/{token}/key-image: the first finding's slice, else the middle of the largest series."""
+    """GET studies/{token}/key-image: the slice of the finding to read first, else the middle of the largest series."""
     record = StudyRecord.model_validate(call.study)
     found = images.key_image(record, _KEY_IMAGE_SIDE)
     if found is None:

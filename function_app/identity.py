@@ -18,6 +18,7 @@ from function_app.web import Call, Problem, answer, binary
 from readfirst.adapters import answers, blobs, clients, doors, identities, quarantine, sas
 from readfirst.adapters.worklist import iso
 from readfirst.domain import names
+from readfirst.domain.addresses import HANDLE
 from readfirst.domain.doors import SHOWN_FOR, Act, Answer, Asked, Case, Decision, Verdict, may_decide, may_open
 from readfirst.domain.texts import Why
 
@@ -167,7 +168,7 @@ def erase(call: Call) -> func.HttpResponse:
 
 
 class _Merge(Asked):
-    into: Annotated[str, Field(pattern=r"^[0-9A-HJKMNP-TV-Z]{8}$")]  # the handle of a study of the other patient
+    into: Annotated[str, Field(pattern=f"^{HANDLE}$")]  # the handle of a study of the other patient
 
 
 def merge(call: Call) -> func.HttpResponse:

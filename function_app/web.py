@@ -27,13 +27,12 @@ from readfirst.adapters.signin import NotSignedIn, signin
 from readfirst.adapters.worklist import Worklist, iso
 from readfirst.domain import names
 from readfirst.domain.access import RULES, App, Person, Rule
+from readfirst.domain.addresses import study_named
 from readfirst.domain.messages import Command, Kind
 from readfirst.domain.rates import Buckets
 
 log = logging.getLogger(__name__)
 RULE = {rule.name: rule for rule in RULES}
-_TOKEN = re.compile(r"[0-9a-f]{32}")
-_HANDLE = re.compile(r"[0-9A-HJKMNP-TV-Z]{8}")
 _UID = re.compile(r"[0-9.]{1,64}")
 _BODY_LIMIT = 64 << 10
 _HEADERS = {"Cache-Control": "private, no-cache", "X-Content-Type-Options": "nosniff"}
@@ -151,12 +150,10 @@ def _admitted(rule: Rule, request: func.HttpRequest) -> Call:
 def _study(call: Call) -> Mapping[str, Any]:
     """The study of the path, by token or handle, if the person's clinics have it. For anyone else there is none."""
     reach = call.person.clinics if call.rule.scope == "study" else all_clinics()
-    token, uid = call.path.get("token", ""), call.path.get("study", "")
+    named, uid = study_named(call.path.get("token", "")), call.path.get("study", "")
     found: Mapping[str, Any] | None = None
-    if _TOKEN.fullmatch(token):
-        found = worklist().one(reach, id=token)
-    elif _HANDLE.fullmatch(token):
-        found = worklist().one(reach, handle=token)
+    if named:
+        found = worklist().one(reach, **named)
     elif _UID.fullmatch(uid):
         found = worklist().one(reach, study_uid=uid)
     if found is None:

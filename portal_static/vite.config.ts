@@ -20,5 +20,6 @@ export default defineConfig({
   plugins: [styleWithoutAttribute()],
   resolve: { alias: { events: "events/" } },
   worker: { format: "es" },
+  server: { fs: { allow: [".."] } }, // the addresses are defined in the domain
   build: { outDir: "dist", emptyOutDir: true, chunkSizeWarningLimit: 6000, assetsInlineLimit: 0, modulePreload: { polyfill: false } },
 });

@@ -22,6 +22,7 @@ import requests
 from rich.console import Console
 from rich.table import Table
 
+from readfirst.domain.addresses import study_link
 from tests.portal.browser import chromium, signed_in
 from tests.portal.stage import Stage, staged
 from tests.portal.studies import record
@@ -85,7 +86,7 @@ def _browser(stage: Stage) -> dict[str, float]:
         page.locator("table.studies a.handle").first.wait_for()
         worklist = time.perf_counter() - begin
         begin = time.perf_counter()
-        page.goto(f"{stage.url}/studies/{study.id}")
+        page.goto(study_link(stage.url, study.handle))
         page.locator("img.first, .viewport canvas").first.wait_for()
         first = time.perf_counter() - begin
         page.locator(".progress", has_text="All images here").wait_for(timeout=120_000)

@@ -14,6 +14,7 @@ import requests
 from PIL import Image
 from playwright.sync_api import Page
 
+from readfirst.domain.addresses import study_link
 from readfirst.local.phantom import write_phantom_study
 from tests.portal.browser import chromium, signed_in
 from tests.portal.stage import Stage, furnish, incidents, staged
@@ -41,7 +42,7 @@ def _shoot(page: Page, name: str) -> None:
 
 
 def analysed(stage: Stage) -> str:
-    """Uploads an invented chest CT as a clinic does, and waits for what the AI says. Returns the study's token."""
+    """Uploads an invented chest CT as a clinic does, and waits for what the AI says. Returns the study's handle."""
     session = requests.Session()
     session.headers["Authorization"] = f"Bearer {stage.stack.access_token('clinic-user.lakeside')}"
     given = session.post(f"{stage.api}/uploads/address", json={"clinic": "lakeside"}, timeout=30).json()
@@ -57,8 +58,8 @@ def analysed(stage: Stage) -> str:
     for _ in range(120):
         time.sleep(2)
         listed = session.get(f"{stage.api}/studies", timeout=30).json()["items"]
-        if new := [study["id"] for study in listed if study["id"] not in known and study["high_risk"]]:
-            return str(new[0])
+        if new := [str(study["handle"]) for study in listed if study["id"] not in known and study["high_risk"]]:
+            return new[0]
     raise TimeoutError("the uploaded study was not reported as high risk")
 
 
@@ -73,7 +74,8 @@ def main() -> None:
             page = signed_in(browser, stage.url, user, stage.stack.password, path="/about")
             for name, path in pages.items():
                 page.goto(
-                    stage.url + {"STUDY": f"/studies/{study}", "PRIOR": f"/studies/{furnished.id}"}.get(path, path)
+                    stage.url
+                    + {"STUDY": study_link("", study), "PRIOR": study_link("", furnished.handle)}.get(path, path)
                 )
                 page.locator("h1").wait_for()
                 page.wait_for_timeout(1500)

@@ -138,6 +138,8 @@ export interface Review {
 
 export interface StudyDetail {
   study: Study;
+  /** Key of the finding to look at first; empty where there is none. */
+  first: string;
   review: Review;
   progress: Progress | null;
   events: { number: number; at: string; by_name: string; what: { kind: string; text?: string } }[];

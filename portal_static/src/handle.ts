@@ -2,7 +2,9 @@
 
 import { html, type TemplateResult } from "lit";
 
-const PATTERN = "\\s*[0-9A-HJKMNP-TV-Za-hjkmnp-tv-z]{8}\\s*";
+import { HANDLE_CHARACTERS } from "./address.js";
+
+const PATTERN = `\\s*[${HANDLE_CHARACTERS}${HANDLE_CHARACTERS.toLowerCase()}]{8}\\s*`;
 
 /** The field of a form in which a person types a handle. */
 export function handleField(name: string, words: string): TemplateResult {

@@ -1,6 +1,7 @@
 import { LitElement, html, nothing, type TemplateResult } from "lit";
 import { customElement, state } from "lit/decorators.js";
 
+import { studyOf } from "./address.js";
 import { Api, type Me } from "./api.js";
 import { go, typing } from "./page.js";
 import "./pages/worklist.js";
@@ -40,7 +41,7 @@ export class App extends LitElement {
   private async start(): Promise<void> {
     try {
       // The page's code comes while the sign-in is looked at.
-      if (location.pathname.startsWith("/studies/")) void import("./pages/study.js").catch(() => undefined);
+      if (studyOf(location.pathname)) void import("./pages/study.js").catch(() => undefined);
       this.api = await Api.start();
       await this.api.signIn.finish();
       if (!this.api.signIn.signedIn) await this.api.signIn.begin();
@@ -60,7 +61,7 @@ export class App extends LitElement {
   /** The page's code is fetched when it is first needed: the worklist comes with the shell. */
   private async load(): Promise<void> {
     try {
-      if (this.path.startsWith("/studies/")) await import("./pages/study.js");
+      if (studyOf(this.path)) await import("./pages/study.js");
       else if (this.path !== "/") await import("./pages/others.js");
     } catch {
       // A new version was deployed while this tab was open: its files have other names.
@@ -68,7 +69,7 @@ export class App extends LitElement {
       else this.failure = "This page could not be loaded. Try again in a minute.";
       return;
     }
-    const title = PAGES.find((page) => page.path === this.path)?.title ?? (this.path.startsWith("/studies/") ? "Study" : "Readfirst");
+    const title = PAGES.find((page) => page.path === this.path)?.title ?? (studyOf(this.path) ? "Study" : "Readfirst");
     document.title = `${title}: Readfirst`;
     if (this.path !== "/") document.querySelector<HTMLElement>("main")?.focus();
   }
@@ -98,7 +99,7 @@ export class App extends LitElement {
   }
 
   protected override render(): TemplateResult {
-    if (this.failure) return html`<main class="alone"><h1>Readfirst</h1><p class="notice bad" role="alert">${this.failure}</p><p><a href="/" target="_self">Try again</a></p></main>`;
+    if (this.failure) return html`<main class="alone"><h1>Readfirst</h1><p class="notice bad" role="alert">${this.failure}</p><p><a href=${location.pathname + location.search} target="_self">Try again</a></p></main>`;
     if (!this.me) return html`<main class="alone"><h1>Readfirst</h1><p role="status">Signing in…</p></main>`;
     const dark = document.documentElement.dataset["theme"] === "dark";
     return html`
@@ -120,7 +121,7 @@ export class App extends LitElement {
 
   private page(): TemplateResult {
     const me = this.me as Me;
-    const study = /^\/studies\/([0-9a-f]{32})$/.exec(this.path)?.[1];
+    const study = studyOf(this.path);
     if (study) return html`<rf-study .api=${this.api} .me=${me} .token=${study}></rf-study>`;
     switch (this.path) {
       case "/":

@@ -21,6 +21,7 @@ from readfirst.adapters import blobs, clients
 from readfirst.adapters.settings import settings
 from readfirst.domain import clean, names, pictures
 from readfirst.domain.clean import BatchFacts
+from readfirst.domain.findings import first_to_read
 from readfirst.domain.instances import InstanceFacts, facts_of
 from readfirst.domain.records import StudyRecord
 
@@ -209,9 +210,10 @@ def data_of(instance: Instance) -> bytes:
 
 
 def key_image(record: StudyRecord, side: int) -> bytes | None:
-    """The slice that matters as PNG: the first finding's, else the middle of the first image series."""
-    if record.findings and (found := one(record, record.findings[0].series_uid, record.findings[0].sop_uid)):
-        return _rendered(found.container, found.blob, found.etag, side, max(0, record.findings[0].frame - 1))
+    """The slice that matters as PNG: that of the finding to read first, else the middle of the first image series."""
+    first = first_to_read(record.findings)
+    if first and (found := one(record, first.series_uid, first.sop_uid)):
+        return _rendered(found.container, found.blob, found.etag, side, max(0, first.frame - 1))
     for group in study_series(record):
         if group[0].is_image:
             middle = group[len(group) // 2]

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from readfirst.cli.session import DEFAULT_STATE, State, attach
+from readfirst.domain.addresses import study_named
 from readfirst.domain.records import StudyRecord
 
 
@@ -29,7 +30,8 @@ def status(
     records = sorted(index.every(), key=lambda record: record.received, reverse=True)
     console = Console()
     if study:
-        found = next((r for r in records if study.upper() == r.handle or study.lower() == r.id), None)
+        named = study_named(study)
+        found = next((r for r in records if named in ({"id": r.id}, {"handle": r.handle})), None)
         if found is None:
             typer.echo("No such study.", err=True)
             raise typer.Exit(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -60,6 +61,16 @@ class Finding(Part):
     slice: int  # its index in the analysed series, from 0
     box: Box
     overlay: str = ""  # blob name in container `analysis` of the overlay PNG
+
+
+def first_to_read(findings: Sequence[Finding]) -> Finding | None:
+    """The finding that a reader who is called to a study sees first; None where there is none.
+
+    The most urgent category, and in it what is probably largest: a small nodule that the model is surest of must not
+    hide the mass for which the reader was called. A finding without a size (of a whole picture) counts by its
+    probability. Of equals, the earlier in the model's order.
+    """
+    return min(findings, key=lambda f: (f.category, -f.probability * max(f.diameter_mm, 1.0)), default=None)
 
 
 class Analysis(Part):

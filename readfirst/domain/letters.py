@@ -6,6 +6,7 @@ import html
 import uuid
 from dataclasses import dataclass
 
+from readfirst.domain.addresses import study_link
 from readfirst.domain.findings import SYNTHETIC
 
 _OPERATIONS = uuid.UUID("6f0b8e0e-0b0f-5d6e-9a53-7d1d5f1f2c11")
@@ -38,7 +39,7 @@ def overdue(handle: str, portal_url: str) -> Letter:
 
 
 def _letter(subject: str, why: str, handle: str, portal_url: str) -> Letter:
-    link = f"{portal_url.rstrip('/')}/study/{handle}"
+    link = study_link(portal_url, handle)
     known = "You sign in with your own account; this message holds no patient data."
     text = "\n\n".join((why, f"Please read it now: {link}", known, SYNTHETIC)) + "\n"
     button = f'<p><a href="{html.escape(link)}">Open study {html.escape(handle)}</a></p>'

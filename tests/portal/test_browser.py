@@ -401,7 +401,15 @@ def test_a_file_in_quarantine_is_looked_at_and_released(stage: Stage, as_user: C
 
 
 PAGES = {
-    "radiologist": ["/", "/?label=flagged&modality=MR", "/operations", "/requests", "/about", "STUDY"],
+    "radiologist": [
+        "/",
+        "/?label=flagged&modality=MR",
+        "/operations",
+        "/requests",
+        "/about",
+        "/study/7ZZZZZZ7",
+        "STUDY",
+    ],
     "privacy-officer": ["/quarantine", "/privacy", "/nowhere"],
     "clinic-user": ["/uploads"],
 }

@@ -3,6 +3,7 @@ import { customElement, property, state } from "lit/decorators.js";
 import { keyed } from "lit/directives/keyed.js";
 import { until } from "lit/directives/until.js";
 
+import { studyOf, studyPath } from "../address.js";
 import type { Finding, ImageSeries, Mask, Missed, Picture, ReviewEvent, StudyDetail, StudyLine, Told, Verdict } from "../api.js";
 import { Problem, imagesOf } from "../api.js";
 import { CATEGORY, ago, clock, dollars, exam, percent, seconds } from "../format.js";
@@ -30,10 +31,15 @@ export const PRESETS: [string, number, number][] = [
 ];
 const NO_SCALE = "Not saved: the image has no single scale that holds for all of its pixels, so this measurement could be wrong.";
 const FIRST_IMAGE_MS = 800;
+const ADVICE: Record<number, string> = {
+  403: "Your role does not include reading studies. Sign out and in again as somebody who reads, or ask whoever looks after your access.",
+  404: "No study of your clinics has this address: it may be of another clinic, or have been erased. Compare the eight characters of the handle; if they are right, ask whoever looks after your access.",
+};
 const STAGE: Record<string, string> = { settle: "Waited for the whole study", deidentify: "De-identified", analyse: "Analysed", report: "Reported" };
 
 @customElement("rf-study")
 export class StudyPage extends Page {
+  /** The study's handle, or its token where an older address led here. */
   @property() token = "";
   @state() private detail: StudyDetail | undefined;
   @state() private series: ImageSeries[] = [];
@@ -47,6 +53,8 @@ export class StudyPage extends Page {
   @state() private saved = "";
   @state() private keyImage = "";
   @state() private drawn = false;
+  /** Of the answer in place of the study; 0: there was none. */
+  @state() private status = 0;
   @state() private prior: StudyDetail["priors"][number] | undefined;
   /** Not drawn by this page: at thirty slices a second, only what shows the place is touched. */
   private slice = 0;
@@ -86,16 +94,18 @@ export class StudyPage extends Page {
     // Without the segmented pixels the findings' boxes are painted: the images are shown all the same.
     const masks = this.api.get<{ findings: Record<string, Mask> }>(`/studies/${this.token}/masks`).catch(() => ({ findings: {} }));
     images.catch(() => undefined);
-    const found = await this.attempt(() => this.reload());
-    if (!found) return;
+    const there = await this.attempt(() => this.reload().catch((error: unknown) => this.absent(error)));
+    if (!there) return;
     document.title = `${this.detail?.study.handle}: Readfirst`;
+    this.nameInAddress();
     if (this.detail?.progress) this.timer = setInterval(() => void this.look(), POLL_MS);
     await this.attempt(async () => {
       this.series = (await images).series.filter((s) => imagesOf(s).length);
       this.masks = (await masks).findings;
       this.overlay = this.detail?.study.provenance?.model?.intended_use !== "triage" || this.overlay;
       await this.updateComplete;
-      const finding = this.detail?.study.findings[0];
+      const found = this.detail?.study.findings ?? [];
+      const finding = found.find((f) => f.key === this.detail?.first) ?? found[0];
       const series = this.series.find((s) => s.series_uid === finding?.series_uid) ?? this.series[0];
       if (!series) return;
       const { Viewer } = await code;
@@ -106,6 +116,18 @@ export class StudyPage extends Page {
       });
       await this.show(series, finding);
     });
+  }
+
+  /** Keeps why there is nothing to show, for the page that says so. */
+  private absent(error: unknown): never {
+    this.status = error instanceof Problem ? error.status : 0;
+    throw error;
+  }
+
+  /** An older address, or a handle in small letters, becomes the one that is given away. */
+  private nameInAddress(): void {
+    const path = studyPath(this.detail!.study.handle);
+    if (this.isConnected && studyOf(location.pathname) && location.pathname !== path) history.replaceState(null, "", path + location.search);
   }
 
   /** While the study is analysed, its line of the worklist is asked for as the worklist asks: an opened study goes into
@@ -289,7 +311,7 @@ export class StudyPage extends Page {
   }
 
   protected override render(): TemplateResult {
-    if (!this.detail) return html`<section class="sheet">${this.failed()}${this.loading ? this.skeleton() : html`<p><a href="/">Back to the worklist</a></p>`}</section>`;
+    if (!this.detail) return this.loading ? html`<section class="sheet">${this.skeleton()}</section>` : this.instead();
     return html`<div class="study">
       ${this.heading()}
       <div class="stage">${this.thumbnails()}${this.stage()}</div>
@@ -299,6 +321,15 @@ export class StudyPage extends Page {
       </aside>
       <dialog id="picture" aria-label="Key image"><img alt="The finding, outlined and enlarged" /><form method="dialog"><button>Close</button></form></dialog>
     </div>`;
+  }
+
+  /** Instead of the study: what is wrong, and what to do about it. */
+  private instead(): TemplateResult {
+    const name = this.token.length === 8 ? html` <span class="handle">${this.token}</span>` : nothing;
+    return html`<section class="sheet"><h1>Study${name} cannot be shown</h1>
+      ${this.failed()}${ADVICE[this.status] ? html`<p>${ADVICE[this.status]}</p>` : html`<p><a href=${location.pathname} target="_self">Try again</a></p>`}
+      <p class="dim">You are signed in as ${this.me.name}.</p>
+      ${this.may("studies") ? html`<p><a href="/">Back to the worklist</a></p>` : nothing}</section>`;
   }
 
   private heading(): TemplateResult {
@@ -522,7 +553,7 @@ export class StudyPage extends Page {
   private priors(): TemplateResult | typeof nothing {
     const { priors } = this.detail!;
     if (!priors.length) return nothing;
-    return html`<section><h2>Same patient</h2><ul class="plain">${priors.map((p) => html`<li><a class="handle" href="/studies/${p.id}" target="_self">${p.handle}</a> ${exam(p)} <span class="dim">${ago(p.days)}</span>
+    return html`<section><h2>Same patient</h2><ul class="plain">${priors.map((p) => html`<li><a class="handle" href=${studyPath(p.handle)} target="_self">${p.handle}</a> ${exam(p)} <span class="dim">${ago(p.days)}</span>
       <button aria-pressed=${this.prior?.id === p.id} title="Beside this one (b)" @click=${() => this.beside(this.prior?.id === p.id ? undefined : p)}>Beside</button></li>`)}</ul></section>`;
   }
 

@@ -1,6 +1,7 @@
 import { html, nothing, type TemplateResult } from "lit";
 import { customElement, state } from "lit/decorators.js";
 
+import { studyPath } from "../address.js";
 import type { Label, Progress, StudyLine } from "../api.js";
 import { exam, interval, percent } from "../format.js";
 import { Page, go, typing } from "../page.js";
@@ -114,7 +115,7 @@ export class Worklist extends Page {
 
   private open(): void {
     const study = this.items[this.chosen];
-    if (study) go(`/studies/${study.id}`);
+    if (study) go(studyPath(study.handle));
   }
 
   protected override render(): TemplateResult {
@@ -185,8 +186,8 @@ export class Worklist extends Page {
   private line(study: StudyLine, index: number, now: number): TemplateResult {
     const clinic = this.me.clinics.find((c) => c.id === study.clinic)?.name ?? study.clinic;
     return html`<tr class="b${study.band}" aria-selected=${index === this.chosen ? "true" : "false"}
-      @click=${(e: Event) => (e.target as HTMLElement).closest("a") ?? go(`/studies/${study.id}`)} @focusin=${() => (this.chosen = index)}>
-      <th scope="row"><a class="handle" href="/studies/${study.id}">${study.handle}</a>
+      @click=${(e: Event) => (e.target as HTMLElement).closest("a") ?? go(studyPath(study.handle))} @focusin=${() => (this.chosen = index)}>
+      <th scope="row"><a class="handle" href=${studyPath(study.handle)}>${study.handle}</a>
         ${study.priority === "stat" ? html`<span class="tag stat">STAT</span>` : nothing}</th>
       <td>${exam(study)} <span class="dim">${study.instances} images</span>${study.partial ? html` <span class="tag">partial</span>` : nothing}</td>
       <td>${resultOf(study, study.progress)}</td>
