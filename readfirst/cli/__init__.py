@@ -30,7 +30,8 @@ COMMANDS = (
 
 def build(wanted: tuple[str, ...] = COMMANDS) -> typer.Typer:
     """The command line with those modules' commands."""
-    app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
+    # Not Rich's messages: they come in boxes, which break a path or a command at the terminal's width.
+    app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
     app.callback()(_readfirst)  # with a callback, even a lone command keeps its name
     for name in wanted:
         import_module(f"readfirst.cli.{name}").register(app)

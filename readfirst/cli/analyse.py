@@ -95,8 +95,9 @@ def analyse_series(selection: Selection, contents: dict[str, bytes], out: Path, 
 
 
 def _show(result: Analysis, out: Path) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from readfirst.cli.printing import Terminal, Whole
 
     table = Table("finding", "size", "place", "probability", "slice", "picture", title=result.model.disclaimer)
     for f in result.findings:
@@ -106,10 +107,10 @@ def _show(result: Analysis, out: Path) -> None:
             f.site,
             f"{f.probability:.2f}",
             str(f.slice + 1),
-            f.overlay,
+            Whole(f.overlay),
         )
-    console = Console()
+    console = Terminal()
     console.print(table)
-    console.print(f"risk {result.risk:.2f}, {'HIGH' if result.high_risk else 'not high'}: {result.why}")
+    console.print(f"risk {result.risk:.2f}, {'HIGH' if result.high_risk else 'not high'}: {result.why}", markup=False)
     stages = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in result.seconds.items())
-    console.print(f"{result.slices} slices on {result.device}: {stages}; files in {out}")
+    console.print(f"{result.slices} slices on {result.device}: {stages}; files in {out}", markup=False)

@@ -9,7 +9,7 @@ from readfirst.cli.session import DEFAULT_STATE, State, attach
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    group = typer.Typer(help="The audit log.", no_args_is_help=True)
+    group = typer.Typer(help="The audit log.", no_args_is_help=True, rich_markup_mode=None)
     group.callback()(lambda: None)  # keeps `verify` a command of its own while it is the only one
     group.command()(verify)
     app.add_typer(group, name="audit")
@@ -18,10 +18,10 @@ def register(app: typer.Typer) -> None:
 def verify(state: State = DEFAULT_STATE) -> None:
     """Check every entry's hash, day by day. Exit status 1 where a chain is broken."""
     attach(state)
-    from rich.console import Console
     from rich.table import Table
 
     from readfirst.adapters import audit, clients
+    from readfirst.cli.printing import Terminal
     from readfirst.domain import names
 
     table = Table("App", "Day", "Entries", "Chain")
@@ -30,6 +30,6 @@ def verify(state: State = DEFAULT_STATE) -> None:
         for day, entries, first in audit.verify(clients.container(names.AUDIT, names.audit(name)), name):
             broken |= first is not None
             table.add_row(name, day, str(entries), "whole" if first is None else f"[red]broken at entry {first}[/]")
-    Console().print(table)
+    Terminal().print(table)
     if broken:
         raise typer.Exit(1)

@@ -25,9 +25,9 @@ def bench(
 
 
 def _pipeline() -> None:
-    from rich.console import Console
     from rich.table import Table
 
+    from readfirst.cli.printing import Terminal
     from readfirst.local.bench import pipeline
 
     table = Table("load", "stage", "seconds", "files/s", title="The pipeline, upload to report (256x256 CT)")
@@ -37,7 +37,7 @@ def _pipeline() -> None:
         memory = ", ".join(f"{name} {peak:.0f} MB" for name, peak in result.memory.items())
         table.add_row(result.what, f"{result.megabytes:.0f} MB; peak memory: {memory}", f"history {result.history}", "")
         table.add_section()
-    Console().print(table)
+    Terminal().print(table)
 
 
 def _privacy() -> None:
@@ -59,12 +59,11 @@ def _model() -> None:
 
 
 def _host() -> None:
-    from rich.console import Console
-
+    from readfirst.cli.printing import Terminal
     from readfirst.local.host.bench import bench as measured
     from readfirst.local.host.bench import show
 
-    show(measured(), Console())
+    show(measured(), Terminal())
 
 
 def _deid() -> None:

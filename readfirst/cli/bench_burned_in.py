@@ -14,12 +14,12 @@ import pydicom
 from numpy.typing import NDArray
 from PIL import Image
 from pydicom.uid import CTImageStorage, UltrasoundImageStorage
-from rich.console import Console
 from rich.table import Table
 
 from readfirst.cli import bench_pictures
 from readfirst.cli.bench_pictures import Picture
 from readfirst.cli.bench_planted import base, person
+from readfirst.cli.printing import Terminal
 from readfirst.domain.deid import KnownIdentifiers, PixelCheck, deidentify, load_profile
 from readfirst.domain.pseudonyms import Pseudonyms
 from readfirst.domain.refusals import Refused
@@ -112,9 +112,9 @@ def _table(title: str, scores: dict[str, Score]) -> Table:
     return table
 
 
-def run(console: Console | None = None) -> Iterator[dict[str, Score]]:
+def run(console: Terminal | None = None) -> Iterator[dict[str, Score]]:
     """Prints a table for each set of pictures as it is measured; yields its scores."""
-    out = console or Console()
+    out = console or Terminal()
     sets = (
         ("Names burned into ultrasound stills (searched)", "US", bench_pictures.burned_in()),
         ("Names burned into CT slices (screened)", "CT", bench_pictures.burned_in(seed=5)),

@@ -20,11 +20,11 @@ import numpy as np
 import pydicom
 import pydicom.data
 from pydicom.dataset import Dataset
-from rich.console import Console
 from rich.table import Table
 
 from readfirst.cli.bench_planted import base, person
 from readfirst.cli.bench_privacy import PEERS
+from readfirst.cli.printing import Terminal
 from readfirst.domain.deid import KnownIdentifiers, deidentify, known_identifiers, load_profile, read_header
 from readfirst.domain.pseudonyms import Pseudonyms
 from readfirst.domain.refusals import Refused
@@ -125,9 +125,9 @@ def peak_memory(path: Path) -> tuple[int, int]:
     return idle, busy
 
 
-def run(console: Console | None = None, gigabyte: bool = True) -> dict[str, dict[str, float | None]]:
+def run(console: Terminal | None = None, gigabyte: bool = True) -> dict[str, dict[str, float | None]]:
     """Prints the ratios; the answer has them by load and tool."""
-    out = console or Console()
+    out = console or Terminal()
     tools = {"readfirst": ours} | {name: _peer(name) for name in PEERS if util.find_spec(name)}
     ratios: dict[str, dict[str, float | None]] = {}
     table = Table("load", "plain pydicom", *tools, title="CPU time against plain pydicom read and write (= 1)")

@@ -45,13 +45,14 @@ class Line:
 
 def run() -> None:
     """Measures and prints."""
-    from rich.console import Console
     from rich.table import Table
+
+    from readfirst.cli.printing import Terminal
 
     table = Table("what", "measured", "ratio", "target", title=f"Inference on {os.cpu_count()} cores, now")
     for line in inference():
         table.add_row(line.what, line.value, line.ratio, line.target)
-    Console().print(table)
+    Terminal().print(table)
 
 
 def inference() -> list[Line]:

@@ -17,8 +17,9 @@ _FIRST_SEED = 5000
 
 def run() -> None:
     """Measures and prints: minutes. The same figures, with plots, are what `make model` writes to docs/model-card."""
-    from rich.console import Console
     from rich.table import Table
+
+    from readfirst.cli.printing import Terminal
 
     os.environ["READFIRST_THREADS"] = "1"  # each process has a core of its own
     manifest = default_model()
@@ -27,7 +28,7 @@ def run() -> None:
     table = Table("what", "model", "threshold and blobs", "oracle", title=title)
     for what, values in rows(metrics):
         table.add_row(what, *values)
-    Console().print(table)
+    Terminal().print(table)
     found, quiet = demonstration()
     print(f"Studies like the end-to-end tests': {found} of {STUDIES} with a nodule of 26 mm are high risk, "
           f"{quiet} of {STUDIES} without any are not.")  # fmt: skip

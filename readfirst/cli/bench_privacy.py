@@ -18,7 +18,6 @@ from pathlib import Path
 
 import pydicom
 from pydicom.dataset import Dataset
-from rich.console import Console
 from rich.table import Table
 
 from readfirst.cli.bench_planted import (
@@ -32,6 +31,7 @@ from readfirst.cli.bench_planted import (
     residuals,
     useful_kept,
 )
+from readfirst.cli.printing import Terminal
 from readfirst.domain.deid import KnownIdentifiers, deidentify, known_identifiers, load_profile, read_header
 from readfirst.domain.deid.scrub import Scrubber
 from readfirst.domain.pseudonyms import Pseudonyms
@@ -233,7 +233,7 @@ def _precision_table() -> Table:
     return table
 
 
-def run(seed: int = 1, console: Console | None = None) -> dict[str, Score]:
+def run(seed: int = 1, console: Terminal | None = None) -> dict[str, Score]:
     """Measures every tool that is installed, prints the table, returns the scores."""
     files = list(planted(seed))
     tools = {"readfirst": ours} | {name: tool for name, tool in PEERS.items() if util.find_spec(name)}
@@ -245,13 +245,13 @@ def run(seed: int = 1, console: Console | None = None) -> dict[str, Score]:
     total = sum(f.count for f in files)
     table.add_row("all", str(total), *(str(sum(s.residual.values())) for s in scores.values()), style="bold")
     table.add_row("useful attributes kept", "", *(f"{s.kept}/{s.had}" for s in scores.values()))
-    (console or Console()).print(table)
+    (console or Terminal()).print(table)
     actions = Table("action class", "correct", "of all", title="Our actions, after the MIDI-B challenge")
     for name, rate in metrics().items():
         actions.add_row(name, f"{rate.right}/{rate.all}", f"{100 * rate.right / rate.all:.2f} %")
-    (console or Console()).print(actions)
-    (console or Console()).print(_precision_table())
+    (console or Terminal()).print(actions)
+    (console or Terminal()).print(_precision_table())
     missing = [name for name in PEERS if name not in scores]
     if missing:
-        (console or Console()).print(f"Not installed, not measured: {', '.join(missing)} (requirements-bench.txt)")
+        (console or Terminal()).print(f"Not installed, not measured: {', '.join(missing)} (requirements-bench.txt)")
     return scores

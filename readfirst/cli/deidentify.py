@@ -11,10 +11,11 @@ from typing import Annotated
 
 import typer
 from pydicom.dataset import Dataset
-from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
+from readfirst.cli.printing import Terminal, Whole
 from readfirst.domain.deid import (
     Deidentified,
     IdentityRecord,
@@ -69,13 +70,13 @@ def command(
     ),
 ) -> None:
     """De-identify DICOM files. Names and folders of the originals never reach the output: they can name people."""
-    console = Console()
+    console = Terminal()
     try:
         chosen = load_profile(profile)
         names = Pseudonyms(_root(key_file, target), clinic)
         _empty(target)
     except (ProfileError, ValueError, OSError) as error:
-        console.print(f"[red]{error}[/red]")
+        console.print(f"[red]{escape(str(error))}[/red]")
         raise typer.Exit(2) from None
     outcome = run(source, target, chosen, names, console)
     _summary(outcome, chosen, console)
@@ -83,7 +84,7 @@ def command(
         raise typer.Exit(1)
 
 
-def run(source: Path, target: Path, profile: Profile, names: Pseudonyms, console: Console) -> Outcome:
+def run(source: Path, target: Path, profile: Profile, names: Pseudonyms, console: Terminal) -> Outcome:
     """Reads all headers first, so that every file of a study is cleaned of what any of them names."""
     outcome = Outcome()
     paths = sorted(_files(source))
@@ -164,7 +165,7 @@ def _empty(target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
 
 
-def _summary(outcome: Outcome, profile: Profile, console: Console) -> None:
+def _summary(outcome: Outcome, profile: Profile, console: Terminal) -> None:
     table = Table("study", "clean", "refused", "places blanked", title=f"De-identified with {profile.name}")
     for token, study in outcome.studies.items():
         blanked = sum(r.pixels.regions_blanked for r in study.receipts)
@@ -172,10 +173,11 @@ def _summary(outcome: Outcome, profile: Profile, console: Console) -> None:
     console.print(table)
     if outcome.skipped:
         kinds = Counter(what for _, what in outcome.skipped)
-        console.print("Skipped: " + ", ".join(f"{count} {what}" for what, count in sorted(kinds.items())))
+        listed = ", ".join(f"{count} {what}" for what, count in sorted(kinds.items()))
+        console.print(f"Skipped: {listed}", markup=False)
     if outcome.refused:
         refused = Table("file", "reason", "what to do", title="Refused")
         for path, why in outcome.refused:
-            refused.add_row(str(path), f"{why.reason} {why.detail}".strip(), ADVICE[why.reason])
+            refused.add_row(Whole(path), escape(f"{why.reason} {why.detail}".strip()), ADVICE[why.reason])
         console.print(refused)
-    console.print(profile.legal.strip())
+    console.print(profile.legal.strip(), markup=False)

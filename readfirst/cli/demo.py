@@ -11,10 +11,10 @@ import typer
 
 from readfirst.cli.session import DEFAULT_STATE, State
 from readfirst.cli.status import findings_table
+from readfirst.domain.addresses import study_link
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
+    from readfirst.cli.printing import Terminal
     from readfirst.local.demo import Shown
 
 
@@ -28,47 +28,48 @@ def demo(
     state: State = DEFAULT_STATE,
 ) -> None:
     """Run a study from upload to alert, and prove that no identifier left the uploads and the vault."""
-    from rich.console import Console
+    from rich.markup import escape
 
+    from readfirst.cli.printing import Terminal
     from readfirst.local import demo as demonstration
     from readfirst.local.phantom import NoStudy
     from readfirst.local.stack import Stack, running_stack
 
-    console = Console()
+    console = Terminal()
     with ExitStack() as stack:
         running = running_stack(state)
         if running is None:
             console.print("[bold]Starting the embedded stack[/] (Azurite, Cosmos-compatible server, embedded host)")
             local = Stack(state, "auto", settings=demonstration.QUICK)
             stack.callback(local.stop)
-            local.start(lambda line: console.print(f"  {line}"))
+            local.start(lambda line: console.print(f"  {line}", markup=False))
             environment = local.environment
         else:
-            console.print(f"Using the stack that runs on {state}")
+            console.print(f"Using the stack that runs on {state}", markup=False)
             environment = running["environment"]
         failed = False
         wanted: list[Path | None] = [*studies] if studies else [None]
         for study in wanted:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="readfirst-demo-"))) / "study"
             what = f"a copy of {study} with invented identifiers" if study else "an invented chest CT (48 slices)"
-            console.print(f"\n[bold]Study:[/] {what}")
+            console.print(f"\n[bold]Study:[/] {escape(what)}")
             try:
                 planted = demonstration.prepare(folder, study)
                 shown = demonstration.run(
                     environment, state, folder, planted, lambda stage, at: console.print(f"  {at:6.1f} s  {stage}")
                 )
             except NoStudy as error:
-                console.print(f"[bold red]{error}[/]")
+                console.print(f"[bold red]{escape(str(error))}[/]")
                 raise typer.Exit(2) from None
             except TimeoutError as error:
-                console.print(f"[bold red]{error}[/]\nThe logs are in {state / 'logs'}.")
+                console.print(f"[bold red]{escape(str(error))}[/]\nThe logs are in {escape(str(state / 'logs'))}")
                 raise typer.Exit(1) from None
-            failed |= not _show(console, shown)
+            failed |= not _show(console, shown, environment["PORTAL_URL"] if running else "")
     raise typer.Exit(1 if failed else 0)
 
 
-def _show(console: Console, shown: Shown) -> bool:
-    """Prints what happened; returns whether the proof held."""
+def _show(console: Terminal, shown: Shown, portal: str) -> bool:
+    """Prints what happened, with the study's page where the portal stays up; returns whether the proof held."""
     from rich.table import Table
 
     console.print(findings_table(shown.record))
@@ -78,14 +79,16 @@ def _show(console: Console, shown: Shown) -> bool:
         stages.add_row(stage, f"{seconds:.2f}")
     console.print(stages)
     for overlay in shown.overlays:
-        console.print(f"overlay  {overlay}")
-    console.print(f"e-mail   {shown.mail or 'none (the study is not high risk)'}")
+        console.print(f"overlay  {overlay}", markup=False)
+    console.print(f"e-mail   {shown.mail or 'none (the study is not high risk)'}", markup=False)
+    if portal:
+        console.print(f"portal   {study_link(portal, shown.record.handle)}", markup=False)
     proof = shown.scan
     looked = f"{proof.places} blobs, messages, documents and logs ({proof.bytes / 1e6:.0f} MB)"
     if proof.found:
         console.print(f"[bold red]LEAK[/]: of {shown.planted} planted identifiers, found in {looked}:")
         for place, what in proof.found[:20]:
-            console.print(f"  {what} in {place}")
+            console.print(f"  {what} in {place}", markup=False)
         return False
     console.print(f"[bold green]proof[/]    none of {shown.planted} planted identifiers in {looked}")
     return True

@@ -70,18 +70,17 @@ def _local_canary(clinic: str, state: Path) -> None:
 
 def _show(findings: Iterable[Finding], needs: str) -> None:
     """Prints each finding as it comes: a canary takes minutes."""
-    from rich.console import Console
     from rich.markup import escape
 
+    from readfirst.cli.printing import Terminal
+
     marks = {"ok": "[green]✓[/]", "optional": "[yellow]○[/]", "missing": "[red]✗[/]"}
-    console = Console()
+    console = Terminal()
     missing = False
     for finding in findings:
         missing |= finding.verdict == "missing"
         remedy = f"  [dim]→ {escape(finding.remedy)}[/]" if finding.remedy else ""
-        console.print(
-            f" {marks[finding.verdict]} {escape(f'{finding.what:<32} {finding.seen}')}{remedy}", soft_wrap=True
-        )
+        console.print(f" {marks[finding.verdict]} {escape(f'{finding.what:<32} {finding.seen}')}{remedy}")
     if missing:
         console.print(f"Some things that {needs} needs are missing (✗).")
         raise typer.Exit(1)

@@ -20,7 +20,9 @@ Bundle = Annotated[Path, typer.Argument(exists=True, file_okay=False, help="A bu
 
 def register(app: typer.Typer) -> None:
     """Adds the group."""
-    group = typer.Typer(no_args_is_help=True, help="Which models may run: list, check and approve bundles.")
+    group = typer.Typer(
+        no_args_is_help=True, rich_markup_mode=None, help="Which models may run: list, check and approve bundles."
+    )
     group.command("list")(list_models)
     group.command()(check)
     group.command()(approve)
@@ -29,14 +31,15 @@ def register(app: typer.Typer) -> None:
 
 def list_models(approvals: Approvals = APPROVED) -> None:
     """The approved models; the first one is the default."""
-    from rich.console import Console
     from rich.table import Table
+
+    from readfirst.cli.printing import Terminal
 
     table = Table("model", "version", "digest", "use", "finds")
     for m in _listed(approvals):
         finds = ", ".join(channel.kind for channel in m.targets)
         table.add_row(f"[bold]{m.name}[/]\n{m.disclaimer}", m.version, m.digest[:12], m.intended_use, finds)
-    Console().print(table)
+    Terminal().print(table)
 
 
 def check(bundle: Bundle, approvals: Approvals = APPROVED, run: Run = False) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from readfirst.cli.session import DEFAULT_STATE, State, attach
-from readfirst.domain.addresses import study_named
+from readfirst.domain.addresses import study_link, study_named
 from readfirst.domain.records import StudyRecord
 
 
@@ -21,14 +21,16 @@ def status(
     state: State = DEFAULT_STATE,
 ) -> None:
     """Show the studies, or one of them with its findings."""
-    from rich.console import Console
     from rich.table import Table
+
+    from readfirst.cli.printing import Terminal
 
     attach(state)
     from readfirst.adapters import index
+    from readfirst.adapters.settings import settings
 
     records = sorted(index.every(), key=lambda record: record.received, reverse=True)
-    console = Console()
+    console = Terminal()
     if study:
         named = study_named(study)
         found = next((r for r in records if named in ({"id": r.id}, {"handle": r.handle})), None)
@@ -36,6 +38,8 @@ def status(
             typer.echo("No such study.", err=True)
             raise typer.Exit(1)
         console.print(findings_table(found))
+        if portal := settings().portal_url:
+            console.print(f"portal   {study_link(portal, found.handle)}", markup=False)
         return
     table = Table("study", "clinic", "received", "state", "label", "risk", "images", title=f"{len(records)} studies")
     for r in records:

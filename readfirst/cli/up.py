@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import time
 from collections import Counter
@@ -12,10 +13,10 @@ from types import FrameType
 from typing import Annotated, Literal
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from readfirst.cli.printing import Terminal, Whole
 from readfirst.local.certificates import write_private
 from readfirst.local.ports import PortsTaken
 from readfirst.local.processes import StackError, tail
@@ -37,13 +38,13 @@ def up(
     without_host: Annotated[bool, typer.Option(help="No embedded host, for those who run `func start`.")] = False,
 ) -> None:
     """Start the local stack and leave it running; Ctrl-C stops it."""
-    console = Console()
+    console = Terminal()
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)  # a closed terminal or `kill` stops the stack as Ctrl-C does
     stack = Stack(state, port_offset or ports, with_host=not without_host)
     try:
         with console.status("Starting the local stack…"):
-            stack.start(lambda done: console.print(f"[green]✓[/] {done}"))
+            stack.start(lambda done: console.print(f"[green]✓[/] {escape(done)}"))
         _show(stack, console, without_host)
         _watch(stack, console)
     except (StackError, PortsTaken) as error:
@@ -65,22 +66,24 @@ def _at_once(number: int, frame: FrameType | None) -> None:
     os._exit(130)  # asked a second time: the servers die with this process
 
 
-def _show(stack: Stack, console: Console, without_host: bool) -> None:
+def _show(stack: Stack, console: Terminal, without_host: bool) -> None:
     table = Table(title="Readfirst runs on this machine", show_header=False, title_justify="left")
     for what, where in stack.addresses().items():
-        table.add_row(what, where)
+        table.add_row(what, Whole(where))
     console.print(table)
     if without_host:
         file = stack.folders.state / "local.settings.json"
         content = json.dumps({"IsEncrypted": False, "Values": stack.environment}, indent=2)
         write_private(file, content.encode())
         portal = stack.environment["PORTAL_URL"]
-        console.print(f"Settings for the Functions host: {file}", soft_wrap=True)
-        console.print(f"    cp {file} local.settings.json && func start --cors {portal}", soft_wrap=True)
+        console.print(f"Settings for the Functions host: {file}", markup=False)
+        console.print(
+            f"    cp {shlex.quote(str(file))} local.settings.json && func start --cors {portal}", markup=False
+        )
     console.print("Ctrl-C stops everything; the state stays.")
 
 
-def _watch(stack: Stack, console: Console) -> None:
+def _watch(stack: Stack, console: Terminal) -> None:
     """Start a server again that ended by itself; raises StackError when one does so too often."""
     restarts: Counter[str] = Counter()
     while True:
@@ -90,5 +93,5 @@ def _watch(stack: Stack, console: Console) -> None:
             log = stack.folders.logs / f"{name}.log"
             if restarts[name] > _RESTARTS:
                 raise StackError(f"{name} ended {restarts[name]} times.{tail(log)}")
-            console.print(f"[yellow]![/] {name} ended by itself; starting it again (log: {log})")
+            console.print(f"[yellow]![/] {name} ended by itself; starting it again (log: {escape(str(log))})")
             stack.restart(name)

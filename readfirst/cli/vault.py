@@ -9,7 +9,7 @@ from readfirst.cli.session import DEFAULT_STATE, State, attach
 
 def register(app: typer.Typer) -> None:
     """Adds the command group."""
-    group = typer.Typer(no_args_is_help=True, help="The vault of identities.")
+    group = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The vault of identities.")
     group.callback()(_vault)
     group.command()(verify)
     app.add_typer(group, name="vault")
