@@ -51,15 +51,20 @@ def up(
         console.print(f"[red]✗[/] {escape(str(error))}", highlight=False)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
+        _next_time_at_once()  # before it is said: who reads it may ask again
         console.print("Stopping…")
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, _at_once)
+        _next_time_at_once()
         stack.stop()
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
+
+
+def _next_time_at_once() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _at_once)
 
 
 def _at_once(number: int, frame: FrameType | None) -> None:

@@ -17,6 +17,7 @@ from readfirst.local.phantom import write_phantom_study
 from readfirst.local.stack import Stack
 from readfirst.local.watching import Progress, token_of, wait_for
 from tests.conftest import settings_of
+from tests.waiting import PATIENCE
 
 QUICK = {
     "SETTLE_SECONDS": "4",  # a machine under load leaves gaps between files; announced studies do not wait for it
@@ -69,12 +70,12 @@ def upload(files: list[Path], clinic: str = "lakeside", **options: Any) -> None:
     send(doors(clinic, timedelta(hours=1)).inbox, [(f, f.name) for f in files], **options)
 
 
-def reported(token: str, run: int = 1, patience: float = 90) -> Progress:
+def reported(token: str, run: int = 1, patience: float = 2 * PATIENCE) -> Progress:
     """Waits until that run of the study, or a later one, has reported."""
     return wait_for(token, lambda p: p.record is not None and p.record.run >= run, patience=patience)
 
 
-def whole(study: Study, patience: float = 240) -> StudyRecord:
+def whole(study: Study, patience: float = 2 * PATIENCE) -> StudyRecord:
     """Waits for the report of all the study's files: where the machine left a gap, a second run has the rest."""
     count = len(study.files)
     record = wait_for(study.token, lambda p: p.record is not None and p.record.instances == count, patience=patience)

@@ -14,6 +14,7 @@ from readfirst.domain.records import FLAGGED, NOT_FLAGGED
 from readfirst.domain.refusals import Reason, Refused
 from readfirst.local.stack import Stack
 from tests.e2e.conftest import letters
+from tests.waiting import PATIENCE
 
 pytestmark = [pytest.mark.stack, pytest.mark.usefixtures("stack")]
 
@@ -44,7 +45,7 @@ def test_a_canary_that_is_refused_or_lost_is_told_with_a_remedy(stack: Stack, mo
     found = {line.what: line for line in doctor_canary.fly(urls.inbox, urls.results, patience=0.5, every=0.1)}
     assert found["canary: result"].verdict == "missing" and "runbook" in found["canary: result"].remedy
     answers.say_upload("hillcrest", "0123456789", "canary-lost/study/IM1", Refused(Reason.NOT_DICOM))
-    found = {line.what: line for line in doctor_canary.fly(urls.inbox, urls.results, patience=20, every=0.1)}
+    found = {line.what: line for line in doctor_canary.fly(urls.inbox, urls.results, patience=PATIENCE, every=0.1)}
     assert "refused" in found["canary: result"].seen
 
 

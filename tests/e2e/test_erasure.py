@@ -14,7 +14,7 @@ from readfirst.domain import names
 from readfirst.domain.records import StudyRecord
 from readfirst.local.stack import Stack
 from tests.e2e.conftest import Study, reported, upload, whole
-from tests.local.waiting import eventually
+from tests.waiting import PATIENCE, eventually
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow]
 REASON = "The patient asks to be forgotten"
@@ -49,19 +49,19 @@ def traces(study: Study, record: StudyRecord) -> list[str]:
 def ask(stack: Stack, user: str, record: StudyRecord, of: str) -> requests.Response:
     address = f"http://127.0.0.1:{stack.ports.host}/api/identity/erasures/{record.handle}"
     headers = {"Authorization": f"Bearer {stack.access_token(user)}"}
-    return requests.post(address, json={"reason": REASON, "of": of}, headers=headers, timeout=30)
+    return requests.post(address, json={"reason": REASON, "of": of}, headers=headers, timeout=PATIENCE)
 
 
 def test_an_erased_study_leaves_nothing_but_its_audit_entries(stack: Stack, study: Study) -> None:
     upload(study.files)
     record = whole(study)
-    eventually(lambda: any("studies/" in t and t.endswith("result.json") for t in traces(study, record)), 60)
+    eventually(lambda: any("studies/" in t and t.endswith("result.json") for t in traces(study, record)))
     clients.container(names.STUDIES, names.REVIEWS).upload_blob(f"{study.token}/000001.json", b"{}")
     assert len({trace.split("/")[0] for trace in traces(study, record)}) == 8, "it is in every store but quarantine"
     assert ask(stack, "radiologist", record, "study").status_code == 403
     asked = ask(stack, "privacy-officer", record, "study")
     assert (asked.status_code, asked.json()["handles"]) == (202, [record.handle])
-    eventually(lambda: traces(study, record) == [], 90)
+    eventually(lambda: traces(study, record) == [])
     audit = clients.container(names.AUDIT, names.audit("identity"))
     day = datetime.now(UTC).date().isoformat()
 
@@ -69,7 +69,7 @@ def test_an_erased_study_leaves_nothing_but_its_audit_entries(stack: Stack, stud
         lines = audit.download_blob(f"{day}.jsonl").readall().splitlines()
         return [e for e in map(json.loads, lines) if e["token"] == study.token]
 
-    eventually(lambda: [e for e in entries() if e["act"] == "erased"], 30)
+    eventually(lambda: [e for e in entries() if e["act"] == "erased"])
     assert [e["reason"] for e in entries() if e["act"] == "erase"] == [REASON]
     upload(study.files)
     again = reported(study.token).record

@@ -17,6 +17,7 @@ from readfirst.local.stack import Stack, running_stack
 from readfirst.local.watching import Progress, look, wait_for
 from tests.conftest import settings_of
 from tests.e2e.conftest import QUICK, Study, invent, letters, reported, upload
+from tests.waiting import PATIENCE, eventually
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow]
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,14 +34,12 @@ def assert_it_ends_right(stack: Stack, study: Study, results: int = 1) -> None:
     record = wait_for(
         study.token,
         lambda p: p.record is not None and p.record.instances == len(study.files),
-        patience=120,
+        patience=2 * PATIENCE,
     ).record
     assert record is not None
     assert record.state == "reported"
     assert record.label == records.FLAGGED
-    deadline = time.monotonic() + 30
-    while not letters(stack, record.handle) and time.monotonic() < deadline:
-        time.sleep(0.3)
+    eventually(lambda: letters(stack, record.handle))
     time.sleep(2)  # a second letter would come now
     assert len(letters(stack, record.handle)) == 1
     assert 1 <= look(study.token).results <= results
@@ -60,7 +59,7 @@ POINTS: dict[str, Callable[[Progress], bool]] = {
 def test_a_server_that_is_killed_loses_nothing(stack: Stack, tmp_path: Path, victim: str, point: str) -> None:
     study = invent(tmp_path / "study")
     upload(study.files)
-    wait_for(study.token, POINTS[point], patience=60, every=0.05)
+    wait_for(study.token, POINTS[point], patience=PATIENCE, every=0.05)
     stack.kill(victim)
     time.sleep(0.5)
     stack.restart(victim)
@@ -71,13 +70,11 @@ def test_a_server_that_is_killed_loses_nothing(stack: Stack, tmp_path: Path, vic
 def test_a_job_that_is_killed_is_started_again(stack: Stack, tmp_path: Path) -> None:
     study = invent(tmp_path / "study")
     upload(study.files)
-    wait_for(study.token, POINTS["while it is analysed"], patience=60, every=0.05)
-    deadline = time.monotonic() + 30
-    while look(study.token).results == 0 and time.monotonic() < deadline:
-        stack.kill("job")
-        time.sleep(0.4)
-        if time.monotonic() > deadline - 26:
-            break
+    wait_for(study.token, POINTS["while it is analysed"], patience=PATIENCE, every=0.05)
+    for _ in range(10):
+        if look(study.token).results == 0:
+            stack.kill("job")
+            time.sleep(0.4)
     assert_it_ends_right(stack, study)
 
 
@@ -87,29 +84,32 @@ def test_the_whole_stack_killed_and_started_again_goes_on(tmp_path: Path) -> Non
     study = invent(tmp_path / "study")
     with settings_of(environment_of(state)):
         upload(study.files)
-        wait_for(study.token, POINTS["while it is de-identified"], patience=60, every=0.05)
+        wait_for(study.token, POINTS["while it is de-identified"], patience=PATIENCE, every=0.05)
     os.kill(first.pid, signal.SIGKILL)
     first.wait()
     second = start(state)
     try:
         with settings_of(environment_of(state)):
-            assert reported(study.token, patience=120).record is not None
-            record = wait_for(study.token, lambda p: bool(p.record and p.record.instances == 24), patience=60).record
+            assert reported(study.token, patience=2 * PATIENCE).record is not None
+            record = wait_for(
+                study.token, lambda p: bool(p.record and p.record.instances == 24), patience=PATIENCE
+            ).record
             assert record is not None
             assert record.label == records.FLAGGED
     finally:
         second.send_signal(signal.SIGINT)
-        second.wait(timeout=60)
+        second.wait(timeout=PATIENCE)
 
 
 def start(state: Path) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "readfirst.cli", "up", "--ports", "auto", "--state", str(state)]
     process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **QUICK}, stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 90
-    while running_stack(state) is None or "environment" not in (running_stack(state) or {}):
+
+    def runs() -> bool:
         assert process.poll() is None, "the stack ended"
-        assert time.monotonic() < deadline, "the stack did not start"
-        time.sleep(0.3)
+        return "environment" in (running_stack(state) or {})
+
+    eventually(runs)
     return process
 
 

@@ -18,6 +18,7 @@ from readfirst.local.stack import Stack
 from readfirst.local.watching import look, wait_for
 from tests.e2e.conftest import Study, letters, reported, upload, whole
 from tests.orchestrations.conftest import do
+from tests.waiting import PATIENCE
 
 pytestmark = [pytest.mark.stack, pytest.mark.usefixtures("stack")]
 
@@ -52,13 +53,15 @@ def test_late_files_after_the_report_make_a_second_run_over_the_whole_study(stud
 
 def test_files_that_come_while_the_run_waits_belong_to_it(study: Study) -> None:
     upload(study.files[:4], announce=False)
-    wait_for(study.token, lambda p: p.arrived == 4, patience=20)
+    wait_for(study.token, lambda p: p.arrived == 4, patience=PATIENCE)
     upload(study.files[4:], announce=True)
-    progress = wait_for(study.token, lambda p: p.record is not None and p.arrived == len(study.files), patience=90)
+    progress = wait_for(
+        study.token, lambda p: p.record is not None and p.arrived == len(study.files), patience=PATIENCE
+    )
     final = wait_for(
         study.token,
         lambda p: p.record is not None and p.record.instances == len(study.files),
-        patience=60,
+        patience=PATIENCE,
     ).record
     assert progress.record is not None
     assert final is not None

@@ -12,16 +12,17 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from azure.storage.blob import BlobServiceClient
 from azure.storage.queue import QueueServiceClient
+
+from tests.waiting import PATIENCE, eventually
 
 ROOT = Path(__file__).parents[2]
 APP = Path(__file__).parent / "app"
@@ -38,15 +39,6 @@ def free_port() -> int:
             return port
 
 
-def eventually(what: Callable[[], Any], seconds: float = 20, pause: float = 0.05) -> Any:
-    """The first true value of `what`; fails with its last value when there is none in time."""
-    deadline = time.monotonic() + seconds
-    while not (value := what()):
-        assert time.monotonic() < deadline, f"not in {seconds} s: {value!r}"
-        time.sleep(pause)
-    return value
-
-
 class Azurite:
     """Azurite on free ports, with its data in a folder of its own."""
 
@@ -57,7 +49,7 @@ class Azurite:
         fixed = ["--silent", "--location", str(folder), "--disableTelemetry", "--skipApiVersionCheck"]
         self._process = subprocess.Popen([str(_AZURITE), *arguments, *fixed], stdout=subprocess.DEVNULL)
         for port in self._ports:
-            eventually(lambda port=port: _listens(port), 30)
+            eventually(lambda port=port: _listens(port))
 
     @property
     def connection_string(self) -> str:
@@ -121,7 +113,7 @@ class HostProcess:
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
         if ready:
-            eventually(self._is_ready, 60)
+            eventually(self._is_ready)
         return self
 
     def _is_ready(self) -> bool:
@@ -138,7 +130,7 @@ class HostProcess:
         """SIGTERM; the exit code."""
         assert self.process is not None
         self.process.terminate()
-        return self.process.wait(timeout=15)
+        return self.process.wait(timeout=PATIENCE)
 
     def __enter__(self) -> HostProcess:
         return self.start()
@@ -166,6 +158,12 @@ class HostProcess:
             ).rowcount
         assert changed == 1
 
+    def remembers_its_run(self, function: str) -> bool:
+        """Whether the run that `forget_to_run` made due is kept as done."""
+        with sqlite3.connect(self.folder / "state/host.db") as db:
+            (following,) = db.execute("SELECT next FROM schedules WHERE function = ?", (function,)).fetchone()
+        return following > "2026-01-01T03:00:00+00:00"
+
     def with_host_json(self, content: Mapping[str, Any]) -> Path:
         """A copy of the app with another host.json."""
         copy = self.folder / "app"
@@ -183,14 +181,14 @@ class HostProcess:
             f"http://127.0.0.1:{self.port}{path}", data, dict(headers or {}), method=method
         )
         try:
-            with _opener.open(request, timeout=30) as response:
+            with _opener.open(request, timeout=PATIENCE) as response:
                 return Answer(response.status, dict(response.headers), response.read())
         except urllib.error.HTTPError as refused:
             return Answer(refused.code, dict(refused.headers), refused.read())
 
     def ask_without_type(self, method: str, path: str) -> Answer:
         """An empty body without the content type that urllib adds."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         connection.putrequest(method, path, skip_accept_encoding=True)
         connection.putheader("Content-Length", "0")
         connection.endheaders()
@@ -210,14 +208,14 @@ class HostProcess:
         answer = self.ask("GET", f"{DURABLE}/instances/{instance}{query}")
         return answer.json if answer.status != 404 else None
 
-    def end_of(self, instance: str, seconds: float = 30) -> Any:
+    def end_of(self, instance: str) -> Any:
         """The instance's status, once it has finished."""
 
         def finished() -> Any:
             status = self.status(instance)
             return status if status and status["runtimeStatus"] in ("Completed", "Failed", "Terminated") else None
 
-        return eventually(finished, seconds)
+        return eventually(finished)
 
     def events(self, instance: str) -> list[dict[str, Any]]:
         history: list[dict[str, Any]] = self.status(instance, "?showHistory=true&showHistoryOutput=true")[

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from azure.storage.queue import QueueClient
 
-from tests.host.harness import DURABLE, Azurite, HostProcess, eventually
+from tests.host.harness import DURABLE, Azurite, HostProcess
+from tests.waiting import eventually
 
 NEVER = "Activity function 'fails' failed:  KeyError: 'never'"
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.host.harness import HostProcess, eventually
+from tests.host.harness import HostProcess
+from tests.waiting import eventually
 
 
 def test_an_optional_route_parameter_may_be_absent(host: HostProcess) -> None:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import time
 
-from tests.host.harness import DURABLE, HostProcess, eventually
+from tests.host.harness import DURABLE, HostProcess
+from tests.waiting import eventually
 
 
 def test_a_function_over_its_time_fails_and_the_host_goes_on(own_host: HostProcess) -> None:
     own_host.app = own_host.with_host_json({"functionTimeout": "00:00:01"})
     own_host.settings = {"PYTHON_THREADPOOL_THREAD_COUNT": "2"}
     own_host.start()
-    began = time.monotonic()
-    for _ in range(3):  # more than there are threads: lost ones are replaced
-        assert own_host.ask("GET", "/api/spins/20").status == 500
-    assert time.monotonic() - began < 10
+    for _ in range(3):  # more than there are threads: lost ones are replaced, and nobody waits for their end
+        assert own_host.ask("GET", "/api/spins/600").status == 500
     assert own_host.ask("GET", "/api/hello").text == "Hello nobody"
     own_host.begin("naps", "too-long", 20)
     output = own_host.end_of("too-long")["output"]

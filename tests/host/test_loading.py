@@ -17,6 +17,7 @@ from readfirst.local.host.routes import parse_route
 from readfirst.local.host.settings import CannotRun, load_app_settings, read_options
 from readfirst.local.host.triggers.ncrontab import parse_schedule
 from tests.host.harness import ROOT, free_port
+from tests.waiting import PATIENCE
 
 HEAD = """
 import azure.functions as func
@@ -36,7 +37,7 @@ def refusal(app: Path, **settings: str) -> str:
     environment = {**os.environ, "AzureWebJobsStorage": "UseDevelopmentStorage=true", **settings}
     command = [sys.executable, "-m", "readfirst.local.host", "--app-dir", str(app), "--port", str(free_port())]
     command += ["--state", str(app / "state")]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 2, done.stdout + done.stderr
     return done.stderr
 

@@ -11,7 +11,8 @@ from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from azure.storage.blob import ContainerClient
 from azure.storage.queue import QueueClient
 
-from tests.host.harness import Azurite, HostProcess, eventually
+from tests.host.harness import Azurite, HostProcess
+from tests.waiting import eventually
 
 
 def container(azurite: Azurite, name: str) -> ContainerClient:
@@ -84,7 +85,7 @@ def test_six_hundred_blobs_at_once_run_once_each(host: HostProcess, azurite: Azu
     names = [f"burst/{number}" for number in range(600)]
     with ThreadPoolExecutor(max_workers=8) as pool:
         list(pool.map(lambda name: inbox.upload_blob(name, b"x"), names))
-    eventually(lambda: set(names) <= set(host.notes("blobs")), 60, pause=0.3)
+    eventually(lambda: set(names) <= set(host.notes("blobs")), pause=0.3)
     time.sleep(2)
     seen = [name for name in host.notes("blobs") if name.startswith("burst/")]
     assert sorted(seen) == sorted(names)
@@ -162,7 +163,7 @@ def test_a_message_that_is_not_base64_goes_to_the_poison_queue_unseen(host: Host
 
 def test_a_timer_function_runs_on_its_schedule(host: HostProcess) -> None:
     before = len(host.notes("often"))
-    eventually(lambda: len(host.notes("often")) >= before + 3, 10)
+    eventually(lambda: len(host.notes("often")) >= before + 3)
 
 
 def test_a_missed_run_is_made_up_for_and_says_so(own_host: HostProcess) -> None:
@@ -173,7 +174,7 @@ def test_a_missed_run_is_made_up_for_and_says_so(own_host: HostProcess) -> None:
     (note,) = eventually(lambda: own_host.notes("nightly"))
     assert json.loads(note)[0] is True
     eventually(lambda: "Executed 'nightly'" in own_host.log)
-    time.sleep(0.5)  # a run that was not yet remembered would be made up for again
+    eventually(lambda: own_host.remembers_its_run("nightly"))  # else it would be made up for again
     own_host.kill()
     own_host.start()
     time.sleep(1)

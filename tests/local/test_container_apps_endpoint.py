@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from azure.identity import ManagedIdentityCredential
 from azure.mgmt.appcontainers import ContainerAppsAPIClient
 
 from readfirst.local.stack import Stack
-from tests.local.waiting import eventually
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.stack
 
@@ -41,10 +42,11 @@ def job(stack: Stack) -> Job:
     return Job(stack)
 
 
-def test_a_started_job_runs_and_succeeds(job: Job) -> None:
+def test_a_started_job_runs_and_succeeds(job: Job, hold: Path) -> None:
     execution = job.start()
     assert execution.startswith("readfirst-inference-")
     assert job.status(execution) == "Running"
+    hold.unlink()
     job.wait(execution, "Succeeded")
     assert execution in [listed.name for listed in job.client.jobs_executions.list(job.group, job.name)]
 
@@ -56,7 +58,7 @@ def test_the_job_gets_the_studies_account_and_none_of_its_starters_other_rights(
     assert not {"UPLOADS", "VAULT", "AUDIT", "AzureWebJobsStorage", "COSMOS_KEY", "IDENTITY_HEADER"} & set(given)
 
 
-def test_a_job_that_is_killed_has_failed(stack: Stack, job: Job) -> None:
+def test_a_job_that_is_killed_has_failed(stack: Stack, job: Job, hold: Path) -> None:
     stack.inject("jobs", "oom")
     execution = job.start()
     job.wait(execution, "Failed")

@@ -14,6 +14,7 @@ from azure.identity import ManagedIdentityCredential
 
 from readfirst.local.ports import HOST
 from readfirst.local.stack import Stack
+from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.stack
 
@@ -77,13 +78,13 @@ def test_the_outbox_page_shows_mails_and_runs_nothing_that_they_carry(stack: Sta
     operation = str(uuid.uuid4())
     client.begin_send(message(stack, "<script>alert(1)</script>"), operation_id=operation)
     desk = f"http://{HOST}:{stack.ports.desk}"
-    page = requests.get(desk, timeout=5)
+    page = requests.get(desk, timeout=PATIENCE)
     assert "&lt;script&gt;alert(1)" in page.text and "<script>" not in page.text
-    mail = requests.get(f"{desk}/outbox/{operation}", timeout=5)
+    mail = requests.get(f"{desk}/outbox/{operation}", timeout=PATIENCE)
     assert "Please read &lt;first&gt;." in mail.text
     assert mail.headers["Content-Security-Policy"].startswith("default-src 'none'")
 
 
 def test_a_page_of_the_web_cannot_reach_the_endpoints_by_a_name_of_its_own(stack: Stack) -> None:
-    answer = requests.get(f"http://{HOST}:{stack.ports.desk}/", headers={"Host": "evil.example"}, timeout=5)
+    answer = requests.get(f"http://{HOST}:{stack.ports.desk}/", headers={"Host": "evil.example"}, timeout=PATIENCE)
     assert answer.status_code == 421

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from readfirst.local.servers import PORTAL
 from readfirst.local.stack import Stack
+from tests.portal.browser import chromium, new_page, sign_in
 
 pytestmark = [
     pytest.mark.stack,
@@ -25,42 +25,37 @@ def whole_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 @pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    flags = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=flags)
-        yield browser
-        browser.close()
+def browser() -> Iterator[Browser]:
+    with chromium() as made:
+        yield made
 
 
-def sign_in(page: Page, stack: Stack, user: str, password: str) -> None:
+def sign_in_at(stack: Stack, page: Page, user: str, password: str) -> None:
     page.goto(f"{stack.environment['PORTAL_URL']}/")
-    page.get_by_label("User").select_option(user)
-    page.get_by_label("Password").fill(password)
-    page.get_by_role("button", name="Sign in").click()
+    sign_in(page, user, password)
 
 
-def test_a_radiologist_signs_in_sees_the_worklist_and_signs_out(whole_stack: Stack, chromium: Browser) -> None:
-    page = chromium.new_page()
+def test_a_radiologist_signs_in_sees_the_worklist_and_signs_out(whole_stack: Stack, browser: Browser) -> None:
+    page = new_page(browser)
     complaints: list[str] = []
     page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
-    sign_in(page, whole_stack, "radiologist.lakeside", whole_stack.password)
+    sign_in_at(whole_stack, page, "radiologist.lakeside", whole_stack.password)
     expect(page.get_by_role("heading", name="Worklist")).to_be_visible()
     expect(page.get_by_text("Rona Diaz (radiologist), Lakeside Imaging")).to_be_visible()
     page.get_by_role("button", name="Sign out").click()
     page.get_by_role("button", name="Sign out").click()  # the provider asks again
     expect(page.get_by_role("heading", name="Local sign-in")).to_be_visible()
     assert complaints == []
-    page.close()
+    page.context.close()
 
 
-def test_a_wrong_password_is_told_and_can_be_corrected(whole_stack: Stack, chromium: Browser) -> None:
-    page = chromium.new_context().new_page()
-    sign_in(page, whole_stack, "operator", "guess")
+def test_a_wrong_password_is_told_and_can_be_corrected(whole_stack: Stack, browser: Browser) -> None:
+    page = new_page(browser)
+    sign_in_at(whole_stack, page, "operator", "guess")
     expect(page.get_by_role("alert")).to_contain_text("Wrong user or password")
     page.get_by_label("User").select_option("operator")
     page.get_by_label("Password").fill(whole_stack.password)
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_text("Oda Peters (operator), every clinic")).to_be_visible()
-    page.close()
+    page.context.close()

@@ -13,7 +13,7 @@ import requests
 
 from readfirst.local.portal import matches
 from readfirst.local.ports import HOST, choose
-from tests.local.waiting import eventually
+from tests.waiting import PATIENCE, eventually
 
 RULES = {
     "navigationFallback": {"rewrite": "/index.html", "exclude": ["/assets/*", "/*.{json,svg}"]},
@@ -53,13 +53,13 @@ def serve(folder: Path, port: int) -> subprocess.Popen[bytes]:
 
 def answers(port: int) -> bool:
     try:
-        return requests.get(f"http://{HOST}:{port}/", timeout=1).ok
+        return requests.get(f"http://{HOST}:{port}/", timeout=PATIENCE).ok
     except requests.ConnectionError:
         return False
 
 
 def get(site: str, path: str) -> requests.Response:
-    return requests.get(site + path, timeout=5, allow_redirects=False)
+    return requests.get(site + path, timeout=PATIENCE, allow_redirects=False)
 
 
 def test_a_deep_link_shows_the_app(site: str) -> None:
@@ -101,7 +101,7 @@ def test_nothing_outside_the_folder_is_served(site: str, path: str) -> None:
     request = requests.Request("GET", site).prepare()
     request.url = site + path
     with requests.Session() as session:
-        assert "not to be served" not in session.send(request, timeout=5).text
+        assert "not to be served" not in session.send(request, timeout=PATIENCE).text
 
 
 def test_the_rules_themselves_are_not_served(site: str) -> None:
@@ -111,7 +111,7 @@ def test_the_rules_themselves_are_not_served(site: str) -> None:
 def test_rules_that_this_server_does_not_know_are_refused_at_the_start(tmp_path: Path) -> None:
     (tmp_path / "staticwebapp.config.json").write_text(json.dumps({"networking": {"allowedIpRanges": []}}))
     with serve(tmp_path, choose("auto", ()).portal) as server:
-        _, said = server.communicate(timeout=20)
+        _, said = server.communicate(timeout=PATIENCE)
     assert server.returncode == 1
     assert b"networking" in said
 

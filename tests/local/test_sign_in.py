@@ -10,6 +10,7 @@ import requests
 
 from readfirst.local import people
 from readfirst.local.stack import Stack
+from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.stack
 
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.stack
 def claims(stack: Stack, token: str) -> dict[str, Any]:
     """The token's claims, checked as the API checks them: issuer, audience, signature by the published keys."""
     issuer = stack.environment["OIDC_ISSUER"]
-    discovery = requests.get(f"{issuer}/.well-known/openid-configuration", timeout=5).json()
+    discovery = requests.get(f"{issuer}/.well-known/openid-configuration", timeout=PATIENCE).json()
     key = jwt.PyJWKClient(discovery["jwks_uri"]).get_signing_key_from_jwt(token)
     return jwt.decode(token, key, ["RS256"], audience=stack.environment["OIDC_AUDIENCE"], issuer=issuer)
 
@@ -58,7 +59,7 @@ def authorize(stack: Stack, **changed: str) -> requests.Response:
         "code_challenge_method": "S256",
     }
     issuer = stack.environment["OIDC_ISSUER"]
-    return requests.get(f"{issuer}/auth", params=request | changed, timeout=5, allow_redirects=False)
+    return requests.get(f"{issuer}/auth", params=request | changed, timeout=PATIENCE, allow_redirects=False)
 
 
 def test_a_page_of_another_machine_is_no_client(stack: Stack) -> None:
@@ -76,7 +77,7 @@ def test_sign_in_without_pkce_is_refused(stack: Stack) -> None:
 def test_the_portal_may_fetch_tokens_from_its_page_and_a_foreign_page_may_not(stack: Stack) -> None:
     token = f"{stack.environment['OIDC_ISSUER']}/token"
     for origin, allowed in ((stack.environment["PORTAL_URL"], True), ("https://evil.example", False)):
-        answer = requests.post(token, {"client_id": people.CLIENT}, headers={"Origin": origin}, timeout=5)
+        answer = requests.post(token, {"client_id": people.CLIENT}, headers={"Origin": origin}, timeout=PATIENCE)
         assert (answer.headers.get("Access-Control-Allow-Origin") == origin) is allowed
 
 

@@ -26,7 +26,7 @@ from readfirst.domain import names
 from readfirst.local.ports import HOST, PortsTaken, choose
 from readfirst.local.processes import StackError
 from readfirst.local.stack import Stack, running_stack
-from tests.local.waiting import eventually
+from tests.waiting import PATIENCE, eventually
 
 pytestmark = pytest.mark.stack
 
@@ -135,7 +135,7 @@ def test_a_second_stack_on_the_same_state_says_that_one_runs(up: Up, tmp_path: P
             "password": stack.password,
         }
         second = up(tmp_path, "--ports", "auto")
-        said, _ = second.communicate(timeout=30)
+        said, _ = second.communicate(timeout=PATIENCE)
         assert second.returncode == 1
         assert f"a stack already runs on {tmp_path} (process {os.getpid()}, since" in said
         assert running_stack(tmp_path), "the first one goes on, and is still known"
@@ -181,7 +181,7 @@ def start_hanging_job(state: Path, patch: pytest.MonkeyPatch) -> None:
     for name, value in running["environment"].items():
         patch.setenv(name, value)
     fault = {"service": "jobs", "kind": "hang"}
-    requests.post(f"http://{HOST}:{running['ports']['desk']}/faults", json=fault, timeout=5).raise_for_status()
+    requests.post(f"http://{HOST}:{running['ports']['desk']}/faults", json=fault, timeout=PATIENCE).raise_for_status()
     parts = os.environ["JOB_RESOURCE_ID"].split("/")
     client = ContainerAppsAPIClient(ManagedIdentityCredential(), parts[2], base_url=os.environ["ARM_ENDPOINT"])
     client.jobs.begin_start(parts[4], parts[8]).result()
@@ -193,7 +193,7 @@ def test_ctrl_c_at_any_moment_of_the_start_leaves_no_process_behind(up: Up, tmp_
     eventually(lambda: (tmp_path / "lock").exists())
     time.sleep(seconds)
     process.send_signal(signal.SIGINT)
-    said, _ = process.communicate(timeout=60)
+    said, _ = process.communicate(timeout=PATIENCE)
     assert processes_of(tmp_path) == []
     assert "Stopping" in said and "Traceback" not in said
     assert process.returncode == 0
@@ -205,9 +205,10 @@ def test_a_second_ctrl_c_ends_everything_at_once(up: Up, tmp_path: Path) -> None
     (azurite,) = [p for p in processes_of(tmp_path) if "azurite.cjs" in " ".join(p.cmdline())]
     azurite.suspend()  # it will not react to SIGTERM: stopping takes its time
     process.send_signal(signal.SIGINT)
-    time.sleep(0.5)
+    assert process.stdout is not None
+    assert any("Stopping" in line for line in process.stdout)
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=5)
+    process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     eventually(lambda: processes_of(tmp_path) == [])
 
@@ -221,7 +222,7 @@ def test_a_server_that_ends_by_itself_is_started_again(up: Up, tmp_path: Path) -
         eventually(lambda: [p for p in processes_of(tmp_path) if "cosmos.cjs" in " ".join(p.cmdline())])
     finally:
         process.send_signal(signal.SIGTERM)
-        said, _ = process.communicate(timeout=30)
+        said, _ = process.communicate(timeout=PATIENCE)
     assert "cosmos ended by itself; starting it again" in said
     assert processes_of(tmp_path) == []
 

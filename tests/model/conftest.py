@@ -9,7 +9,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -31,6 +30,7 @@ from readfirst.domain.messages import AnalysisOrder, InferenceAnswer, InferenceR
 from readfirst.domain.models import default_model
 from readfirst.domain.series import Selection, run_key, select_series
 from readfirst.local.phantom import write_phantom_study
+from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
 AZURITE = Path(readfirst.local.__file__).parent / "node/node_modules/azurite/dist/src/azurite.js"
@@ -69,15 +69,11 @@ def _free(count: int) -> list[int]:
 
 
 def _wait_for(port: int) -> None:
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            return
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.1)
+    def listens() -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    eventually(listens)
 
 
 @pytest.fixture(scope="session")
@@ -172,10 +168,7 @@ class Desk:
 
     def wait_until_visible(self) -> None:
         """Until the request of an execution that died is on the queue again, or none is left."""
-        deadline = time.monotonic() + 60
-        while self.waiting() and not self.requests.peek_messages():
-            assert time.monotonic() < deadline, "the request did not come back"
-            time.sleep(0.1)
+        eventually(lambda: not self.waiting() or self.requests.peek_messages())
 
     def answers(self) -> list[InferenceAnswer]:
         """The answers so far; they are taken from the queue."""

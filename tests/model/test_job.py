@@ -24,6 +24,7 @@ from readfirst.domain import clean, names
 from readfirst.domain.models import default_model
 from tests.model.conftest import read_study
 from tests.model.files import enhanced
+from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.stack
 
@@ -170,7 +171,7 @@ def test_a_study_whose_result_is_there_is_answered_with_it_however_often_its_req
     desk.send(request)
     for _ in range(3):
         assert desk.requests.receive_message(visibility_timeout=1) is not None
-        time.sleep(1.5)
+        desk.wait_until_visible()
     desk.drain()
     assert [a.outcome for a in desk.answers()] == ["analysed"] and desk.waiting() == 0
 
@@ -209,7 +210,7 @@ def test_a_study_that_ended_three_executions_is_given_up_and_harms_no_other(desk
     deadly = desk.send(desk.order(phantom, token()))
     for _ in range(3):  # as executions that ran out of memory would
         assert desk.requests.receive_message(visibility_timeout=1) is not None
-        time.sleep(1.5)
+        desk.wait_until_visible()
     other = desk.send(desk.order(phantom, token()))
     said = desk.drain()
     answers = {answer.token: (answer.outcome, answer.detail) for answer in desk.answers()}
@@ -266,7 +267,7 @@ def test_killed_at_any_point_the_next_execution_ends_the_study(desk, phantom, st
 @pytest.mark.parametrize("stage", STAGES)
 def test_told_to_stop_at_any_point_it_ends_the_study_that_it_works_on(desk, phantom, stage):
     request = desk.send(desk.order(phantom, token()))
-    status, said = desk.run(point=STAGES[stage], moment="before", signal=signal.SIGTERM)
+    status, said = desk.run(point=STAGES[stage], moment="before", signal=signal.SIGTERM, grace=PATIENCE)
     assert status == 0, said
     assert [a.outcome for a in desk.answers()] == ["analysed"] and desk.result(request) is not None
     assert desk.waiting() == 0 and lines(said)[-1]["stopped"]
@@ -285,18 +286,17 @@ def test_told_to_stop_where_it_cannot_end_in_time_it_gives_everything_back(desk,
 
 
 def test_told_to_stop_while_idle_it_ends_at_once(desk):
-    job = desk.start(IDLE_SECONDS="60")
+    job = desk.start(IDLE_SECONDS="600")  # longer than we wait for its end
     assert '"started"' in job.stdout.readline()
-    started = time.monotonic()
     job.send_signal(signal.SIGTERM)
-    job.communicate(timeout=30)
-    assert job.returncode == 0 and time.monotonic() - started < 10
+    job.communicate(timeout=PATIENCE)
+    assert job.returncode == 0
 
 
 def test_told_to_stop_while_working_it_finishes_one_study_and_gives_the_other_back(desk, phantom):
     for _ in range(2):
         desk.send(desk.order(phantom, token()))
-    status, said = desk.run(point=STAGES["outputs"], moment="before", signal=signal.SIGTERM)
+    status, said = desk.run(point=STAGES["outputs"], moment="before", signal=signal.SIGTERM, grace=PATIENCE)
     assert status == 0, said
     assert [a.outcome for a in desk.answers()] == ["analysed"] and desk.waiting() == 1
     desk.drain()
@@ -311,7 +311,7 @@ def test_the_next_study_is_fetched_while_this_one_is_analysed(desk, phantom):
         device = "test"
 
         def read(self, volume, progress):
-            overlapped.append(second_download.wait(60))
+            overlapped.append(second_download.wait(PATIENCE))
             return Reading((), 0.1)
 
     class Watched(Job):
@@ -358,7 +358,7 @@ def test_a_request_stays_with_who_works_on_it_for_longer_than_its_lease(desk, ph
 
 def test_without_settings_it_says_what_is_missing(desk):
     job = desk.start(STUDIES="")
-    said, _ = job.communicate(timeout=30)
+    said, _ = job.communicate(timeout=PATIENCE)
     assert job.returncode == 1 and "STUDIES__blobServiceUri" in said
 
 

@@ -32,6 +32,7 @@ from model_container.lungs import to_scene
 from model_container.pixels import UnreadablePixels
 from model_container.volume import AIR, read_volume
 from tests.model.files import compressed, enhanced, jpeg_lossless, picture_of, rewritten, with_picture
+from tests.waiting import PATIENCE
 
 HT = Path(__file__).with_name("data") / "htj2k.npz"  # a phantom's slice, and what OpenJPH makes of it
 
@@ -99,7 +100,7 @@ def test_a_decoder_is_started_by_name_and_not_by_the_program_that_needs_it(phant
         "from model_container.volume import read_volume\n"
         f"print(read_volume([open({str(tmp_path / 'slice.dcm')!r}, 'rb').read()]).hu.shape)\n"
     )
-    said = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=60)
+    said = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=PATIENCE)
     assert said.stdout.split("\n")[:2] == ["started", "(1, 256, 256)"], said.stderr
 
 

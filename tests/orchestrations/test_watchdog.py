@@ -15,8 +15,8 @@ from readfirst.domain import clean, names
 from readfirst.domain.watchdog import Execution, Place, Trouble
 from readfirst.local.stack import Stack
 from tests.conftest import settings_of
-from tests.local.waiting import eventually
 from tests.orchestrations.conftest import do
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.stack, pytest.mark.usefixtures("settings")]
 

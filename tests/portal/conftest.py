@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.portal.served import served
 from tests.portal.studies import CLINIC_NAMES
+from tests.waiting import PATIENCE, eventually
 
 NODE = Path(__file__).parents[2] / "readfirst/local/node/node_modules"
 AUDIENCE = "api://readfirst"
@@ -36,12 +37,11 @@ def _free_ports(count: int) -> list[int]:
 
 
 def _wait(port: int) -> None:
-    for _ in range(300):
+    def listens() -> bool:
         with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.1)
-    raise TimeoutError("a server did not start")
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    eventually(listens)
 
 
 class Client(requests.Session):
@@ -54,7 +54,7 @@ class Client(requests.Session):
             self.headers["Authorization"] = f"Bearer {token}"
 
     def request(self, method: str, url: str, **options: object) -> requests.Response:
-        return super().request(method, self.base + url, timeout=30, **options)
+        return super().request(method, self.base + url, timeout=PATIENCE, **options)
 
 
 class Issuer:

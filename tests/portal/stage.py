@@ -30,6 +30,7 @@ from readfirst.domain.records import NOT_ANALYSED, NOT_FLAGGED, Series, StudyRec
 from readfirst.domain.refusals import ADVICE, Reason
 from readfirst.local.stack import Stack
 from tests.portal.studies import analysed_now, finding, progress_of, record
+from tests.waiting import PATIENCE
 
 SLICES, SIDE = 40, 256
 LESION = (SLICES // 2 + 3, 150, 178, 9)  # slice, row, column, radius in pixels
@@ -203,7 +204,7 @@ def incidents(stage: Stage, study: StudyRecord) -> None:
     headers = {"Authorization": f"Bearer {stage.stack.access_token('radiologist')}"}
     reason = {"reason": "The ward does not answer and the finding cannot wait"}
     for door in ("break-glass", "requests"):
-        requests.post(f"{stage.api}/identity/{door}/{study.id}", json=reason, headers=headers, timeout=30)
+        requests.post(f"{stage.api}/identity/{door}/{study.id}", json=reason, headers=headers, timeout=PATIENCE)
 
 
 if __name__ == "__main__":

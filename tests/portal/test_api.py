@@ -15,6 +15,7 @@ from readfirst.domain.records import FLAGGED, NOT_ANALYSED, NOT_FLAGGED, StudyRe
 from tests.portal import studies
 from tests.portal.stage import chest
 from tests.portal.studies import analysed_now, finding, index, progress_of, put_instance, record
+from tests.waiting import PATIENCE
 
 ACCEPT = {"kind": "verdict", "finding": "1", "verdict": "accept"}
 SIGN = {"kind": "signed"}
@@ -335,7 +336,7 @@ def test_the_openapi_document_is_valid_and_has_every_route_of_the_table(address)
 
     from readfirst.domain.access import RULES
 
-    document = requests.get(f"{address}/openapi.json", timeout=30).json()
+    document = requests.get(f"{address}/openapi.json", timeout=PATIENCE).json()
     validate(document)
     operations = {o["operationId"] for path in document["paths"].values() for o in path.values()}
     assert operations == {rule.name for rule in RULES}

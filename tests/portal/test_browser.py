@@ -12,16 +12,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 from playwright.sync_api import Browser, Page, Route, expect
 from pydicom import dcmread
 
 from readfirst.domain.deid import IdentityRecord
 from readfirst.domain.findings import Box
 from readfirst.domain.records import StudyRecord
-from tests.portal.browser import CHROMIUM, chromium, signed_in
+from tests.portal.browser import CHROMIUM, chromium, picture_of, signed_in
 from tests.portal.stage import LESION, SIDE, Stage, chest, furnish, staged
 from tests.portal.studies import analysed_now, record
+from tests.waiting import PATIENCE
 
 pytestmark = [pytest.mark.browser, pytest.mark.stack, pytest.mark.skipif(not CHROMIUM, reason="chromium is needed")]
 AXE = Path(__file__).parents[2] / "portal_static/node_modules/axe-core/axe.min.js"
@@ -66,11 +66,16 @@ def _study(stage: Stage, number: int, **changes: object) -> StudyRecord:
 
 
 def _ready(page: Page) -> None:
-    expect(page.locator(".progress")).to_contain_text("All images here", timeout=30_000)
+    expect(page.locator(".progress")).to_contain_text("All images here")
 
 
-def _viewport(page: Page) -> np.ndarray:
-    return np.asarray(Image.open(io.BytesIO(page.locator(".viewport").screenshot())).convert("RGB")).astype(int)
+def _settled(page: Page) -> None:
+    """A page whose lists, or whose images, are all there."""
+    page.locator("h1").wait_for()
+    expect(page.locator(".skeleton")).to_have_count(0)
+    if page.locator("rf-study .viewport").count():
+        _ready(page)
+    page.wait_for_load_state("networkidle")
 
 
 def test_a_high_risk_study_arrives_is_read_by_keyboard_corrected_completed_and_signed(
@@ -79,7 +84,7 @@ def test_a_high_risk_study_arrives_is_read_by_keyboard_corrected_completed_and_s
     page = as_user("radiologist.lakeside")
     page.locator("table.studies").wait_for()
     study = _study(stage, 201)
-    expect(page.locator(".news")).to_contain_text(study.handle, timeout=15_000)
+    expect(page.locator(".news")).to_contain_text(study.handle)
     rows = page.locator("tr:not(.band) a.handle").all_inner_texts()
     for _ in range(rows.index(study.handle)):
         page.keyboard.press("j")
@@ -109,11 +114,9 @@ def test_the_overlay_lies_on_the_right_pixels_of_the_right_slice(stage: Stage, a
     study = stage.study
     page = as_user("radiologist", f"/studies/{study.id}")
     _ready(page)
-    page.wait_for_timeout(500)
-    shown = _viewport(page)
+    shown = picture_of(page)
     page.keyboard.press("h")
-    page.wait_for_timeout(300)
-    plain = _viewport(page)
+    plain = picture_of(page, unlike=shown)
     changed = np.argwhere(np.abs(shown - plain).sum(axis=2) > 60)
     height, width = plain.shape[:2]
     scale = min(height, width) / SIDE
@@ -123,9 +126,9 @@ def test_the_overlay_lies_on_the_right_pixels_of_the_right_slice(stage: Stage, a
     assert np.abs(changed.mean(axis=0) - centre).max() < 3 * scale
     assert np.abs(changed - centre).max() < (radius + 5) * scale
     page.keyboard.press("h")
+    picture_of(page, unlike=plain)
     page.keyboard.press("j")
-    page.wait_for_timeout(500)
-    assert np.abs(_viewport(page) - plain).sum() > 0
+    picture_of(page, unlike=shown)
     expect(page.locator(".slice")).to_have_text(f"{LESION[0] + 2} / 40")
 
 
@@ -156,7 +159,7 @@ def test_a_prior_lies_beside_and_scrolls_to_the_same_place_until_it_is_unlinked(
     page.keyboard.press("b")
     prior = page.locator("rf-prior")
     expect(prior.locator(".corner.top")).to_contain_text("−14 months")
-    expect(prior.locator(".slice")).to_have_text(f"{LESION[0] // 2 + 1} / 15", timeout=20_000)
+    expect(prior.locator(".slice")).to_have_text(f"{LESION[0] // 2 + 1} / 15")
     assert "2019" not in page.locator("rf-study").inner_text() and "2020" not in page.locator("rf-study").inner_text()
     for _ in range(3):
         page.keyboard.press("j")
@@ -193,13 +196,11 @@ def test_a_file_of_many_frames_is_a_stack_and_opens_on_the_findings_frame(
     page = as_user("radiologist", f"/studies/{study.id}")
     _ready(page)
     expect(page.locator(".slice")).to_have_text("6 / 10")
-    page.wait_for_timeout(500)
-    there = _viewport(page)
+    there = picture_of(page)
     for _ in range(4):
         page.keyboard.press("k")
     expect(page.locator(".slice")).to_have_text("2 / 10")
-    page.wait_for_timeout(500)
-    assert np.abs(_viewport(page) - there).sum() > 0
+    picture_of(page, unlike=there)
 
 
 def test_the_reports_of_cost_and_of_de_identification_are_on_the_study_page(
@@ -229,13 +230,13 @@ def test_a_study_shows_how_far_its_analysis_is_and_gets_its_result_while_it_is_l
     stage.progress(study, 0.4, "infer")
     page = as_user("radiologist.lakeside")
     line = page.get_by_role("row", name=study.handle)
-    expect(line.get_by_role("progressbar")).to_have_attribute("aria-valuenow", "40", timeout=30_000)
+    expect(line.get_by_role("progressbar")).to_have_attribute("aria-valuenow", "40")
     expect(line).to_contain_text("Looking for findings 40 %")
     height = line.bounding_box()["height"]
     stage.progress(study, 0.9, "write")
-    expect(line.get_by_role("progressbar")).to_have_attribute("aria-valuenow", "90", timeout=30_000)
+    expect(line.get_by_role("progressbar")).to_have_attribute("aria-valuenow", "90")
     stage.progress(study, 0.9, "write", age=600)
-    expect(line).to_contain_text("Waiting for the analysis", timeout=30_000)
+    expect(line).to_contain_text("Waiting for the analysis")
     assert line.get_by_role("progressbar").get_attribute("aria-valuenow") is None
     assert line.bounding_box()["height"] == height, "the list must not jump"
 
@@ -246,7 +247,7 @@ def test_a_study_shows_how_far_its_analysis_is_and_gets_its_result_while_it_is_l
     )
     expect(page.get_by_role("button", name="Sign off")).to_have_count(0)
     stage.put(done, images=True, slices=30)
-    expect(page.locator(".panel")).to_contain_text("its result is here", timeout=30_000)
+    expect(page.locator(".panel")).to_contain_text("its result is here")
     expect(page.locator(".findings")).to_contain_text("Solitary nodule of lung")
     expect(page.get_by_role("progressbar", name="Analysis")).to_have_count(0)
     expect(page.get_by_role("button", name="Sign off")).to_be_visible()
@@ -262,10 +263,10 @@ def test_of_a_finding_without_a_place_nothing_is_drawn(stage: Stage, as_user: Ca
     page = as_user("radiologist", f"/studies/{study.id}")
     _ready(page)
     expect(page.get_by_label("Overlay", exact=True)).to_have_count(0)
-    with_overlay = _viewport(page)
+    with_overlay = picture_of(page)
     page.keyboard.press("h")
-    page.wait_for_timeout(500)
-    assert np.abs(_viewport(page) - with_overlay).max() < 8
+    expect(page.get_by_role("button", name="AI overlay")).to_have_attribute("aria-pressed", "false")
+    assert np.abs(picture_of(page) - with_overlay).max() < 8
 
 
 def test_text_that_tries_to_be_code_stays_text(stage: Stage, as_user: Callable[..., Page]) -> None:
@@ -295,7 +296,7 @@ def _seal(stage: Stage, study: StudyRecord) -> None:
     code = "import sys; from readfirst.adapters import vault; vault.add(sys.argv[1], sys.argv[2].encode())"
     name = f"{study.id}/000001-000000.json"
     command = [sys.executable, "-W", "ignore", "-c", code, name, identity.model_dump_json()]
-    subprocess.run(command, env={"PATH": "/usr/bin:/bin", **stage.stack.environment}, check=True, timeout=60)
+    subprocess.run(command, env={"PATH": "/usr/bin:/bin", **stage.stack.environment}, check=True, timeout=PATIENCE)
 
 
 def test_the_three_doors_show_an_identity_to_whom_they_should(stage: Stage, as_user: Callable[..., Page]) -> None:
@@ -350,8 +351,8 @@ def test_a_clinic_user_uploads_files_and_sees_what_became_of_them(
     (tmp_path / "large.bin").write_bytes(b"x" * (9 << 20))
     page = as_user("clinic-user.lakeside", "/uploads")
     page.get_by_label("Files").set_input_files([tmp_path / "note.dcm", tmp_path / "large.bin"])
-    expect(page.locator("main")).to_contain_text("2 of 2 sent", timeout=20_000)
-    expect(page.locator("table")).to_contain_text("note.dcm", timeout=60_000)
+    expect(page.locator("main")).to_contain_text("2 of 2 sent")
+    expect(page.locator("table")).to_contain_text("note.dcm")
     expect(page.get_by_role("row", name=re.compile("note.dcm"))).to_contain_text("The file is not DICOM")
 
 
@@ -372,15 +373,15 @@ def test_a_folder_with_a_zip_goes_on_after_a_reload_and_becomes_a_study(
 
     page.route(re.compile("comp=block"), break_off)
     page.get_by_label("Folder").set_input_files(tmp_path)
-    expect(page.locator("main")).to_contain_text("1 failed", timeout=60_000)
+    expect(page.locator("main")).to_contain_text("1 failed")
     page.unroute_all()
     page.reload()
     sent.clear()
     page.get_by_label("Folder").set_input_files(tmp_path)
-    expect(page.locator("main")).to_contain_text("1 of 2 sent, 1 sent before", timeout=60_000)
+    expect(page.locator("main")).to_contain_text("1 of 2 sent, 1 sent before")
     assert 1 <= len(sent) <= 2, "blocks that had arrived were sent again"
     assert "ct.zip" not in page.evaluate("JSON.stringify(localStorage)")  # a file's name can be a patient's
-    expect(page.get_by_role("row", name=re.compile("ct.zip"))).to_contain_text("taken, 96 images", timeout=90_000)
+    expect(page.get_by_role("row", name=re.compile("ct.zip"))).to_contain_text("taken, 96 images")
 
 
 def test_a_file_in_quarantine_is_looked_at_and_released(stage: Stage, as_user: Callable[..., Page]) -> None:
@@ -423,8 +424,7 @@ def test_axe_finds_nothing(stage: Stage, as_user: Callable[..., Page], user: str
     for path in PAGES[user]:
         path = f"/studies/{stage.study.id}" if path == "STUDY" else path
         page.goto(stage.url + path)
-        page.locator("h1").wait_for()
-        page.wait_for_timeout(1200 if "studies" in path else 700)
+        _settled(page)
         page.add_script_tag(path=AXE)
         found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
         if path.startswith("/studies"):
@@ -456,8 +456,7 @@ def test_the_tab_key_reaches_everything_on_a_page_and_one_sees_where_one_is(
     for path in PAGES[user]:
         path = f"/studies/{stage.study.id}" if path == "STUDY" else path
         page.goto(stage.url + path)
-        page.locator("h1").wait_for()
-        page.wait_for_timeout(1500)
+        _settled(page)
         page.evaluate("document.activeElement.blur()")
         count, reached = page.evaluate(_REACHED)[0], set()
         for _ in range(count + 5):
@@ -495,7 +494,7 @@ def test_every_answer_of_the_portal_has_the_headers_and_no_inline_code_is_allowe
     import requests
 
     for path, status in (("/", 200), ("/studies/unknown", 200), ("/assets/none.js", 404)):
-        answer = requests.get(stage.url + path, timeout=10)
+        answer = requests.get(stage.url + path, timeout=PATIENCE)
         assert answer.status_code == status, path
         policy = answer.headers["Content-Security-Policy"]
         assert "unsafe-inline" not in policy and "'unsafe-eval'" not in policy and "frame-ancestors 'none'" in policy

@@ -16,6 +16,7 @@ from readfirst.domain import names
 from readfirst.domain.records import Series, StudyRecord
 from tests.portal.stage import SLICES, chest
 from tests.portal.studies import index, record
+from tests.waiting import PATIENCE
 
 COUNT = 6
 
@@ -266,7 +267,7 @@ def test_the_address_of_an_image_serves_that_image_alone_and_only_for_minutes(as
     images = as_("radiologist").get(f"/studies/{study.id}/images").json()
     series = next(s for s in images["series"] if s["modality"] == "CT")
     first = series["instances"][0]["url"]
-    assert requests.get(first, timeout=10).status_code == 200
-    assert requests.put(first, data=b"x", headers={"x-ms-blob-type": "BlockBlob"}, timeout=10).status_code == 403
+    assert requests.get(first, timeout=PATIENCE).status_code == 200
+    assert requests.put(first, data=b"x", headers={"x-ms-blob-type": "BlockBlob"}, timeout=PATIENCE).status_code == 403
     other = first.replace(f"{study.study_uid}.3.1.dcm", f"{study.study_uid}.3.2.dcm")
-    assert other != first and requests.get(other, timeout=10).status_code == 403
+    assert other != first and requests.get(other, timeout=PATIENCE).status_code == 403

@@ -17,6 +17,7 @@ from readfirst.domain.access import RULES, Role, Rule
 from readfirst.domain.records import StudyRecord
 from tests.portal.conftest import Client
 from tests.portal.studies import index, record
+from tests.waiting import PATIENCE
 
 STRINGS = [
     "' OR '1'='1",
@@ -256,7 +257,7 @@ def test_a_token_in_the_wrong_place_is_no_sign_in(address: str, as_) -> None:
         ({"Authorization": "Bearer " + "a" * 20_000}, {}),
         ({"Authorization": "Bearer \xff.é.x".encode()}, {}),
     ):
-        answer = requests.get(f"{address}/me", headers=headers, params=query, timeout=30)
+        answer = requests.get(f"{address}/me", headers=headers, params=query, timeout=PATIENCE)
         assert answer.status_code == 401, (headers, query)
         _refused_in_words(answer, headers)
 

@@ -15,6 +15,7 @@ from readfirst.domain import names
 from readfirst.domain.doors import Act, Answer, Case, may_decide, may_open
 from tests.portal.stage import chest
 from tests.portal.studies import index, record
+from tests.waiting import PATIENCE
 
 REASON = {"reason": "Unconscious patient in the emergency room"}
 
@@ -261,10 +262,10 @@ def test_an_upload_address_creates_in_the_own_inbox_and_does_nothing_else(as_) -
     base, signature = cem.post("/uploads/address", json={"clinic": "north"}).json()["address"].split("?")
     headers = {"x-ms-blob-type": "BlockBlob"}
     name = f"{base}/test/{datetime.now(UTC):%H%M%S%f}.dcm?{signature}"
-    assert requests.put(name, data=b"x", headers=headers, timeout=10).status_code == 201
-    assert requests.put(name, data=b"y", headers=headers, timeout=10).status_code in (403, 409)
-    assert requests.get(name, timeout=10).status_code == 403
-    assert requests.get(f"{base}?restype=container&comp=list&{signature}", timeout=10).status_code == 403
+    assert requests.put(name, data=b"x", headers=headers, timeout=PATIENCE).status_code == 201
+    assert requests.put(name, data=b"y", headers=headers, timeout=PATIENCE).status_code in (403, 409)
+    assert requests.get(name, timeout=PATIENCE).status_code == 403
+    assert requests.get(f"{base}?restype=container&comp=list&{signature}", timeout=PATIENCE).status_code == 403
 
 
 def test_the_address_of_one_large_file_takes_its_blocks_and_reaches_nothing_else(as_) -> None:
@@ -281,21 +282,21 @@ def test_the_address_of_one_large_file_takes_its_blocks_and_reaches_nothing_else
 
     def put(address: str, query: str = "", **headers: str) -> int:
         whole = f"{address}?{signature}{query}"
-        return requests.put(whole, data=b"x" * 10, headers=headers, timeout=10).status_code
+        return requests.put(whole, data=b"x" * 10, headers=headers, timeout=PATIENCE).status_code
 
     assert put(base, "&comp=block&blockid=MDAwMDAwMDA%3D") == 201
     listed = "<BlockList><Latest>MDAwMDAwMDA=</Latest></BlockList>"
     address = f"{base}?{signature}&comp=blocklist"
-    assert requests.put(address, data=listed, headers={"If-None-Match": "*"}, timeout=10).status_code == 201
+    assert requests.put(address, data=listed, headers={"If-None-Match": "*"}, timeout=PATIENCE).status_code == 201
     assert ask(f"{folder}/Größe 1 ü.zip").status_code == 409  # what is there gets no address to write to
     other = base.rsplit("/", 1)[0] + "/other.zip"
     assert put(other, **{"x-ms-blob-type": "BlockBlob"}) == 403
     assert put(other, "&comp=block&blockid=MDAwMDAwMDA%3D") == 403
-    assert requests.get(f"{base}?{signature}", timeout=10).status_code == 403
-    assert requests.get(f"{base}?{signature}&comp=blocklist", timeout=10).status_code == 403
-    assert requests.delete(f"{base}?{signature}", timeout=10).status_code == 403
+    assert requests.get(f"{base}?{signature}", timeout=PATIENCE).status_code == 403
+    assert requests.get(f"{base}?{signature}&comp=blocklist", timeout=PATIENCE).status_code == 403
+    assert requests.delete(f"{base}?{signature}", timeout=PATIENCE).status_code == 403
     inbox = base.split("/portal-")[0]
-    assert requests.get(f"{inbox}?restype=container&comp=list&{signature}", timeout=10).status_code == 403
+    assert requests.get(f"{inbox}?restype=container&comp=list&{signature}", timeout=PATIENCE).status_code == 403
 
 
 def test_a_clinic_sees_what_it_was_told_and_no_other_clinics_answers(as_) -> None:

@@ -23,6 +23,7 @@ from readfirst.domain.records import StudyRecord
 from tests.portal.browser import CHROMIUM, chromium, signed_in
 from tests.portal.plates import BLOCK, MARKS, PLATES, SEGMENTED, Plate, Point, marked_study
 from tests.portal.stage import SIDE, Stage, staged
+from tests.waiting import PATIENCE
 
 pytestmark = [pytest.mark.browser, pytest.mark.stack, pytest.mark.skipif(not CHROMIUM, reason="chromium is needed")]
 
@@ -63,7 +64,7 @@ class Reader:
 
     def open_series(self, plate: Plate) -> None:
         self.page.locator(".thumbs button", has_text=f"CT {plate.number}").click()
-        expect(self.page.locator(".progress")).to_contain_text("All images here", timeout=30_000)
+        expect(self.page.locator(".progress")).to_contain_text("All images here")
 
     def show_mask(self) -> None:
         """Goes to the slice with the finding's pixels alone, and hides them. On its own slice a box surrounds them."""
@@ -133,7 +134,7 @@ class Reader:
     def kept(self) -> list[dict]:
         access = self.page.evaluate("JSON.parse(sessionStorage['readfirst.session']).access")
         headers = {"Authorization": f"Bearer {access}"}
-        answer = requests.get(f"{self.stage.api}/studies/{self.study.id}", headers=headers, timeout=30)
+        answer = requests.get(f"{self.stage.api}/studies/{self.study.id}", headers=headers, timeout=PATIENCE)
         return answer.json()["review"]["measurements"]
 
 
@@ -161,7 +162,7 @@ def _open(stage: Stage, browser: Browser, study: StudyRecord, way: str, ratio: f
     for script in (COUNT, *([CARD] if way == "card" else [])):
         page.add_init_script(script)
     page.goto(f"{stage.url}/studies/{study.id}")
-    expect(page.locator(".progress")).to_contain_text("All images here", timeout=60_000)
+    expect(page.locator(".progress")).to_contain_text("All images here")
     made = Reader(stage, page, study)
     made.look()
     page.evaluate("window.drawnByCard = 0")  # the card was tried for what it can do

@@ -27,6 +27,7 @@ from readfirst.domain.deid import (
 from readfirst.domain.pseudonyms import Pseudonyms
 from readfirst.domain.refusals import Reason, Refused, Skipped
 from tests.spec.deid.conftest import HANDLE, ROOT
+from tests.waiting import PATIENCE
 
 NAMES = Pseudonyms(ROOT, "hilltop")
 _DEFAULT = load_profile("triage-default")
@@ -77,7 +78,7 @@ def errors_of(content: bytes, folder: Path) -> Counter[str]:
     path = folder / "object.dcm"
     path.write_bytes(content)
     assert DCIODVFY is not None
-    run = subprocess.run([DCIODVFY, str(path)], capture_output=True, timeout=60, check=False)
+    run = subprocess.run([DCIODVFY, str(path)], capture_output=True, timeout=PATIENCE, check=False)
     lines = (run.stderr + run.stdout).decode("latin-1").splitlines()
     return Counter(re.sub(r"Value.*|[\d.]{5,}", "", line).strip() for line in lines if line.startswith("Error"))
 
