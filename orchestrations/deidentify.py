@@ -7,8 +7,10 @@ worker leaves at most one batch half done, and doing it again writes the same by
 from __future__ import annotations
 
 import io
+import shutil
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 from typing import Any, BinaryIO, cast
@@ -164,17 +166,21 @@ class Desk:
             blobs.copy(
                 originals.get_blob_client(arrival.original),
                 arrival.etag,
+                arrival.size,
                 quarantine.get_blob_client(name),
                 metadata={"reason": verdict.reason.value},
             )
         else:
-            with _original(arrival) as source:
-                blobs.put_once(quarantine, name, source.read(), {"reason": verdict.reason.value})
+            with _original(arrival) as source, _temporary() as member:
+                with suppress(*archives.DAMAGED):
+                    shutil.copyfileobj(source.raw, member, 64 << 10)  # unbuffered: up to the damage
+                member.seek(0)
+                blobs.put_once(quarantine, name, member, {"reason": verdict.reason.value})
         answers.say_upload(self._run.clinic, arrival.note.id, arrival.upload, verdict)
         return clean.RefusedFile(arrival=arrival.note.id, reason=verdict.reason.value, detail=verdict.detail)
 
 
-def _original(arrival: Arrival) -> BinaryIO:
+def _original(arrival: Arrival) -> io.BufferedReader:
     """The original as a seekable file, wherever it lies."""
     blob = clients.container(names.UPLOADS, names.ORIGINALS).get_blob_client(arrival.original)
     if arrival.member is None:

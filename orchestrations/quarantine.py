@@ -7,6 +7,7 @@ from readfirst.adapters import blobs, clients, secrets
 from readfirst.adapters.ledger import ledger_of, now
 from readfirst.adapters.settings import settings
 from readfirst.domain import names
+from readfirst.domain.ledger import Arrival
 
 
 def release(owner: str, arrival: str) -> Run | None:
@@ -19,22 +20,40 @@ def release(owner: str, arrival: str) -> Run | None:
     seen = blobs.properties(kept)
     if seen is None:
         return None
+    etag, size = str(seen.etag), int(seen.size)
     if owner in {clinic.id for clinic in settings().clinics}:
         inbox = clients.container(names.UPLOADS, names.inbox(owner))
-        blobs.copy(kept, str(seen.etag), inbox.get_blob_client(f"released/{arrival}"))
-        kept.delete_blob()
+        blobs.copy(kept, etag, size, inbox.get_blob_client(f"released/{arrival}"))
+        blobs.delete(kept, etag)
         return None
     ledger = ledger_of(owner)
     (before,) = ledger.arrivals((arrival,))
     again = secrets.pseudonyms(before.clinic).arrival(arrival, "released")
     note = before.note.model_copy(update={"id": again, "arrived": now()})
-    ledger.record(before.model_copy(update={"note": note, "releases": arrival}))
-    kept.delete_blob()
+    released = before.model_copy(update={"note": note, "releases": arrival})
+    if (
+        size == before.size
+    ):  # the original may be past its age; what lies here is the file, out of its zip if it had one
+        original = f"{owner}/{again}"
+        target = clients.container(names.UPLOADS, names.ORIGINALS).get_blob_client(original)
+        etag_there = blobs.copy(kept, etag, size, target)
+        released = released.model_copy(update={"original": original, "etag": etag_there, "member": None})
+    elif not _is_there(before):
+        raise FileNotFoundError("the file in quarantine is not complete, and its original is gone")
+    ledger.record(released)
+    blobs.delete(kept, etag)
     return Run(token=owner, clinic=before.clinic, n=ledger.runs() + 1)
+
+
+def _is_there(arrival: Arrival) -> bool:
+    original = clients.container(names.UPLOADS, names.ORIGINALS).get_blob_client(arrival.original)
+    seen = blobs.properties(original)
+    return seen is not None and seen.etag == arrival.etag
 
 
 def reject(owner: str, arrival: str) -> None:
     """Removes a file from quarantine for good; the original goes when its study's originals go."""
     kept = clients.container(names.UPLOADS, names.QUARANTINE).get_blob_client(f"{owner}/{arrival}")
-    if blobs.properties(kept) is not None:
-        kept.delete_blob()
+    seen = blobs.properties(kept)
+    if seen is not None:
+        blobs.delete(kept, str(seen.etag))

@@ -115,12 +115,12 @@ def _take_archive(upload: Upload, file: IO[bytes]) -> frozenset[Run]:
     archive = archives.open_archive(file, upload.size)
     if isinstance(archive, Refused):
         return _set_aside(upload, archive)
-    original, etag = _move(upload, f"zips/{upload.id}")
     seen = [_member_header(archive, index) for index in archive.indices]
     images = [(i, h) for i, h in zip(archive.indices, seen, strict=True) if isinstance(h, Dataset)]
     others = [(i, h) for i, h in zip(archive.indices, seen, strict=True) if not isinstance(h, Dataset)]
     if not images:
         return _set_aside(upload, Refused(Reason.ZIP_NO_DICOM))
+    original, etag = _move(upload, f"zips/{upload.id}")
     members = archive.zip.infolist()
 
     def arrive(image: tuple[int, Dataset]) -> Run:
@@ -160,8 +160,7 @@ class Moved:
 
 def _move(upload: Upload, name: str) -> tuple[str, str]:
     target = clients.container(names.UPLOADS, names.ORIGINALS).get_blob_client(name)
-    blobs.copy(upload.blob, upload.etag, target)
-    return name, str(target.get_blob_properties().etag)
+    return name, blobs.copy(upload.blob, upload.etag, upload.size, target)
 
 
 def _arrive(upload: Upload, header: Dataset, moved: Moved) -> Run:
@@ -199,6 +198,6 @@ def _set_aside(upload: Upload, verdict: Refused | Skipped) -> frozenset[Run]:
     """Moves what cannot be taken into quarantine, where it can be looked at and replayed, and tells the clinic."""
     target = clients.container(names.UPLOADS, names.QUARANTINE).get_blob_client(f"{upload.clinic}/{upload.id}")
     reason = verdict.reason.value if isinstance(verdict, Refused) else "skipped"
-    blobs.copy(upload.blob, upload.etag, target, metadata={"reason": reason})
+    blobs.copy(upload.blob, upload.etag, upload.size, target, metadata={"reason": reason})
     answers.say_upload(upload.clinic, upload.id, upload.name, verdict)
     return frozenset()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from readfirst.domain.files import LazyFile
@@ -12,20 +14,45 @@ if TYPE_CHECKING:
     from azure.storage.blob import BlobClient, BlobProperties, ContainerClient
 
 _CHUNK = 256 << 10
+COPY_OF = "copyof"  # metadata of a copy: the ETag of the source's version, without its quotes
+_COPY_TRIES = 3
 _COPY_POLL_SECONDS = 0.2
+_COPY_POLL_MOST_SECONDS = 5.0
+_COPY_PATIENCE_SECONDS = 60.0  # for one call: activities are short, and a later try goes on waiting
+_COPY_LIFE = timedelta(hours=1)  # the largest file takes minutes: what is pending for longer never ends
 
 
 class Changed(Exception):
     """The blob is not the one that was looked at: somebody replaced or removed it."""
 
 
-def put_once(container: ContainerClient, name: str, data: bytes, metadata: dict[str, str] | None = None) -> bool:
-    """Writes a blob unless one of that name exists. Returns whether it was written now."""
+class CopyFailed(OSError):
+    """A copy inside the account did not end well. The source is untouched; trying again later is right."""
+
+
+def code_of(error: Exception) -> str:
+    """The storage service's own code of an error (`BlobAlreadyExists`, `BlobArchived`, …); empty where it gave none.
+
+    Status 409 alone says little: the SDK raises ResourceExistsError for every one of them.
+    """
+    code = getattr(error, "error_code", "") or ""
+    return str(getattr(code, "value", code))
+
+
+def put_once(
+    container: ContainerClient, name: str, data: bytes | BinaryIO, metadata: dict[str, str] | None = None
+) -> bool:
+    """Writes a blob unless one of that name exists. Returns whether it was written now.
+
+    What exists is complete: the service commits a blob and its metadata in one step, or there is no blob.
+    """
     from azure.core.exceptions import ResourceExistsError
 
     try:
         container.upload_blob(name, data, metadata=metadata, overwrite=False)
-    except ResourceExistsError:
+    except ResourceExistsError as error:
+        if code_of(error) != "BlobAlreadyExists":
+            raise  # some other conflict: nothing is known to be there
         return False
     return True
 
@@ -74,19 +101,29 @@ def properties(blob: BlobClient) -> BlobProperties | None:
 
 
 def delete(blob: BlobClient, etag: str) -> None:
-    """Deletes the blob if it is still the one with that ETag; one already gone is no error.
+    """Deletes the blob, its snapshots too, if it is still the one with that ETag; one already gone is no error.
 
+    Whoever uploads may take a snapshot, and with an address for one large file a lease too: neither keeps the blob.
     Raises Changed where another version stands in its place.
     """
     from azure.core import MatchConditions
-    from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
+    from azure.core.exceptions import HttpResponseError
+    from azure.storage.blob import BlobLeaseClient
 
+    pinned: dict[str, Any] = {"etag": etag, "match_condition": MatchConditions.IfNotModified}
     try:
-        blob.delete_blob(etag=etag, match_condition=MatchConditions.IfNotModified)
-    except ResourceNotFoundError:
-        return
-    except ResourceModifiedError as error:
-        raise Changed from error
+        try:
+            blob.delete_blob(delete_snapshots="include", **pinned)
+        except HttpResponseError as error:
+            if code_of(error) != "LeaseIdMissing":
+                raise
+            BlobLeaseClient(blob).break_lease(lease_break_period=0)
+            blob.delete_blob(delete_snapshots="include", **pinned)
+    except HttpResponseError as error:
+        if error.status_code == 412:
+            raise Changed from error
+        if error.status_code != 404:
+            raise
 
 
 def delete_now(container: ContainerClient, name: str) -> bool:
@@ -100,32 +137,75 @@ def delete_now(container: ContainerClient, name: str) -> bool:
     return True
 
 
-def copy(source: BlobClient, etag: str, target: BlobClient, metadata: dict[str, str] | None = None) -> None:
-    """Copies a blob inside its account without moving its bytes through this process, pinned to an ETag.
+def copy(source: BlobClient, etag: str, size: int, target: BlobClient, metadata: dict[str, str] | None = None) -> str:
+    """Copies a blob inside its account without moving its bytes through this process. Returns the target's ETag.
 
-    A target that exists already is left as it is. Raises Changed where the source is no longer that version.
+    The target counts only once it is proven: the copy succeeded, from the source's version `etag`, and has its `size`.
+    What an earlier try left behind is waited for while it is pending, and removed and made again where it failed.
+    Only then may a caller delete the source, and only that version of it.
+
+    Raises Changed where the source is no longer that version, CopyFailed where no proven copy came about. Copy Blob
+    answers before the copy has ended; until then, and after a failure, the target exists and is empty.
     """
+    marks = {**(metadata or {}), COPY_OF: etag.strip('"')}
+    until = time.monotonic() + _COPY_PATIENCE_SECONDS
+    for _ in range(_COPY_TRIES):
+        _begin_copy(source, etag, target, marks)
+        there = _ended(target, until)
+        if there is None:
+            continue  # another try has removed what it found failed
+        if _proven(there, etag, size):
+            return str(there.etag)
+        with suppress(Changed):  # another try has replaced it meanwhile: look at that one
+            delete(target, str(there.etag))
+    raise CopyFailed("no copy inside the account came out complete")
+
+
+def _begin_copy(source: BlobClient, etag: str, target: BlobClient, marks: dict[str, str]) -> None:
+    """Asks for the copy unless there is a target already, whatever its state."""
     from azure.core import MatchConditions
-    from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
+    from azure.core.exceptions import HttpResponseError
 
     try:
-        state: dict[str, Any] = target.start_copy_from_url(
+        target.start_copy_from_url(
             source.url,
-            metadata=metadata,
+            metadata=marks,
             source_etag=etag,
             source_match_condition=MatchConditions.IfNotModified,
             match_condition=MatchConditions.IfMissing,
         )
-    except ResourceExistsError:
-        return
-    except (ResourceModifiedError, ResourceNotFoundError) as error:
-        raise Changed from error
-    while state["copy_status"] == "pending":
-        time.sleep(_COPY_POLL_SECONDS)
-        copied = target.get_blob_properties().copy
-        state = {"copy_status": copied.status}
-    if state["copy_status"] != "success":
-        raise OSError(f"the copy inside the account ended as {state['copy_status']}")
+    except HttpResponseError as error:
+        if code_of(error) in ("BlobAlreadyExists", "PendingCopyOperation"):
+            return
+        gone = error.status_code == 404 and code_of(error) != "ContainerNotFound"
+        if gone or error.status_code == 412:
+            raise Changed from error
+        raise
+
+
+def _ended(target: BlobClient, until: float) -> BlobProperties | None:
+    """The target once its copy is no longer pending; None where the target is gone.
+
+    A copy that has been pending for longer than any copy takes is aborted. Raises CopyFailed at time `until`.
+    """
+    from azure.core.exceptions import HttpResponseError
+
+    pause = _COPY_POLL_SECONDS
+    while (there := properties(target)) is not None and there.copy.status == "pending":
+        if datetime.now(UTC) - there.last_modified > _COPY_LIFE:
+            with suppress(HttpResponseError):  # it may have ended just now; the next look says how
+                target.abort_copy(str(there.copy.id))
+        elif time.monotonic() >= until:
+            raise CopyFailed("a copy inside the account is still pending")
+        time.sleep(pause)
+        pause = min(2 * pause, _COPY_POLL_MOST_SECONDS)
+    return there
+
+
+def _proven(there: BlobProperties, etag: str, size: int) -> bool:
+    # Copies made before COPY_OF was written lack it: their names are made of the source's name and ETag.
+    made_of = (there.metadata or {}).get(COPY_OF, etag.strip('"'))
+    return bool(there.copy.status == "success" and there.size == size and made_of == etag.strip('"'))
 
 
 def names(container: ContainerClient, prefix: str) -> Iterator[str]:

@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
+from readfirst.adapters import blobs, secrets
 from readfirst.local.stack import Stack
+from tests.adapters.blob_service import BlobService
+from tests.adapters.test_settings import SAMPLE
 from tests.conftest import settings_of
 
 
@@ -21,6 +24,17 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 def settings(servers: Stack) -> Iterator[None]:
     with settings_of(servers.environment):
         yield
+
+
+@pytest.fixture
+def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[BlobService]:
+    """A Blob service as documented, where Azurite does not do: the app's uploads and studies accounts are in it."""
+    monkeypatch.setattr(blobs, "_COPY_POLL_SECONDS", 0.01)
+    monkeypatch.setattr(secrets, "root_secret", lambda: bytes(32))
+    made = BlobService()
+    with settings_of({**SAMPLE, **dict.fromkeys(("UPLOADS", "STUDIES", "VAULT"), made.connection)}):
+        yield made
+    made.close()
 
 
 def do(activity: Any, *given: Any) -> Any:

@@ -23,7 +23,7 @@ from readfirst.domain.deid import IdentityRecord
 from readfirst.domain.returning import NotOurs, relink
 from readfirst.local.phantom import write_phantom_study
 from tests.orchestrations.conftest import do
-from tests.orchestrations.test_receive import CLINIC, ct, folder, upload
+from tests.orchestrations.test_receive import CLINIC, ct, folder, upload, zipped
 
 pytestmark = [pytest.mark.stack, pytest.mark.usefixtures("settings")]
 
@@ -137,6 +137,30 @@ def test_a_file_that_is_refused_waits_in_quarantine_and_the_rest_goes_on(tmp_pat
     assert refused.reason == "pixels-not-verified"
     quarantine = clients.container(names.UPLOADS, names.QUARANTINE)
     assert quarantine.download_blob(f"{run.token}/{refused.arrival}").readall() == data
+
+
+def test_a_damaged_member_of_a_zip_is_kept_as_far_as_it_reads_and_the_others_go_on() -> None:
+    """Its header is whole, so it is taken; the damage lies in its pixels."""
+    uid = str(pydicom.uid.generate_uid())
+    large = pydicom.dcmread(io.BytesIO(ct(uid)))
+    large.Rows, large.Columns, large.PixelData = 512, 512, large.PixelData * 16
+    buffer = io.BytesIO()
+    large.save_as(buffer)
+    packed = bytearray(zipped({"1.dcm": ct(uid), "2.dcm": buffer.getvalue()}))
+    second = packed.rindex(b"PK\x03\x04")
+    packed[packed.index(b"PK\x01\x02", second) - 3000] ^= 0xFF
+    (run,) = upload(bytes(packed), f"{folder()}/study.zip")
+    assert Look.model_validate(do(look_and_seal, run.dump())).files == 2
+    deidentified(run)
+    receipted = papers.receipted(run.token, run.n)
+    assert len(receipted.instances) == 1
+    (refused,) = receipted.refused
+    assert refused.reason == "zip-unreadable"
+    quarantine = clients.container(names.UPLOADS, names.QUARANTINE)
+    kept = quarantine.download_blob(f"{run.token}/{refused.arrival}").readall()
+    assert kept[128:132] == b"DICM"
+    again = release(run.token, refused.arrival)
+    assert again is not None, "released, it is read again from the zip: the clinic may have been wrong to give it up"
 
 
 def test_looking_again_at_a_sealed_run_changes_nothing(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from pydicom.data import get_testdata_file
 
 from orchestrations.messages import Run
 from orchestrations.receive import receive
-from readfirst.adapters import clients
+from readfirst.adapters import clients, secrets
 from readfirst.adapters.ledger import ledger_of
 from readfirst.domain import names
 
@@ -90,6 +90,34 @@ def test_the_original_moves_out_of_the_clinics_reach_unchanged() -> None:
     (arrival,) = ledger.arrivals(tuple(note.id for note in ledger.notes()))
     originals = clients.container(names.UPLOADS, names.ORIGINALS)
     assert originals.download_blob(arrival.original).readall() == data
+
+
+def test_an_empty_blob_in_the_originals_place_is_no_original() -> None:
+    """A copy that failed leaves one behind: the service's copies are not done when they are answered."""
+    data, name = ct(), f"{folder()}/a.dcm"
+    blob = clients.container(names.UPLOADS, names.inbox(CLINIC)).get_blob_client(name)
+    etag = blob.upload_blob(data)["etag"]
+    keys = secrets.pseudonyms(CLINIC)
+    uid = str(pydicom.dcmread(io.BytesIO(data)).StudyInstanceUID)
+    original = f"{keys.study_token(uid)}/{keys.arrival(name, etag)}"
+    originals = clients.container(names.UPLOADS, names.ORIGINALS)
+    originals.upload_blob(original, b"")
+    received = receive(CLINIC, blob)
+    received.clear()
+    assert originals.download_blob(original).readall() == data
+    (arrival,) = ledger_of(only(received.runs).token).arrivals((keys.arrival(name, etag),))
+    assert arrival.etag == originals.get_blob_client(original).get_blob_properties().etag
+
+
+@pytest.mark.parametrize("hold", ["create_snapshot", "acquire_lease"])
+def test_a_snapshot_or_a_lease_of_the_senders_does_not_keep_an_upload_in_the_inbox(hold: str) -> None:
+    blob = clients.container(names.UPLOADS, names.inbox(CLINIC)).get_blob_client(f"{folder()}/a.dcm")
+    blob.upload_blob(ct())
+    getattr(blob, hold)()
+    received = receive(CLINIC, blob)
+    received.clear()
+    assert len(received.runs) == 1
+    assert not blob.exists()
 
 
 def test_receiving_the_same_version_twice_makes_one_arrival() -> None:
