@@ -221,7 +221,9 @@ class Job:
         name = clean.result_path(order.token, order.run_key)
         if not self.studies.write_once(name, result.model_dump_json().encode(), "application/json"):
             kept = self.studies.read_analysis(name)  # another execution was faster: its result is the truth
-            return Analysis.model_validate_json(kept) if kept else result
+            if kept is None:
+                raise OSError("a result was there, and is gone")
+            return Analysis.model_validate_json(kept)
         return result
 
     def _answer(self, prepared: Prepared, outcome: Any, detail: str) -> None:

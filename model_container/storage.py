@@ -170,7 +170,9 @@ class Studies:
             self._analysis.upload_blob(
                 name, content, overwrite=False, content_settings=ContentSettings(content_type=content_type)
             )
-        except ResourceExistsError:
+        except ResourceExistsError as error:
+            if error_code(error) != "BlobAlreadyExists":
+                raise  # some other conflict: nothing is known to be there
             return False
         return True
 
@@ -188,7 +190,13 @@ class Studies:
 
 def _is_lost(error: HttpResponseError) -> bool:
     """Whether the queue says that the message is gone, or that somebody has taken it since."""
-    return str(getattr(error, "error_code", "")) in ("MessageNotFound", "PopReceiptMismatch")
+    return error_code(error) in ("MessageNotFound", "PopReceiptMismatch")
+
+
+def error_code(error: HttpResponseError) -> str:
+    """The storage service's own code of an error: the SDK's class is the same for every answer 409."""
+    code = getattr(error, "error_code", "")
+    return str(getattr(code, "value", code))
 
 
 def studies(environment: Mapping[str, str] = os.environ) -> Studies:

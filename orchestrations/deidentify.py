@@ -123,7 +123,11 @@ class Desk:
         run = self._run
         if done:
             identity = reduce(IdentityRecord.merge, (one.identity for one in done))
-            vault.add(f"{run.token}/{run.n:06d}-{batch:06d}.json", identity.model_dump_json().encode())
+            record = identity.model_dump_json()
+            # Named by its content too: a try that died before its receipts may have kept another record of the batch
+            # (another release, another verdict on a file), and nobody here can read what the vault holds.
+            mark = means.keys.arrival("identity", record)[:16]
+            vault.add(f"{run.token}/{run.n:06d}-{batch:06d}-{mark}.json", record.encode())
         facts = clean.BatchFacts(
             patient=done[0].facts.patient if done else "",
             instances=tuple(one.facts for one in done),

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 256 << 10
 COPY_OF = "copyof"  # metadata of a copy: the ETag of the source's version, without its quotes
+_THERE = ("BlobAlreadyExists", "UnauthorizedBlobOverwrite")  # the second to whoever may create and not write
 _COPY_TRIES = 3
 _COPY_POLL_SECONDS = 0.2
 _COPY_POLL_MOST_SECONDS = 5.0
@@ -46,12 +47,12 @@ def put_once(
 
     What exists is complete: the service commits a blob and its metadata in one step, or there is no blob.
     """
-    from azure.core.exceptions import ResourceExistsError
+    from azure.core.exceptions import HttpResponseError
 
     try:
         container.upload_blob(name, data, metadata=metadata, overwrite=False)
-    except ResourceExistsError as error:
-        if code_of(error) != "BlobAlreadyExists":
+    except HttpResponseError as error:
+        if code_of(error) not in _THERE:
             raise  # some other conflict: nothing is known to be there
         return False
     return True

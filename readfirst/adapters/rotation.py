@@ -84,19 +84,27 @@ def _rewrap(container: ContainerClient, newest: vault.SealingKey, listed: BlobPr
 
 
 def rewrap_root() -> bool:
-    """Wraps the root pseudonym secret with the newest `pseudonym-kek`. Returns whether that was needed."""
+    """Wraps the root pseudonym secret with the newest `pseudonym-kek`, and its escrow. Returns whether that was needed.
+
+    A pass that died between the two has left the escrow behind: the next one looks at both.
+    """
     from azure.keyvault.keys.crypto import KeyWrapAlgorithm
 
-    stored = json.loads(clients.secrets().get_secret(names.ROOT_SECRET).value)
+    kept = str(clients.secrets().get_secret(names.ROOT_SECRET).value)
+    stored = json.loads(kept)
     newest = str(clients.keys().get_key(names.PSEUDONYM_KEK).id)
+    arrivals = clients.container(names.UPLOADS, names.ARRIVALS)
     if stored["kid"] == newest:
-        return False
+        if json.loads(blobs.read(arrivals, ESCROW) or b"{}").get("kid") == newest:
+            return False
+        blobs.put(arrivals, ESCROW, kept.encode())
+        return True
     algorithm = KeyWrapAlgorithm.rsa_oaep_256
     root = clients.cryptography(stored["kid"]).unwrap_key(algorithm, base64.b64decode(stored["wrapped"])).key
     again = _wrapped_root(root, newest)
     # No expiry: a lost root secret would part every later study from its priors.
     clients.secrets().set_secret(names.ROOT_SECRET, again, content_type=_JSON)
-    blobs.put(clients.container(names.UPLOADS, names.ARRIVALS), ESCROW, again.encode())
+    blobs.put(arrivals, ESCROW, again.encode())
     return True
 
 
@@ -135,7 +143,9 @@ def make_root() -> bool:
         newest = str(clients.keys().get_key(names.PSEUDONYM_KEK).id)
         blobs.put_once(arrivals, ESCROW, _wrapped_root(random.token_bytes(32), newest).encode())
     kept = blobs.read(arrivals, ESCROW)
-    clients.secrets().set_secret(names.ROOT_SECRET, (kept or b"").decode(), content_type=_JSON)
+    if not kept:
+        raise RootSecretLost("the escrow of pseudonym-root is empty or gone (docs/operator/restore.md)")
+    clients.secrets().set_secret(names.ROOT_SECRET, kept.decode(), content_type=_JSON)
     return True
 
 

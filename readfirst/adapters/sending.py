@@ -6,13 +6,13 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from pydicom.dataset import Dataset
 
+from readfirst.adapters import blobs
 from readfirst.domain.deid import read_header
 from readfirst.domain.ledger import Complete
 
@@ -51,7 +51,6 @@ def send(
 
     A file that is there already is left as it is: an upload that broke off can be repeated.
     """
-    from azure.core.exceptions import ResourceExistsError
     from azure.storage.blob import ContainerClient
 
     inbox = ContainerClient.from_container_url(url)
@@ -62,8 +61,7 @@ def send(
         with path.open("rb") as data:
             header = read_header(data)
             data.seek(0)
-            with suppress(ResourceExistsError):  # sent before, or by a try whose answer was lost
-                inbox.upload_blob(f"{folder}/{name}", data, overwrite=False)
+            blobs.put_once(inbox, f"{folder}/{name}", data)  # there: sent before, or by a try whose answer was lost
         advance(path.stat().st_size)
         return str(header.StudyInstanceUID) if isinstance(header, Dataset) else None
 

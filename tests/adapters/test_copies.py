@@ -9,7 +9,9 @@ from datetime import timedelta
 import pytest
 from azure.core.exceptions import HttpResponseError
 from azure.storage.blob import BlobClient, BlobServiceClient
+from azure.storage.queue import QueueClient
 
+from model_container.storage import Studies
 from readfirst.adapters import blobs
 from tests.adapters.blob_service import Blob, BlobService, Refusal
 
@@ -182,19 +184,41 @@ def test_the_service_s_other_conflicts_are_faults_not_copies(service: BlobServic
     assert blobs.code_of(told.value) == "BlobArchived"
 
 
-@pytest.mark.parametrize("code", ["PendingCopyOperation", "BlobArchived", "BlobBeingRehydrated", "AccountBeingCreated"])
+_CONFLICTS = ["PendingCopyOperation", "BlobArchived", "BlobBeingRehydrated", "ContainerBeingDeleted"]
+
+
+def refusing(service: BlobService, status: int, code: str) -> None:
+    def refuse(method: str, path: str, query: dict[str, list[str]]) -> None:
+        raise Refusal(status, code)
+
+    service.rule = refuse
+
+
+@pytest.mark.parametrize("code", _CONFLICTS)
 def test_putting_once_takes_only_a_blob_that_is_there_for_done(service: BlobService, code: str) -> None:
     container = BlobServiceClient.from_connection_string(service.connection, retry_total=0).get_container_client("c")
-
-    def conflict(method: str, path: str, query: dict[str, list[str]]) -> None:
-        raise Refusal(409, code)
-
-    service.rule = conflict
+    refusing(service, 409, code)
     with pytest.raises(HttpResponseError):
         blobs.put_once(container, "seal", b"{}")
     service.rule = lambda method, path, query: None
     assert blobs.put_once(container, "seal", b"{}") is True
     assert blobs.put_once(container, "seal", b"[]") is False
+    refusing(service, 403, "UnauthorizedBlobOverwrite")
+    assert blobs.put_once(container, "seal", b"[]") is False, "how it is said to whoever may only create"
+
+
+@pytest.mark.parametrize("code", _CONFLICTS)
+def test_the_job_takes_only_a_result_that_is_there_for_written(service: BlobService, code: str) -> None:
+    account = BlobServiceClient.from_connection_string(service.connection, retry_total=0)
+    queue = QueueClient.from_connection_string(service.connection + "QueueEndpoint=http://127.0.0.1:1/a;", "q")
+    studies = Studies(account, queue, queue)
+    refusing(service, 409, code)
+    with pytest.raises(HttpResponseError):
+        studies.write_once("t/result.json", b"{}", "application/json")
+    service.rule = lambda method, path, query: None
+    assert studies.write_once("t/result.json", b"{}", "application/json") is True
+    assert studies.write_once("t/result.json", b"[]", "application/json") is False
+    studies.close()
 
 
 @pytest.mark.parametrize("how", ["snapshots", "leased"])

@@ -234,6 +234,27 @@ def test_a_new_pseudonym_kek_wraps_the_root_anew_and_no_pseudonym_changes(settin
     assert stored["kid"] == clients.keys().get_key(names.PSEUDONYM_KEK).id
 
 
+def test_a_rotation_that_died_before_the_escrow_is_finished_by_the_next(
+    settings: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The escrow opens with the newest version of the key too, or it would be lost with the old one."""
+    rotation.rewrap_root()
+    clients.keys().rotate_key(names.PSEUDONYM_KEK)
+    with monkeypatch.context() as patched, pytest.raises(ConnectionError):
+        patched.setattr(blobs, "put", killed)
+        rotation.rewrap_root()
+    assert rotation.rewrap_root() is True
+    escrow = blobs.read(clients.container(names.UPLOADS, names.ARRIVALS), rotation.ESCROW)
+    assert escrow is not None
+    assert json.loads(escrow)["kid"] == clients.keys().get_key(names.PSEUDONYM_KEK).id
+    assert escrow.decode() == clients.secrets().get_secret(names.ROOT_SECRET).value
+    assert rotation.rewrap_root() is False
+
+
+def killed(*_: object, **__: object) -> None:
+    raise ConnectionError
+
+
 def test_the_receipt_key_is_renewed_a_month_before_it_expires_and_old_receipts_verify(settings: None) -> None:
     now = datetime.now(UTC)
     old_id, old_key = secrets.receipt_key()

@@ -11,6 +11,7 @@ import pydicom
 import pydicom.encaps
 import pytest
 
+from orchestrations import deidentify as stage
 from orchestrations.deidentify import deidentify_batches, workers_for
 from orchestrations.messages import Batches, Look, Run
 from orchestrations.quarantine import reject, release
@@ -20,6 +21,7 @@ from readfirst.adapters.ledger import ledger_of
 from readfirst.adapters.vault import Sealed, open_sealed
 from readfirst.domain import clean, names
 from readfirst.domain.deid import IdentityRecord
+from readfirst.domain.refusals import Reason, Refused
 from readfirst.domain.returning import NotOurs, relink
 from readfirst.local.phantom import write_phantom_study
 from tests.orchestrations.conftest import do
@@ -105,6 +107,23 @@ def test_a_batch_that_was_half_done_is_done_again_to_the_same_bytes(tmp_path: Pa
     clients.container(names.STUDIES, names.CLEAN).delete_blob(clean.receipts_path(run.token, run.n, 0))
     deidentified(run)
     assert clean_blobs(run) == before
+
+
+def test_a_batch_done_again_with_another_verdict_leaves_no_instance_without_its_identity(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first try died before its receipts; another release then takes a file that it had refused."""
+    run, _ = sealed_study(tmp_path, seed=27)
+    real = stage.deidentify
+    with monkeypatch.context() as patched:
+        verdicts = iter([Refused(Reason.RESIDUAL)])
+        patched.setattr(stage, "deidentify", lambda *a, **k: next(verdicts, None) or real(*a, **k))
+        deidentified(run)
+    assert len(papers.receipted(run.token, run.n).instances) == 2
+    clients.container(names.STUDIES, names.CLEAN).delete_blob(clean.receipts_path(run.token, run.n, 0))
+    deidentified(run)
+    assert len(papers.receipted(run.token, run.n).instances) == 3
+    assert returns.verify(run.token) == []
 
 
 def test_an_instance_without_a_receipt_is_not_there_for_the_analysis(tmp_path: Path) -> None:
