@@ -8,25 +8,32 @@ the ownership of the whole account that an identity-based blob trigger needs.
 from __future__ import annotations
 
 import asyncio
+import logging
+import time
 
 import azure.durable_functions as df
 import azure.functions as func
 import azurefunctions.extensions.bindings.blob as bindings
 
-from orchestrations.receive import receive
+from orchestrations.receive import Received, receive
+from orchestrations.reconcile import overdue, retake
 from orchestrations.runs import ensure
 from readfirst.adapters import clients
-from readfirst.adapters.ledger import now
 from readfirst.adapters.settings import settings
 from readfirst.domain import names
 from readfirst.domain.events import uploaded
 
 blueprint = df.Blueprint()
 
+_LOOK_SECONDS = 240.0  # the platform ends a function after ten minutes
+
 
 async def take(clinic: str, blob: bindings.BlobClient, client: df.DurableOrchestrationClient) -> None:
     """Receives one upload, makes sure that its study runs, then clears its place in the inbox."""
-    received = await asyncio.to_thread(receive, clinic, blob)
+    await _finish(await asyncio.to_thread(receive, clinic, blob), client)
+
+
+async def _finish(received: Received, client: df.DurableOrchestrationClient) -> None:
     for run in received.runs:
         await ensure(client, run)
     await asyncio.to_thread(received.clear)
@@ -71,8 +78,16 @@ async def reconcile(timer: func.TimerRequest, client: df.DurableOrchestrationCli
 
     The inboxes are empty when all is well, so looking costs one listing each.
     """
-    for clinic in settings().clinics:
-        inbox = clients.container(names.UPLOADS, names.inbox(clinic.id))
-        for blob in await asyncio.to_thread(lambda inbox=inbox: list(inbox.list_blobs())):
-            if (now() - blob.last_modified).total_seconds() >= settings().reconcile_age_seconds:
-                await take(clinic.id, inbox.get_blob_client(blob.name), client)
+    await look_again(client)
+
+
+async def look_again(client: df.DurableOrchestrationClient) -> None:
+    """One look of the reconciler at all inboxes, ended in time: the next one goes on."""
+    began = time.monotonic()
+    for one in await asyncio.to_thread(overdue):
+        if time.monotonic() - began > _LOOK_SECONDS:
+            return
+        try:
+            await _finish(await asyncio.to_thread(retake, one), client)
+        except Exception as error:  # a service is away: the file lies where it lay, and the others have their turn
+            logging.warning("an overdue upload waits for the next look: %s", type(error).__name__)

@@ -7,6 +7,7 @@ worker leaves at most one batch half done, and doing it again writes the same by
 from __future__ import annotations
 
 import io
+import logging
 import shutil
 import tempfile
 import time
@@ -154,6 +155,11 @@ class Desk:
                     )
             except archives.DAMAGED:
                 return Refused(Reason.ZIP_UNREADABLE, "a member is damaged")
+            except blobs.faults():
+                raise
+            except Exception as error:  # a fault of ours at this file: it waits in quarantine, the others go on
+                logging.warning("a file was refused after a fault: %s", type(error).__name__)
+                return Refused(Reason.UNREADABLE)
             if isinstance(verdict, Refused):
                 return verdict
             path = clean.instance_path(self._run.token, verdict.facts.series_uid, verdict.facts.sop_uid)

@@ -7,20 +7,20 @@ inbox is cleared last, so that a kill at any point repeats the whole step, and r
 from __future__ import annotations
 
 import io
-import re
+import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, BinaryIO, cast
 
 from pydantic import ValidationError
-from pydicom.dataset import Dataset
 
 from orchestrations.messages import Run
 from readfirst.adapters import answers, blobs, clients, secrets
 from readfirst.adapters.ledger import Ledger, ledger_of, now
 from readfirst.domain import archives, names
-from readfirst.domain.deid import known_identifiers, read_header
+from readfirst.domain.deid import read_header
+from readfirst.domain.headers import Header, header_of
 from readfirst.domain.ledger import Arrival, ArrivalNote, Complete
 from readfirst.domain.pseudonyms import Pseudonyms
 from readfirst.domain.refusals import Reason, Refused, Skipped
@@ -44,6 +44,7 @@ class Upload:
     etag: str
     size: int
     keys: Pseudonyms
+    encoding: str = ""  # the Content-Encoding that its sender gave it
 
     @property
     def id(self) -> str:
@@ -68,7 +69,15 @@ def receive(clinic: str, blob: BlobClient) -> Received:
     seen = blobs.properties(blob)
     if seen is None:
         return Received()
-    upload = Upload(clinic, blob, str(blob.blob_name), str(seen.etag), int(seen.size), secrets.pseudonyms(clinic))
+    upload = Upload(
+        clinic,
+        blob,
+        str(blob.blob_name),
+        str(seen.etag),
+        int(seen.size),
+        secrets.pseudonyms(clinic),
+        str(seen.content_settings.content_encoding or ""),
+    )
     try:
         runs = _take(upload)
     except blobs.Changed:
@@ -87,14 +96,14 @@ def _take(upload: Upload) -> frozenset[Run]:
     if upload.name.rsplit("/", 1)[-1].lower() in _COMPLETE:
         return _take_complete(upload)
     if upload.size > _LARGEST_FILE:
-        return _set_aside(upload, Refused(Reason.TOO_LARGE))
+        return set_aside(upload, Refused(Reason.TOO_LARGE))
     with upload.open() as file:
         if file.peek(4)[:4] in (archives.MAGIC, archives.EMPTY_MAGIC):
             return _take_archive(upload, file)
-        header = read_header(file)
-    if not isinstance(header, Dataset):
-        return _set_aside(upload, header)
-    token = upload.keys.study_token(str(header.StudyInstanceUID))
+        header = _header(file)
+    if not isinstance(header, Header):
+        return set_aside(upload, Refused(Reason.CONTENT_ENCODING) if upload.encoding else header)
+    token = upload.keys.study_token(header.study_uid)
     original, etag = _move(upload, f"{token}/{upload.id}")
     return frozenset({_arrive(upload, header, Moved(original, etag, upload.id, upload.size))})
 
@@ -104,7 +113,7 @@ def _take_complete(upload: Upload) -> frozenset[Run]:
         with upload.open() as file:
             complete = Complete.model_validate_json(file.read(_LARGEST_COMPLETE))
     except ValidationError:
-        return _set_aside(upload, Refused(Reason.BAD_COMPLETE))
+        return set_aside(upload, Refused(Reason.BAD_COMPLETE))
     token = upload.keys.study_token(complete.study_uid)
     # No run has to be started: the study's files start it, before this message or after, and its next look reads it.
     ledger_of(token).say_complete(complete)
@@ -114,16 +123,16 @@ def _take_complete(upload: Upload) -> frozenset[Run]:
 def _take_archive(upload: Upload, file: IO[bytes]) -> frozenset[Run]:
     archive = archives.open_archive(file, upload.size)
     if isinstance(archive, Refused):
-        return _set_aside(upload, archive)
+        return set_aside(upload, archive)
     seen = [_member_header(archive, index) for index in archive.indices]
-    images = [(i, h) for i, h in zip(archive.indices, seen, strict=True) if isinstance(h, Dataset)]
-    others = [(i, h) for i, h in zip(archive.indices, seen, strict=True) if not isinstance(h, Dataset)]
+    images = [(i, h) for i, h in zip(archive.indices, seen, strict=True) if isinstance(h, Header)]
+    others = [(i, h) for i, h in zip(archive.indices, seen, strict=True) if not isinstance(h, Header)]
     if not images:
-        return _set_aside(upload, Refused(Reason.ZIP_NO_DICOM))
+        return set_aside(upload, Refused(Reason.ZIP_NO_DICOM))
     original, etag = _move(upload, f"zips/{upload.id}")
     members = archive.zip.infolist()
 
-    def arrive(image: tuple[int, Dataset]) -> Run:
+    def arrive(image: tuple[int, Header]) -> Run:
         index, header = image
         moved = Moved(original, etag, upload.keys.arrival(upload.id, str(index)), members[index].file_size, index)
         return _arrive(upload, header, moved)
@@ -140,9 +149,23 @@ def _take_archive(upload: Upload, file: IO[bytes]) -> frozenset[Run]:
     return runs
 
 
-def _member_header(archive: archives.Archive, index: int) -> Dataset | Refused | Skipped:
+def _header(file: IO[bytes]) -> Header | Refused | Skipped:
+    """A file's header. Whatever its content makes the parser raise is a refusal: one file never stops the others."""
     try:
-        return read_header(io.BufferedReader(archive.open(index), 16 << 10))
+        found = read_header(cast(BinaryIO, file))
+    except archives.DAMAGED:
+        raise
+    except blobs.faults():
+        raise
+    except Exception as error:
+        logging.warning("a header was refused after a fault: %s", type(error).__name__)
+        return Refused(Reason.UNREADABLE)
+    return found if isinstance(found, (Refused, Skipped)) else header_of(found)
+
+
+def _member_header(archive: archives.Archive, index: int) -> Header | Refused | Skipped:
+    try:
+        return _header(io.BufferedReader(archive.open(index), 16 << 10))
     except archives.DAMAGED:
         return Refused(Reason.ZIP_UNREADABLE, "a member is damaged")
 
@@ -163,13 +186,12 @@ def _move(upload: Upload, name: str) -> tuple[str, str]:
     return name, blobs.copy(upload.blob, upload.etag, upload.size, target)
 
 
-def _arrive(upload: Upload, header: Dataset, moved: Moved) -> Run:
-    study_uid = str(header.StudyInstanceUID)
-    token = upload.keys.study_token(study_uid)
+def _arrive(upload: Upload, header: Header, moved: Moved) -> Run:
+    token = upload.keys.study_token(header.study_uid)
     note = ArrivalNote(
         id=moved.arrival,
-        series=upload.keys.arrival("series", str(header.get("SeriesInstanceUID", ""))),
-        modality=re.sub(r"[^A-Z]", "", str(header.get("Modality", "")).upper())[:16] or "OT",
+        series=upload.keys.arrival("series", header.series_uid),
+        modality=header.modality,
         arrived=now(),
     )
     ledger = ledger_of(token)
@@ -182,9 +204,9 @@ def _arrive(upload: Upload, header: Dataset, moved: Moved) -> Run:
             etag=moved.etag,
             size=moved.size,
             member=moved.member,
-            study_uid=study_uid,
-            instance=upload.keys.arrival("instance", str(header.get("SOPInstanceUID", ""))),
-            known=known_identifiers(header).to_json(),
+            study_uid=header.study_uid,
+            instance=upload.keys.arrival("instance", header.sop_uid),
+            known=header.known,
         )
     )
     return _next_run(ledger, token, upload.clinic)
@@ -194,7 +216,7 @@ def _next_run(ledger: Ledger, token: str, clinic: str) -> Run:
     return Run(token=token, clinic=clinic, n=ledger.runs() + 1)
 
 
-def _set_aside(upload: Upload, verdict: Refused | Skipped) -> frozenset[Run]:
+def set_aside(upload: Upload, verdict: Refused | Skipped) -> frozenset[Run]:
     """Moves what cannot be taken into quarantine, where it can be looked at and replayed, and tells the clinic."""
     target = clients.container(names.UPLOADS, names.QUARANTINE).get_blob_client(f"{upload.clinic}/{upload.id}")
     reason = verdict.reason.value if isinstance(verdict, Refused) else "skipped"

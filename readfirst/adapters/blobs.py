@@ -31,6 +31,13 @@ class CopyFailed(OSError):
     """A copy inside the account did not end well. The source is untouched; trying again later is right."""
 
 
+def faults() -> tuple[type[Exception], ...]:
+    """What reading a blob may raise that says nothing about its content."""
+    from azure.core.exceptions import AzureError
+
+    return (AzureError, Changed, OSError, MemoryError)
+
+
 def code_of(error: Exception) -> str:
     """The storage service's own code of an error (`BlobAlreadyExists`, `BlobArchived`, …); empty where it gave none.
 
@@ -193,7 +200,8 @@ def _ended(target: BlobClient, until: float) -> BlobProperties | None:
 
     pause = _COPY_POLL_SECONDS
     while (there := properties(target)) is not None and there.copy.status == "pending":
-        if datetime.now(UTC) - there.last_modified > _COPY_LIFE:
+        rehydrated = bool(there.archive_status)  # out of the archive tier it comes within a day
+        if not rehydrated and datetime.now(UTC) - there.last_modified > _COPY_LIFE:
             with suppress(HttpResponseError):  # it may have ended just now; the next look says how
                 target.abort_copy(str(there.copy.id))
         elif time.monotonic() >= until:
@@ -248,9 +256,9 @@ class BlobFile(LazyFile):
 
         length = min(length, self._size - self._position)
         try:
-            self._chunk = self._blob.download_blob(
-                self._position, length, etag=self._etag, match_condition=MatchConditions.IfNotModified
-            ).readall()
+            # The bytes as they lie there: a sender's Content-Encoding is a claim, and may be a wrong one.
+            pinned: dict[str, Any] = {"etag": self._etag, "match_condition": MatchConditions.IfNotModified}
+            self._chunk = self._blob.download_blob(self._position, length, decompress=False, **pinned).readall()
         except (ResourceModifiedError, ResourceNotFoundError) as error:
             raise Changed from error
         self._chunk_at = self._position

@@ -6,6 +6,7 @@ import os
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from readfirst.adapters import retries
 from readfirst.adapters.settings import settings
 from readfirst.domain import names
 
@@ -27,7 +28,8 @@ def credential() -> Any:
     )
 
     if "IDENTITY_ENDPOINT" in os.environ:  # Functions and Container Apps set it: an app never tries anything else
-        return ManagedIdentityCredential(client_id=settings().client_id or None)
+        brief = retries.policy()
+        return ManagedIdentityCredential(client_id=settings().client_id or None, retry_policy_class=brief)
     return ChainedTokenCredential(AzureCliCredential(), AzureDeveloperCliCredential())
 
 
@@ -37,6 +39,7 @@ def blob_service(account: str) -> BlobServiceClient:
     from azure.storage.blob import BlobServiceClient
 
     options: dict[str, Any] = {"max_single_get_size": 8 << 20, "max_chunk_get_size": 8 << 20, "transport": _transport()}
+    options |= retries.storage()
     connection = str(getattr(settings(), account.lower()))
     if connection:
         return BlobServiceClient.from_connection_string(connection, **options)
@@ -67,13 +70,14 @@ def queue(name: str) -> QueueClient:
     """A queue of the studies account. Messages are base64, as the Functions host reads and writes them."""
     from azure.storage.queue import QueueClient, TextBase64DecodePolicy, TextBase64EncodePolicy
 
-    policies = {
+    options: dict[str, Any] = {
         "message_encode_policy": TextBase64EncodePolicy(),
         "message_decode_policy": TextBase64DecodePolicy(),
+        **retries.storage(),
     }
     if settings().studies:
-        return QueueClient.from_connection_string(settings().studies, name, **policies)
-    return QueueClient(settings().studies_queue_uri, name, credential=credential(), **policies)
+        return QueueClient.from_connection_string(settings().studies, name, **options)
+    return QueueClient(settings().studies_queue_uri, name, credential=credential(), **options)
 
 
 @cache
@@ -86,7 +90,7 @@ def cosmos_container(name: str = names.STUDIES_CONTAINER) -> Any:
         import urllib3
 
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-    client = CosmosClient(s.cosmos_endpoint, s.cosmos_key or credential())
+    client = CosmosClient(s.cosmos_endpoint, s.cosmos_key or credential(), **retries.cosmos())
     return client.get_database_client(s.cosmos_database).get_container_client(name)
 
 
@@ -95,7 +99,7 @@ def secrets() -> Any:
     """Key Vault's secrets."""
     from azure.keyvault.secrets import SecretClient
 
-    return SecretClient(settings().key_vault_uri, credential())
+    return SecretClient(settings().key_vault_uri, credential(), **retries.core())
 
 
 @cache
@@ -103,7 +107,7 @@ def keys() -> Any:
     """Key Vault's keys."""
     from azure.keyvault.keys import KeyClient
 
-    return KeyClient(settings().key_vault_uri, credential())
+    return KeyClient(settings().key_vault_uri, credential(), **retries.core())
 
 
 @cache
@@ -111,7 +115,7 @@ def cryptography(key_id: str) -> Any:
     """Wraps and unwraps with one version of a key."""
     from azure.keyvault.keys.crypto import CryptographyClient
 
-    return CryptographyClient(key_id, credential())
+    return CryptographyClient(key_id, credential(), **retries.core())
 
 
 @cache
@@ -122,7 +126,11 @@ def container_apps() -> Any:
     subscription = settings().job_resource_id.split("/")[2]
     base = settings().arm_endpoint
     return ContainerAppsAPIClient(
-        credential(), subscription, base_url=base, credential_scopes=[f"{base.rstrip('/')}/.default"]
+        credential(),
+        subscription,
+        base_url=base,
+        credential_scopes=[f"{base.rstrip('/')}/.default"],
+        **retries.core(),
     )
 
 
@@ -131,4 +139,4 @@ def email() -> Any:
     """Communication Services e-mail."""
     from azure.communication.email import EmailClient
 
-    return EmailClient(settings().email_endpoint, credential())
+    return EmailClient(settings().email_endpoint, credential(), **retries.core())

@@ -81,7 +81,7 @@ def look(owner: str, arrival: str, frame: int) -> Look | None:
     if seen is None or seen.size > _LARGEST_PICTURE:
         return None
     try:
-        ds = dcmread(io.BytesIO(blob.download_blob().readall()))
+        ds = dcmread(io.BytesIO(blob.download_blob(decompress=False).readall()))
         frames = int(ds.get("NumberOfFrames") or 1)
         return Look(pictures.grey_or_colour(ds, frame), frames) if 0 <= frame < frames else None
     except Exception:  # it is in quarantine because it may be anything

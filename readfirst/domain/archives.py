@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import lzma
+import struct
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -22,6 +24,8 @@ HIGHEST_RATIO = 200  # unpacked to packed; uncompressed CT reaches about 3, blan
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError)  # what reading a damaged member raises
 _ENCRYPTED = 0x1
+_LARGEST_DIRECTORY = 32 << 20  # bytes: more than so many members need
+_ENTRY, _ENTRY_HEAD = b"PK\x01\x02", struct.Struct("<28xHHH12x")  # a central directory entry up to its name
 _LOCAL_HEADER = 30
 
 
@@ -40,6 +44,8 @@ class Archive:
 def open_archive(file: IO[bytes], size: int) -> Archive | Refused:
     """Checks an archive's directory against the limits. Reads only the directory."""
     try:
+        if _overfull(file):
+            return Refused(Reason.ZIP_LIMITS, f"at most {MOST_MEMBERS} files")
         archive = zipfile.ZipFile(file)
         members = archive.infolist()
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, EOFError):
@@ -58,6 +64,28 @@ def open_archive(file: IO[bytes], size: int) -> Archive | Refused:
     if any(m.compress_type not in _METHODS for m in members):
         return Refused(Reason.ZIP_UNREADABLE, "unknown compression method")
     return Archive(archive, tuple(i for i, m in enumerate(members) if not m.is_dir()))
+
+
+def _overfull(file: IO[bytes]) -> bool:
+    """Whether the directory holds too many entries, counted before zipfile makes an object of each.
+
+    What the archive says about their number is not believed: zipfile reads as many as there are.
+    """
+    end = zipfile._EndRecData(file)  # type: ignore[attr-defined] # the one that ZipFile itself believes
+    if not end:
+        return False  # no archive: ZipFile says so
+    size, start = end[zipfile._ECD_SIZE], end[zipfile._ECD_LOCATION] - end[zipfile._ECD_SIZE]  # type: ignore[attr-defined]
+    if end[zipfile._ECD_SIGNATURE] == zipfile.stringEndArchive64:  # type: ignore[attr-defined]
+        start -= zipfile.sizeEndCentDir64 + zipfile.sizeEndCentDir64Locator  # type: ignore[attr-defined]
+    if size > _LARGEST_DIRECTORY:
+        return True
+    file.seek(max(0, start))
+    directory = file.read(size)
+    entries = position = 0
+    while directory.startswith(_ENTRY, position) and position + _ENTRY_HEAD.size <= size:
+        entries += 1
+        position += 46 + sum(_ENTRY_HEAD.unpack_from(directory, position))
+    return entries > MOST_MEMBERS
 
 
 def _overlap(members: list[zipfile.ZipInfo]) -> bool:
@@ -83,11 +111,22 @@ class MemberFile(LazyFile):
         """Unpacks from the position into `buffer`; returns how many bytes there were."""
         if self._position >= self._size:
             return 0
-        if self._stream is None or self._stream.tell() > self._position:
-            self._stream = self._archive.open(self._member)
-        if self._stream.tell() < self._position:
-            self._stream.seek(self._position)
-        piece = self._stream.read(min(len(buffer), self._size - self._position))
+        piece = self._unpacked(min(len(buffer), self._size - self._position))
         buffer[: len(piece)] = piece
         self._position += len(piece)
         return len(piece)
+
+    def _unpacked(self, count: int) -> bytes:
+        try:
+            if self._stream is None or self._stream.tell() > self._position:
+                self._stream = self._archive.open(self._member)
+            if self._stream.tell() < self._position:
+                self._stream.seek(self._position)
+            return bytes(self._stream.read(count))
+        except (lzma.LZMAError, RuntimeError, ValueError, struct.error) as error:
+            raise zipfile.BadZipFile("a member is damaged") from error
+        except OSError as error:
+            # bz2 raises a bare OSError for damaged data; what fails while the archive itself is read is a subclass.
+            if type(error) is OSError and error.errno is None:
+                raise zipfile.BadZipFile("a member is damaged") from error
+            raise

@@ -28,6 +28,8 @@ class Reason(StrEnum):
     ZIP_NO_DICOM = "zip-without-dicom"
     TOO_LARGE = "too-large"
     BAD_COMPLETE = "bad-complete-message"
+    CONTENT_ENCODING = "content-encoding"
+    NOT_TAKEN = "could-not-be-taken"
 
 
 ADVICE: dict[Reason, str] = {
@@ -53,6 +55,10 @@ ADVICE: dict[Reason, str] = {
     Reason.TOO_LARGE: "The file is larger than the limit for one file.",
     Reason.BAD_COMPLETE: "The complete message must be JSON with studyInstanceUid and, if given, expected (a number), "
     "priority (stat or routine) and purpose (current or prior).",
+    Reason.CONTENT_ENCODING: "The file was uploaded with a Content-Encoding, so that its bytes are not the image's. "
+    "Upload it as it is.",
+    Reason.NOT_TAKEN: "The file could not be taken, several times, while others could. Upload it again under another "
+    "name with the default settings of your tool: no archive tier, no encryption key or legal hold of your own.",
 }
 
 

@@ -383,7 +383,10 @@ def test_the_words_that_log_alerts_look_for_are_the_words_that_the_code_logs() -
     alerts = (generate.HERE / "modules" / "alerts.bicep").read_text()
     logged = (generate.ROOT / "orchestrations" / "report.py").read_text()
     asked = re.findall(r'Message (?:startswith|matches regex) "([^"]+)"', alerts)
-    assert [words for words in asked if not words.startswith("^")] == ["study failed", "key near expiry"]
+    plain = ["study failed", "upload set aside", "inbox not listed", "key near expiry"]
+    assert [words for words in asked if not words.startswith("^")] == plain
+    reconciled = (generate.ROOT / "orchestrations" / "reconcile.py").read_text()
+    assert all(f'logging.error("{words}: ' in reconciled for words in plain[1:3])
     (stuck,) = (words for words in asked if words.startswith("^"))
     for trouble in ("deadline", *Trouble):
         assert re.search(stuck, f"study failed: {trouble}"), trouble

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from readfirst.adapters import blobs, secrets
+from readfirst.adapters import blobs, retries, secrets
 from readfirst.local.stack import Stack
 from tests.adapters.blob_service import BlobService
 from tests.adapters.test_settings import SAMPLE
@@ -31,8 +32,13 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[BlobService]:
     """A Blob service as documented, where Azurite does not do: the app's uploads and studies accounts are in it."""
     monkeypatch.setattr(blobs, "_COPY_POLL_SECONDS", 0.01)
     monkeypatch.setattr(secrets, "root_secret", lambda: bytes(32))
+    monkeypatch.setattr(retries, "storage", lambda: {"retry_total": 0})
     made = BlobService()
-    with settings_of({**SAMPLE, **dict.fromkeys(("UPLOADS", "STUDIES", "VAULT"), made.connection)}):
+    clinics = [
+        {"id": clinic, "name": clinic, "radiologist": f"r@{clinic}.example"} for clinic in ("lakeside", "hillcrest")
+    ]
+    accounts = dict.fromkeys(("UPLOADS", "STUDIES", "VAULT"), made.connection)
+    with settings_of({**SAMPLE, **accounts, "CLINICS": json.dumps(clinics)}):
         yield made
     made.close()
 

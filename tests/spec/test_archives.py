@@ -90,5 +90,65 @@ def test_too_many_members_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     assert refusal(zipped({str(i): b"x" for i in range(4)})) is Reason.ZIP_LIMITS
 
 
+def test_members_are_counted_before_anything_is_made_of_them_whatever_the_archive_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(archives, "MOST_MEMBERS", 3)
+    data = bytearray(zipped({str(i): b"x" for i in range(4)}))
+    end = data.rindex(b"PK\x05\x06")
+    data[end + 8 : end + 12] = bytes([1, 0, 1, 0])
+    monkeypatch.setattr(zipfile, "ZipFile", None)
+    assert refusal(bytes(data)) is Reason.ZIP_LIMITS
+
+
+def test_a_directory_larger_than_any_needs_to_be_is_not_even_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archives, "_LARGEST_DIRECTORY", 100)
+    assert refusal(zipped({"a" * 60: b"x"})) is Reason.ZIP_LIMITS
+
+
+def test_an_archive_in_the_64_bit_format_or_behind_other_bytes_is_counted_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zipfile, "ZIP_FILECOUNT_LIMIT", 2)  # makes zipfile write the 64-bit format
+    data = zipped({str(i): b"x" for i in range(4)})
+    assert b"PK\x06\x06" in data
+    assert len(archive_of(data).indices) == 4
+    assert len(archive_of(b"PK\x03\x04 something before" + data).indices) == 4
+    monkeypatch.setattr(archives, "MOST_MEMBERS", 3)
+    assert refusal(data) is Reason.ZIP_LIMITS
+    assert refusal(b"PK\x03\x04 something before" + data) is Reason.ZIP_LIMITS
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_damage_in_any_compression_raises_only_what_is_announced(method: int) -> None:
+    content = bytes(range(256)) * 64
+    whole = zipped({"a": content}, method)
+    end = whole.index(b"PK\x01\x02")
+    for at in range(31, end, 5):
+        data = bytearray(whole)
+        data[at] ^= 0xFF
+        try:
+            member = archive_of(bytes(data)).open(0)
+            assert member.read() == content
+        except archives.DAMAGED:
+            continue
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2])
+def test_a_storage_that_fails_is_no_damage(method: int) -> None:
+    class Cut(io.BytesIO):
+        cut = False
+
+        def read(self, size: int | None = -1, /) -> bytes:
+            if self.cut:
+                raise ConnectionResetError(104, "reset")
+            return super().read(size)
+
+    file = Cut(zipped({"a": bytes(range(256)) * 64}, method))
+    archive = open_archive(file, len(file.getvalue()))
+    assert isinstance(archive, Archive)
+    file.cut = True
+    with pytest.raises(ConnectionResetError):
+        archive.open(0).read()
+
+
 def test_an_empty_archive_has_no_members() -> None:
     assert archive_of(zipped({})).indices == ()

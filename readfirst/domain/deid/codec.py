@@ -38,8 +38,9 @@ VRS = LONG_VRS | TEXT_VRS | frozenset(["AT", "FD", "FL", "SL", "SS", "UL", "US"]
 IN_MEMORY = 64 * 1024  # binary values above this stay in the source
 TEXT_LIMIT = 256 * 1024  # a text longer than this is no text, and would take long to clean
 MAX_DEPTH = 64
-MAX_ELEMENTS = 1_000_000
-MAX_INFLATED = 4 * 1024**3
+MAX_ELEMENTS = 1_000_000  # fragments of pixel data count as well
+MAX_ITEMS = 200_000  # an item costs about a kilobyte where it is looked into; functional groups take some per frame
+MAX_INFLATED = 1024**3  # the worker's disk holds 0.8 GB: what is larger is sent as it is, not deflated
 _CHUNK = 1024 * 1024
 _WINDOW = 128 * 1024
 
@@ -187,6 +188,7 @@ class Parser:
         self.encoding = encoding
         self.header_only = header_only
         self.count = 0
+        self.items = 0
         self.reached_pixels = False
         self.trailing = 0
 
@@ -214,9 +216,27 @@ class Parser:
             previous = tag
             elements.append(element)
         self.trailing = end - position
-        if self.trailing and not self.reached_pixels and any(window.get(position, self.trailing)):
+        if self.trailing and not self.reached_pixels and not self._zeros(position, end):
             raise Unreadable(Reason.TRUNCATED, "the file ends inside an element")
         return elements
+
+    def _zeros(self, position: int, end: int) -> bool:
+        while position < end:
+            chunk = self.window.get(position, min(_CHUNK, end - position))
+            if chunk.count(0) < len(chunk):
+                return False
+            position += len(chunk)
+        return True
+
+    def _count_element(self) -> None:
+        self.count += 1
+        if self.count > MAX_ELEMENTS:
+            raise Unreadable(Reason.UNREADABLE, "more elements than the limit")
+
+    def _count_item(self) -> None:
+        self.items += 1
+        if self.items > MAX_ITEMS:
+            raise Unreadable(Reason.UNREADABLE, "more items than the limit")
 
     def _head(self, position: int, encoding: Encoding) -> tuple[int, str, int, int]:
         """Tag, VR, length, and where the value starts."""
@@ -241,9 +261,7 @@ class Parser:
     def _element(
         self, tag: int, vr: str, length: int, body: int, end: int, depth: int, encoding: Encoding
     ) -> tuple[Element, int]:
-        self.count += 1
-        if self.count > MAX_ELEMENTS:
-            raise Unreadable(Reason.UNREADABLE, "more elements than the limit")
+        self._count_element()
         if length == UNDEFINED:
             if is_pixels(tag) and vr != "SQ":
                 return self._fragments(tag, vr, body, encoding)
@@ -281,6 +299,7 @@ class Parser:
                 raise Unreadable(Reason.UNREADABLE, "a sequence holds something that is no item")
             if length != UNDEFINED and length > end - position:
                 raise Unreadable(Reason.TRUNCATED, "an item is longer than what holds it")
+            self._count_item()
             item_end = end if length == UNDEFINED else position + length
             item, position = self._item(position, item_end, depth + 1, encoding, length == UNDEFINED)
             items.append(item)
@@ -307,6 +326,7 @@ class Parser:
                 return Element(tag, vr, Fragments(parts)), position
             if (group << 16 | number) != ITEM or length > self.window.size - position:
                 raise Unreadable(Reason.TRUNCATED, "the compressed pixel data breaks off")
+            self._count_element()
             parts.append(Bulk(self.window.source, position, length))
             position += length
 

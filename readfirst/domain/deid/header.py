@@ -14,6 +14,7 @@ from pydicom.tag import Tag
 from readfirst.domain.deid.charsets import encodings_of
 from readfirst.domain.deid.codec import (
     DIRECTORY_CLASS,
+    TEXT_VRS,
     Bulk,
     Element,
     File,
@@ -105,7 +106,9 @@ def refusal_of(file: File, scope: Scope) -> Refused | None:
                 return Refused(Reason.NOT_DICOM, "no attribute of a study")
             if max(present) < tag:  # attributes come in order: what follows was never written
                 return Refused(Reason.TRUNCATED, "the file ends before its UIDs")
-            return Refused(Reason.NO_STUDY, f"({tag >> 16:04X},{tag & 0xFFFF:04X}) is missing or empty")
+            return Refused(Reason.NO_STUDY, f"{_written(tag)} is missing or empty")
+        if present[tag].vr not in TEXT_VRS:
+            return Refused(Reason.UNREADABLE, f"{_written(tag)} has a VR that holds no UID")
     sop_class = text_of(present[0x00080016]) if 0x00080016 in present else ""
     if 0x00420011 in present and scope.documents == "refuse":
         return Refused(Reason.ENCAPSULATED)
@@ -117,6 +120,10 @@ def refusal_of(file: File, scope: Scope) -> Refused | None:
         known = file.transfer_syntax in UID_dictionary
         return Refused(Reason.TRANSFER_SYNTAX, file.transfer_syntax if known else "")
     return None
+
+
+def _written(tag: int) -> str:
+    return f"({tag >> 16:04X},{tag & 0xFFFF:04X})"
 
 
 def as_dataset(file: File) -> Dataset:
