@@ -6,7 +6,8 @@ import logging
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from readfirst.adapters import clients
+from readfirst.adapters import clients, starting
+from readfirst.adapters.retries import AT_ONCE
 from readfirst.adapters.settings import settings
 from readfirst.domain import clean, names
 from readfirst.domain.messages import InferenceRequest
@@ -14,8 +15,6 @@ from readfirst.domain.watchdog import Execution, Place, Policy, Trouble, trouble
 
 _ALIVE = {"Running", "Processing", "Degraded", "Unknown"}
 _FAILED = "Failed"
-_LEASE = "starting-the-job"
-_LEASE_SECONDS = 60
 
 
 def request(message: InferenceRequest) -> None:
@@ -47,23 +46,37 @@ def start(place: Place = Place.MAIN) -> Trouble | None:
     A lease on a blob keeps two callers from starting two; who finds it held trusts the holder, and the watchdog
     looks again. A refusal is no fault: the request waits on the queue, and the watchdog tries again.
     """
-    from azure.core.exceptions import HttpResponseError
-
-    lease = _lease()
-    if lease is None:
+    turn = starting.take_turn()
+    if turn is None:
         return None
     group, name = _job(place)
     try:
-        if not any(execution.alive for execution in _executions(place)):
-            clients.container_apps().jobs.begin_start(group, name, polling=False)
+        if turn.under_way(place, _executions(place, **AT_ONCE), datetime.now(UTC)) or not turn.announce(
+            place, datetime.now(UTC)
+        ):
+            return None
+        started = clients.container_apps().jobs.begin_start(group, name, polling=False, **AT_ONCE).result()
+    except Exception as error:
+        return _not_started(turn, place, error)
+    else:
+        turn.started(place, str(getattr(started, "name", None) or ""))
         return None
-    except HttpResponseError as error:
-        code = error.error.code if error.error else ""
-        why = trouble_of([code, error.message])
-        logging.warning("job not started: %s %s %s", place, error.status_code, code)
-        return why if why is Trouble.NO_QUOTA else Trouble.NOT_STARTED
     finally:
-        lease.release()
+        turn.end()
+
+
+def _not_started(turn: starting.Turn, place: Place, error: Exception) -> Trouble:
+    from azure.core.exceptions import AzureError, HttpResponseError, ServiceResponseError
+
+    if not isinstance(error, AzureError):
+        raise error
+    if not isinstance(error, ServiceResponseError):  # it may have started although its answer never came
+        turn.called_off(place)
+    status = error.status_code if isinstance(error, HttpResponseError) else None
+    code = error.error.code if isinstance(error, HttpResponseError) and error.error else ""
+    logging.warning("job not started: %s %s %s", place, status or type(error).__name__, code)
+    why = trouble_of([code, error.message])
+    return why if why is Trouble.NO_QUOTA else Trouble.NOT_STARTED
 
 
 def stop(execution: Execution) -> None:
@@ -72,16 +85,17 @@ def stop(execution: Execution) -> None:
 
     group, name = _job(execution.place)
     try:
-        clients.container_apps().jobs.begin_stop_execution(group, name, execution.name, polling=False)
+        clients.container_apps().jobs.begin_stop_execution(group, name, execution.name, polling=False, **AT_ONCE)
         logging.warning("job execution stopped: no sign of life since %s", execution.sign.isoformat())
     except HttpResponseError as error:
         logging.warning("job execution not stopped: %s", error.status_code)  # the next look tries again
 
 
-def _executions(place: Place) -> list[Execution]:
+def _executions(place: Place, **options: Any) -> list[Execution]:
     group, name = _job(place)
     beat = _beat(name)
-    return [_execution(place, one, beat) for one in clients.container_apps().jobs_executions.list(group, name)]
+    listed = clients.container_apps().jobs_executions.list(group, name, **options)
+    return [_execution(place, one, beat) for one in listed]
 
 
 def _execution(place: Place, one: Any, beat: datetime | None) -> Execution:
@@ -109,24 +123,6 @@ def _beat(job: str) -> datetime | None:
     except ResourceNotFoundError:
         return None
     return modified
-
-
-def _lease() -> Any:
-    """The lease that lets one caller start a job, None while somebody else holds it."""
-    from azure.core.exceptions import HttpResponseError, ResourceExistsError
-
-    blob = clients.container(names.STUDIES, names.ANALYSIS).get_blob_client(f"locks/{_LEASE}")
-    try:
-        blob.upload_blob(b"", overwrite=False)
-    except (ResourceExistsError, HttpResponseError) as error:
-        if error.status_code not in (409, 412):
-            raise
-    try:
-        return blob.acquire_lease(_LEASE_SECONDS)
-    except HttpResponseError as error:
-        if error.status_code == 409:
-            return None
-        raise
 
 
 def _places() -> list[Place]:

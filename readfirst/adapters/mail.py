@@ -6,6 +6,7 @@ import json
 
 from readfirst.adapters import blobs, clients
 from readfirst.adapters.ledger import now
+from readfirst.adapters.retries import AT_ONCE
 from readfirst.adapters.settings import settings
 from readfirst.domain import names
 from readfirst.domain.letters import Letter, operation_id
@@ -29,6 +30,7 @@ def send_once(token: str, alert: str, letter: Letter, to: str) -> None:
         "userEngagementTrackingDisabled": True,
     }
     # Never wait for the poller: status reads are limited, and a bounce comes as an event of its own.
-    clients.email().begin_send(message, operation_id=operation, polling=False)
+    # Nor for a limit, which may be an hour away: the retry policy MAIL waits, and holds no worker while it does.
+    clients.email().begin_send(message, operation_id=operation, polling=False, **AT_ONCE)
     sent = {"operation": operation, "sent": now().isoformat(timespec="seconds")}
     blobs.put(container, path, json.dumps(sent).encode(), "application/json")

@@ -13,6 +13,8 @@ from enum import StrEnum
 _QUOTA_WORDS = ("quota", "maximumallowedcores", "coresexceeded", "gpucapacity", "insufficientcapacity")
 _IMAGE_WORDS = ("imagepull", "errimagepull", "failed to pull", "could not be pulled", "manifest unknown")
 _MEMORY_WORDS = ("oomkilled", "out of memory", "outofmemory")
+LIST_LAG = timedelta(minutes=2)  # an execution is listed by then, or was never started
+_CLOCKS = timedelta(seconds=5)  # by which ours and Azure's may differ
 _KILLED = 137  # exit status of SIGKILL: in a container, the kernel's answer to too much memory
 
 
@@ -82,6 +84,16 @@ def decide(
         start=Place.FALLBACK if late else Place.MAIN,
         trouble=Trouble.HUNG if hung else failed,
     )
+
+
+def listed(name: str, at: datetime, executions: Sequence[Execution], now: datetime) -> bool:
+    """Whether the execution that was asked for at a time is among those that Azure lists, or would be by now.
+
+    `name`: what the answer called it; empty where no answer came.
+    """
+    if now - at >= LIST_LAG:
+        return True
+    return any(e.name == name if name else e.sign >= at - _CLOCKS for e in executions)
 
 
 def trouble_of(words: Sequence[str | None], codes: Sequence[int | None] = ()) -> Trouble:

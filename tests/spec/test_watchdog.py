@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from readfirst.domain.watchdog import Execution, Place, Policy, Steps, Trouble, decide, trouble_of
+from readfirst.domain.watchdog import LIST_LAG, Execution, Place, Policy, Steps, Trouble, decide, listed, trouble_of
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 POLICY = Policy(stall=timedelta(minutes=10), fallback_after=timedelta(minutes=10))
@@ -77,3 +77,19 @@ def test_only_a_failure_since_the_request_explains_the_wait() -> None:
 )
 def test_failures_are_told_apart(words: list[str | None], codes: list[int | None], trouble: Trouble) -> None:
     assert trouble_of(words, codes) is trouble
+
+
+def test_a_start_counts_until_azure_lists_it_or_would_by_now() -> None:
+    """Resource Manager lists executions late; what it never lists was never started."""
+    other = Execution(Place.MAIN, "other", alive=False, sign=ago(30))
+    mine = Execution(Place.MAIN, "mine", alive=False, sign=ago(0.5))
+    assert not listed("mine", ago(1), [other], NOW)
+    assert listed("mine", ago(1), [other, mine], NOW)
+    assert listed("mine", ago(1) - LIST_LAG, [other], NOW)
+
+
+def test_a_start_without_an_answer_is_known_by_its_time() -> None:
+    before = Execution(Place.MAIN, "before", alive=False, sign=ago(30))
+    since = Execution(Place.MAIN, "since", alive=False, sign=ago(0.5))
+    assert not listed("", ago(1), [before], NOW)
+    assert listed("", ago(1), [since, before], NOW)
