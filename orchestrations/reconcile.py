@@ -7,7 +7,6 @@ time, and is set aside after a few tries. One inbox that cannot be listed never 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TYPE_CHECKING
@@ -50,26 +49,27 @@ def overdue() -> list[Overdue]:
 
 def _overdue(clinic: str) -> list[Overdue]:
     """One clinic's. Never raises: what hinders it is said in the log, and the other clinics go on."""
-    found: list[Upload] = []
+    found: dict[str, Upload] = {}
+    late: list[str] = []
+    whole = False
     try:
-        for listed in _listed(clinic):
-            found.append(_upload(clinic, listed))
+        for listed in clients.container(names.UPLOADS, names.inbox(clinic)).list_blobs():
+            upload = _upload(clinic, listed)
+            found[upload.id] = upload
+            if (now() - listed.last_modified).total_seconds() >= settings().reconcile_age_seconds:
+                late.append(upload.id)
+        whole = True
     except Exception as error:  # the alerts of bicep/modules/alerts.bicep look for these words
         logging.error("inbox not listed: %s: %s", clinic, stuck.cause(error)[0])
     try:
-        noted = stuck.noted(clinic) if found else set()
+        noted = stuck.noted(clinic) if late else set()
+        for gone in noted - found.keys() if whole else ():  # taken by its event meanwhile, or replaced
+            stuck.forget(clinic, gone)
         fresh = Stuck(since=now(), last=now())
-        return [Overdue(one, (one.id in noted and stuck.read(clinic, one.id)) or fresh) for one in found]
+        return [Overdue(found[one], (one in noted and stuck.read(clinic, one)) or fresh) for one in late]
     except Exception as error:
         logging.error("notes on an inbox not read: %s: %s", clinic, stuck.cause(error)[0])
         return []
-
-
-def _listed(clinic: str) -> Iterator[BlobProperties]:
-    inbox = clients.container(names.UPLOADS, names.inbox(clinic))
-    for blob in inbox.list_blobs():
-        if (now() - blob.last_modified).total_seconds() >= settings().reconcile_age_seconds:
-            yield blob
 
 
 def _upload(clinic: str, listed: BlobProperties) -> Upload:

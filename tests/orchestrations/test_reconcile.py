@@ -275,6 +275,16 @@ def test_failing_uploads_come_last_and_the_clinics_in_turn(service: BlobService)
     assert bad in service.blobs
 
 
+def test_a_note_does_not_outlive_its_upload(service: BlobService) -> None:
+    bad = lies(service, "0.dcm", ct(), archived=True)
+    look()
+    assert len(service.under(f"{names.ARRIVALS}/stuck/")) == 1
+    del service.blobs[bad]
+    lies(service, "1.dcm", ct())
+    look()
+    assert not service.under(f"{names.ARRIVALS}/stuck/")
+
+
 def test_the_note_is_of_the_version_that_the_trigger_sees(service: BlobService) -> None:
     """The listing writes an ETag without its quotes; the id of an upload is made of the ETag."""
     lies(service, "a.dcm", ct())
