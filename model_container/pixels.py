@@ -1,50 +1,25 @@
-"""The stored values of pictures, in every compression that a decoder without GPL reads; `-m` makes it a worker.
-
-GDCM, which alone reads JPEG, can hang for ever on a broken picture. So it works in processes that can be ended, as do
-the other decoders when there is much to do. A worker is a program of its own, started by name: it does not import
-what started it, and one that ends is never started again for the same picture.
-"""
+"""The stored values of slices, plain or compressed. Decoders and their processes: readfirst/domain/decoding.py."""
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import redirect_stdout
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import IO, Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.encaps import encapsulate, get_frame
+from pydicom.dataset import Dataset
+from pydicom.encaps import get_frame
 from pydicom.uid import UID
 
-PATIENCE = 30.0  # seconds for one picture: hundreds of times what the slowest one takes
+from readfirst.domain import decoding
+from readfirst.domain.decoding import DECODED, NATIVE, PATIENCE, RLE, Stored, Undecodable, Worker
+
+__all__ = ["NATIVE", "RLE", "Format", "Picture", "UnreadablePixels", "decode", "decode_all", "native", "packed"]
 PROCESSES_FROM = 48  # compressed pictures: below that, starting workers costs more than they save
-NATIVE = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"}
-BIG_ENDIAN, RLE = "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.5"
-_GDCM, _CHARLS = "gdcm", "pyjpegls"
-# Which decoder reads what; the rest (video, JPIP, multi-component) is no CT.
-_PLUGINS = {
-    "1.2.840.10008.1.2.4.50": _GDCM,  # JPEG baseline
-    "1.2.840.10008.1.2.4.51": _GDCM,  # JPEG extended, 12 bits
-    "1.2.840.10008.1.2.4.57": _GDCM,  # JPEG lossless
-    "1.2.840.10008.1.2.4.70": _GDCM,
-    "1.2.840.10008.1.2.4.80": _CHARLS,
-    "1.2.840.10008.1.2.4.81": _CHARLS,
-    "1.2.840.10008.1.2.4.90": "pylibjpeg",  # JPEG 2000
-    "1.2.840.10008.1.2.4.91": "pylibjpeg",
-    "1.2.840.10008.1.2.4.201": "pylibjpeg",  # High-Throughput JPEG 2000
-    "1.2.840.10008.1.2.4.202": "pylibjpeg",
-    "1.2.840.10008.1.2.4.203": "pylibjpeg",
-    RLE: "pylibjpeg",
-}
+BIG_ENDIAN = "1.2.840.10008.1.2.2"
 
 
 class UnreadablePixels(ValueError):
@@ -81,7 +56,7 @@ class Format:
             raise UnreadablePixels(f"not a grey image ({' or '.join(grey)})")
         if allocated not in (8, 16, 32) or not stored - 1 <= found.high < allocated or min(found.size, stored) < 1:
             raise UnreadablePixels("a slice's header contradicts itself about how its pixels are stored")
-        if found.syntax not in NATIVE and found.syntax not in _PLUGINS:
+        if found.syntax not in NATIVE and found.syntax not in DECODED:
             raise UnreadablePixels(f"{UID(found.syntax).name} is not taken")
         return found
 
@@ -91,9 +66,9 @@ class Format:
         return self.rows * self.columns
 
     @property
-    def alone(self) -> bool:
-        """Whether its decoder must run in a process that can be ended."""
-        return _PLUGINS.get(self.syntax) in (_GDCM, _CHARLS)
+    def words(self) -> Stored:
+        """As a decoder wants to know it."""
+        return Stored(self.syntax, self.rows, self.columns, self.allocated, self.stored, self.high, self.signed)
 
 
 @dataclass(frozen=True)
@@ -128,31 +103,19 @@ def packed(ds: Dataset, form: Format, frame: int) -> Picture:
     return Picture(form, content)
 
 
-def decode(picture: Picture) -> NDArray[np.integer]:
-    """The stored values of a compressed picture."""
-    from pydicom.pixels import pixel_array
-
-    form = picture.format
-    ds = Dataset()
-    ds.file_meta = FileMetaDataset()
-    ds.file_meta.TransferSyntaxUID = UID(form.syntax)
-    ds.Rows, ds.Columns, ds.SamplesPerPixel, ds.PhotometricInterpretation = form.rows, form.columns, 1, "MONOCHROME2"
-    ds.BitsAllocated, ds.BitsStored, ds.HighBit = form.allocated, form.stored, form.high
-    ds.PixelRepresentation, ds.NumberOfFrames = form.signed, 1
-    ds.PixelData = encapsulate([picture.content])
-    ds["PixelData"].VR = "OB"
+def decode(picture: Picture, worker: Worker | None = None) -> NDArray[np.integer]:
+    """The stored values of a compressed picture, here or by a worker."""
+    form = picture.format.words
     try:
-        values = np.asarray(pixel_array(ds, decoding_plugin=_PLUGINS[form.syntax]))
-    except Exception as error:  # decoders raise many kinds; the cause travels on, the content does not
-        raise UnreadablePixels(f"cannot decode {UID(form.syntax).name}") from error
-    if values.shape != (form.rows, form.columns):
-        raise UnreadablePixels("the picture does not have the size that its header says")
+        values = worker.decode(form, picture.content, PATIENCE) if worker else decoding.decode(form, picture.content)
+    except Undecodable as error:
+        raise UnreadablePixels(f"{UID(form.syntax).name}: {error}") from error
     return values
 
 
 def decode_all(pictures: Sequence[Picture]) -> list[NDArray[np.integer]]:
     """The stored values of each: in this process when they are few and safe, else by workers."""
-    if len(pictures) < PROCESSES_FROM and not any(picture.format.alone for picture in pictures):
+    if len(pictures) < PROCESSES_FROM and not any(picture.format.words.alone for picture in pictures):
         return [decode(picture) for picture in pictures]
     lanes = min(os.cpu_count() or 1, len(pictures))
     spoiled = threading.Event()
@@ -164,7 +127,7 @@ def decode_all(pictures: Sequence[Picture]) -> list[NDArray[np.integer]]:
                 if spoiled.is_set():
                     return
                 try:
-                    results[k] = worker.decode(pictures[k])
+                    results[k] = decode(pictures[k], worker)
                 except UnreadablePixels:
                     spoiled.set()
                     raise
@@ -172,74 +135,3 @@ def decode_all(pictures: Sequence[Picture]) -> list[NDArray[np.integer]]:
     with ThreadPoolExecutor(lanes) as pool:
         list(pool.map(lane, range(lanes)))
     return [values for values in results if values is not None]
-
-
-class Worker:
-    """A process that decodes one picture after the other, and is ended when one takes too long."""
-
-    def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "model_container.pixels"], cwd=Path(__file__).parents[1],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-
-    def __enter__(self) -> Worker:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.communicate()
-
-    def decode(self, picture: Picture) -> NDArray[np.integer]:
-        """The stored values; raises UnreadablePixels also when the decoder hangs or falls."""
-        name = UID(picture.format.syntax).name
-        late = threading.Timer(PATIENCE, self._process.kill)
-        late.start()
-        try:
-            if self._process.stdin is None or self._process.stdout is None:
-                raise UnreadablePixels("the decoder has no pipes")
-            _send(self._process.stdin, asdict(picture.format), picture.content)
-            answer, content = _receive(self._process.stdout)
-        except (BrokenPipeError, EOFError) as error:
-            raise UnreadablePixels(f"cannot decode {name}: the decoder fell or took too long") from error
-        finally:
-            late.cancel()
-        if "error" in answer:
-            raise UnreadablePixels(answer["error"])
-        return np.frombuffer(content, answer["kind"]).reshape(answer["shape"])
-
-
-def _send(pipe: IO[bytes], facts: dict[str, object], content: bytes) -> None:
-    pipe.write(json.dumps({**facts, "length": len(content)}).encode() + b"\n")
-    pipe.write(content)
-    pipe.flush()
-
-
-def _receive(pipe: IO[bytes]) -> tuple[dict[str, Any], bytes]:
-    """Raises EOFError when the other side has ended."""
-    line = pipe.readline()
-    if not line.endswith(b"\n"):
-        raise EOFError
-    facts = json.loads(line)
-    content = pipe.read(facts.pop("length"))
-    return facts, content
-
-
-def serve() -> None:
-    """A worker's life: answers until standard input ends."""
-    answers = sys.stdout.buffer
-    with redirect_stdout(sys.stderr):  # a decoder's prints are no answers
-        while True:
-            try:
-                facts, content = _receive(sys.stdin.buffer)
-            except EOFError:
-                return
-            try:
-                values = np.ascontiguousarray(decode(Picture(Format(**facts), content)))
-                _send(answers, {"kind": values.dtype.str, "shape": values.shape}, values.tobytes())
-            except UnreadablePixels as error:
-                _send(answers, {"error": str(error)}, b"")
-
-
-if __name__ == "__main__":
-    serve()

@@ -31,8 +31,6 @@ MAX_CHARACTERS = {"AE": 16, "CS": 16, "SH": 16, "LO": 64, "ST": 1024, "LT": 1024
 _SAFE_BINARY = frozenset(
     {
         PIXEL_DATA,
-        0x7FE00001,  # ExtendedOffsetTable
-        0x7FE00002,  # ExtendedOffsetTableLengths
         0x7FE00008,  # FloatPixelData
         0x7FE00009,  # DoubleFloatPixelData
         0x00283006,  # LUTData

@@ -511,3 +511,9 @@ def write_meta(target: BinaryIO, elements: list[Element]) -> None:
 def text_of(element: Element) -> str:
     """A short value of the default character repertoire as text, without padding."""
     return element.value.decode("latin-1").strip(" \0") if isinstance(element.value, bytes) else ""
+
+
+def bytes_of(element: Element) -> bytes:
+    """A value's bytes, also where they were left in the source; none of a sequence or of compressed pixel data."""
+    value = element.value
+    return value if isinstance(value, bytes) else value.read() if isinstance(value, Bulk) else b""

@@ -43,6 +43,7 @@ from readfirst.domain.deid.profile import Options, Profile
 from readfirst.domain.deid.receipt import ENGINE_VERSION, PixelCheck, Receipt, RuleFired
 from readfirst.domain.deid.risk import must_search
 from readfirst.domain.deid.scrub import Scrubber, scrubber_of
+from readfirst.domain.deid.streams.pictures import fragment_bytes
 from readfirst.domain.deid.table import TABLE_EDITION, types_of
 from readfirst.domain.deid.told import told
 from readfirst.domain.deid.unused import CLEARED, bits_of
@@ -65,6 +66,7 @@ class Deidentified:
     receipt: Receipt
 
 
+SPELLED = "known identifier among the codes of the compressed picture: stored uncompressed"
 _LOOKED_AT = PixelCheck(outcome="looked at by a person", verified=True)
 
 
@@ -132,6 +134,7 @@ def _deidentify(
     notes += _without_unused_bits(source, file, shape)
     kept = learn(_taught([e for e in file.elements if plan.keeps(e.tag)]))
     scrubber = scrubber_of((known | learn(_taught(file.elements))).without(kept))
+    notes += _without_spelled_names(source, file, shape, scrubber)
     patient = names.patient_token(*_person(subject))
     overlays = overlays_without_text(file.elements, file.encoding) if plan.options.graphics else frozenset()
     types, days = types_of(subject[0x00080016]), names.shift_days(patient)
@@ -196,6 +199,19 @@ def _without_unused_bits(source: BinaryIO, file: File, shape: Shape) -> list[str
     return [CLEARED]
 
 
+def _without_spelled_names(source: BinaryIO, file: File, shape: Shape, scrubber: Scrubber) -> list[str]:
+    """Stores a compressed picture anew when a known identifier is spelled among its codes: decoders pass over more
+    than a stream's grammar shows (bytes behind the last coded pixel, tables' unused entries). The note about it."""
+    parts = [part for e in file.elements if isinstance(e.value, Fragments) for part in e.value.parts]
+    if not any(scrubber.in_bytes(fragment_bytes(part)) for part in parts):
+        return []
+    images = images_of(source, file, shape)
+    if images is None:
+        raise Unreadable(Reason.RESIDUAL, "in a compressed picture that cannot be stored anew")
+    _replace(file, images, images.blanked([[] for _ in range(shape.frames)]))
+    return [SPELLED]
+
+
 def _replace(file: File, images: Images, pixels: Bulk) -> None:
     """Puts blanked pixel data in place of the original; what was compressed is uncompressed then, without loss."""
     if not images.native:
@@ -207,7 +223,6 @@ def _replace(file: File, images: Images, pixels: Bulk) -> None:
             element.value = b"RGB"
         elif not images.native and element.tag == 0x00280006:
             element.value = b"\0\0"
-    file.elements = [e for e in file.elements if e.tag not in (0x7FE00001, 0x7FE00002)]
 
 
 def ultrasound_regions(file: File) -> tuple[tuple[int, int, int, int], ...]:

@@ -58,8 +58,9 @@ _BESIDE_THE_TABLE = """\
 | Pixel data inside sequences | removed | icons |
 | Preamble, group 0002 | written anew | may hold text |
 | Bytes after the data set or after the last pixel, trailing padding | removed | a hiding place |
-| Comments in JPEG and JPEG 2000 streams, bytes after their end | zeroed | a hiding place |
-| A basic offset table that is none | emptied | a hiding place |
+| Compressed pictures: what no decoder needs (see deidentification.md) | left out | comments, EXIF, boxes, gaps |
+| Compressed pictures whose codes still spell a known identifier | stored uncompressed | a hiding place |
+| Offset tables of compressed frames | written anew, one fragment for each frame | must be true; a hiding place |
 """
 
 

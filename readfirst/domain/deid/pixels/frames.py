@@ -9,6 +9,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from readfirst.domain.decoding import Stored
 from readfirst.domain.deid.codec import Bulk, Element, Encoding, File, Fragments, Unreadable, is_pixels
 from readfirst.domain.deid.pixeldata import Shape, may_have_unused
 from readfirst.domain.deid.pixels.decode import Frame, decoded_frames
@@ -55,7 +56,7 @@ class Images:
         if self.native:
             yield from (self._shaped(raw) for raw in self._raw())
         else:
-            yield from self._decoded()
+            yield from (self.bits.cleared_numbers(f) if self.bits else f for f in self._decoded())
 
     def _raw(self) -> Iterator[bytes]:
         """The bytes of each native frame."""
@@ -81,8 +82,16 @@ class Images:
         return numbers.reshape(shape.rows, shape.columns, shape.samples)
 
     def _decoded(self) -> Iterator[Frame]:
+        """The frames as their codes have them, with what lies in bits that no value uses."""
         assert isinstance(self.pixels, Fragments)  # noqa: S101 - asked for only where it is so
-        return decoded_frames(self.source, self.pixels, self.shape, self.transfer_syntax)
+        shape, bits = self.shape, self.bits
+        stored = bits.stored if bits else shape.allocated
+        form = Stored(
+            self.transfer_syntax, shape.rows, shape.columns, shape.allocated, stored,
+            bits.high if bits else stored - 1, int(self.signed), shape.samples, shape.photometric, int(self.planar),
+            bare=True,
+        )  # fmt: skip
+        return decoded_frames(self.pixels, form)
 
     def grey(self, frame: Frame) -> Grey:
         """A frame as a picture of 256 greys in which text of any colour shows."""
@@ -107,7 +116,7 @@ class Images:
             return False
         if not may_have_unused(self.pixels, self.transfer_syntax, self.bits):
             return False
-        return any(self.bits.cleared_numbers(frame) is not frame for frame in self.frames())
+        return any(self.bits.cleared_numbers(frame) is not frame for frame in self._decoded())
 
     def blanked(self, boxes: list[list[Box]]) -> Bulk:
         """The pixel data with the boxes of each frame filled with what lies around them, as native numbers."""
@@ -130,8 +139,7 @@ class Blanked(Bulk):
             for frame, boxes in zip(images.frames(), self.boxes, strict=True):
                 if frame.nbytes != images.frame_bytes:
                     raise Unreadable(Reason.PIXELS_UNVERIFIED, "a frame of another size than the header says")
-                clear = images.bits.cleared_numbers(frame) if images.bits else frame
-                yield filled(clear, boxes).tobytes()
+                yield filled(frame, boxes).tobytes()
             return
         for raw, boxes in zip(images._raw(), self.boxes, strict=True):
             clear_raw = images.bits.cleared(raw) if images.bits else raw
