@@ -16,6 +16,7 @@ from pydicom.uid import UID
 
 from readfirst.domain import decoding
 from readfirst.domain.decoding import DECODED, NATIVE, PATIENCE, RLE, Stored, Undecodable, Worker
+from readfirst.domain.numbers import whole
 
 __all__ = ["NATIVE", "RLE", "Format", "Picture", "UnreadablePixels", "decode", "decode_all", "native", "packed"]
 PROCESSES_FROM = 48  # compressed pictures: below that, starting workers costs more than they save
@@ -48,13 +49,14 @@ class Format:
             found = cls(
                 str(ds.file_meta.TransferSyntaxUID), int(ds.Rows), int(ds.Columns), allocated, stored,
                 int(ds.get("HighBit", stored - 1)), int(ds.get("PixelRepresentation") or 0),
-                int(ds.get("NumberOfFrames") or 1),
+                whole(str(ds.get("NumberOfFrames") or 1)) or 0,
             )  # fmt: skip
         except (AttributeError, TypeError, ValueError) as error:
             raise UnreadablePixels("a slice's header does not say how its pixels are stored") from error
         if samples != 1 or kind not in grey:
             raise UnreadablePixels(f"not a grey image ({' or '.join(grey)})")
-        if allocated not in (8, 16, 32) or not stored - 1 <= found.high < allocated or min(found.size, stored) < 1:
+        least = min(found.size, stored, found.frames)
+        if allocated not in (8, 16, 32) or not stored - 1 <= found.high < allocated or least < 1:
             raise UnreadablePixels("a slice's header contradicts itself about how its pixels are stored")
         if found.syntax not in NATIVE and found.syntax not in DECODED:
             raise UnreadablePixels(f"{UID(found.syntax).name} is not taken")

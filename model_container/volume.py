@@ -10,6 +10,7 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileDataset
+from pydicom.uid import UID
 
 from model_container.pixels import NATIVE, RLE, Format, UnreadablePixels, decode_all, native, packed
 
@@ -53,6 +54,7 @@ def read_volume(contents: Sequence[bytes], frames: Sequence[int] = ()) -> Volume
               zip(contents, frames or [0] * len(contents), strict=True)]  # fmt: skip
     if len({(one.source.form.rows, one.source.form.columns) for one in slices}) != 1:
         raise UnreadablePixels("the slices do not have one size")
+    _place_in_one_frame(list(files.values()))
     hu = _densities(slices)
     rows, columns = _directions(slices[0].numbers("PlaneOrientationSequence", "ImageOrientationPatient", 6))
     positions = np.array([one.numbers("PlanePositionSequence", "ImagePositionPatient", 3) for one in slices])
@@ -63,6 +65,15 @@ def read_volume(contents: Sequence[bytes], frames: Sequence[int] = ()) -> Volume
         hu, positions, columns, rows, (spacing[0], spacing[1]), _step(positions, rows, columns),
         tuple(one.source.ds for one in slices), tuple(one.frame + 1 if one.source.own else 0 for one in slices),
     )  # fmt: skip
+
+
+def _place_in_one_frame(sources: Sequence[_Source]) -> None:
+    """Gives files without a frame of reference that of the others: it is one for a whole series (PS3.3 C.7.4.1)."""
+    known = {str(uid).strip() for s in sources if (uid := s.ds.get("FrameOfReferenceUID"))}
+    if len(known) > 1:
+        raise UnreadablePixels("the slices lie in several frames of reference: their places cannot be compared")
+    for source in sources if known else ():
+        source.ds.FrameOfReferenceUID = next(iter(known))
 
 
 def _directions(orientation: Sequence[float]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -85,6 +96,10 @@ class _Source:
     def __init__(self, content: bytes) -> None:
         with io.BytesIO(content) as file:  # closed, or the header would hold on to the whole file
             self.ds: FileDataset = pydicom.dcmread(file)
+        if not self.ds.get("SOPClassUID"):
+            self.ds.SOPClassUID = self.ds.file_meta.get("MediaStorageSOPClassUID") or UID("")
+        if not self.ds.SOPClassUID:
+            raise UnreadablePixels("a file does not say of which SOP class it is")
         self.form = Format.of(self.ds)
         self.shared = _first(self.ds, "SharedFunctionalGroupsSequence")
         self.own: Sequence[Dataset] = self.ds.get("PerFrameFunctionalGroupsSequence") or ()

@@ -23,6 +23,7 @@ from pydicom.dataset import Dataset
 from readfirst.cli.bench_planted import planted
 from readfirst.domain.deid import KnownIdentifiers, deidentify, known_identifiers, load_profile, read_header
 from readfirst.domain.pseudonyms import Pseudonyms
+from readfirst.domain.refusals import Refused
 
 NAMES = Pseudonyms(b"a root secret of 32 bytes for fuzzing", "fuzz")
 PROFILE = load_profile("triage-default")
@@ -70,7 +71,13 @@ def tried(content: bytes) -> str:
     try:
         header = read_header(io.BytesIO(content))
         known = known_identifiers(header) if isinstance(header, Dataset) else KnownIdentifiers()
-        deidentify(io.BytesIO(content), io.BytesIO(), names=NAMES, handle="FUZZFUZZ", profile=HEADERS_ONLY, known=known)
+        target = io.BytesIO()
+        done = deidentify(
+            io.BytesIO(content), target, names=NAMES, handle="FUZZFUZZ", profile=HEADERS_ONLY, known=known
+        )
+        for answer in (header, done):
+            if isinstance(answer, Refused) and "led to a fault" in answer.detail:
+                return answer.detail
     except Exception:  # any exception is what this looks for
         return traceback.format_exc()
     return "slow" if time.monotonic() - started > 5 else ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from pydicom.dataset import Dataset
 
 from readfirst.domain.models import PROJECTIONS
+from readfirst.domain.numbers import decimal, whole
 
 FUNCTIONAL_GROUPS = (0x52009229, 0x52009230)  # the sequences that tell of an enhanced file's frames
 # BodyPartExamined for the regions that enhanced files state as codes instead (PS3.16, Table L-1).
@@ -241,15 +241,9 @@ def _values(ds: Dataset, keyword: str) -> list[Any]:
 
 
 def _integer(ds: Dataset, keyword: str) -> int | None:
-    try:
-        return int(str(ds.get(keyword)))
-    except (TypeError, ValueError):
-        return None
+    return whole(str(ds.get(keyword)))
 
 
 def _numbers(ds: Dataset, keyword: str, count: int) -> Any:
-    try:
-        numbers = tuple(float(v) for v in _values(ds, keyword))
-    except (TypeError, ValueError):
-        return None
-    return numbers if len(numbers) == count and all(map(math.isfinite, numbers)) else None
+    numbers = tuple(decimal(str(v)) for v in _values(ds, keyword))
+    return numbers if len(numbers) == count and None not in numbers else None

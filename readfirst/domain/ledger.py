@@ -62,7 +62,7 @@ class Complete(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
-    study_uid: str = Field(alias="studyInstanceUid", pattern=r"^[0-9.]{1,64}$")
+    study_uid: str = Field(alias="studyInstanceUid", pattern=r"^[0-9.]{1,128}$")  # archives hold some beyond 64
     expected: int | None = Field(None, ge=1, le=1_000_000)
     priority: Literal["stat", "routine"] = "routine"
     purpose: Literal["current", "prior"] = "current"

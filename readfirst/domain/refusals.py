@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -31,6 +32,9 @@ class Reason(StrEnum):
     CONTENT_ENCODING = "content-encoding"
     NOT_TAKEN = "could-not-be-taken"
 
+
+# What bad values can raise in code that did not expect them. Not what storage raises: that is tried again.
+FAULTS = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError, struct.error)
 
 ADVICE: dict[Reason, str] = {
     Reason.EMPTY: "The file has no bytes. Export it again and upload it again.",
@@ -73,6 +77,11 @@ class Refused:
     def advice(self) -> str:
         """What the sender can do about it."""
         return ADVICE[self.reason]
+
+
+def fault(error: Exception) -> Refused:
+    """The refusal of a file whose values nobody expected: one file must not stop its study. Tests look for these."""
+    return Refused(Reason.UNREADABLE, f"its values led to a fault ({type(error).__name__})")
 
 
 @dataclass(frozen=True)

@@ -301,3 +301,26 @@ def test_pieces_of_noise_agree_with_a_plain_flood_fill():
             stack += near
         sizes.append(size)
     assert sorted(len(piece) for piece in pieces(mask)) == sorted(sizes)
+
+
+@pytest.mark.parametrize("known", [(0,), (0, 2)], ids=["one says it", "one does not"])
+def test_slices_that_name_no_frame_of_reference_have_that_of_the_others(phantom, known):
+    contents = [c if k in known else rewritten(c, lambda ds: ds.pop("FrameOfReferenceUID"))
+                for k, c in enumerate(files(phantom, 3))]  # fmt: skip
+    assert len({str(header.FrameOfReferenceUID) for header in read_volume(contents).headers}) == 1
+
+
+def test_slices_in_several_frames_of_reference_are_refused(phantom):
+    one, two, three = files(phantom, 3)
+    moved = rewritten(two, lambda ds: setattr(ds, "FrameOfReferenceUID", f"{ds.FrameOfReferenceUID}.2"))
+    with pytest.raises(UnreadablePixels, match="several frames of reference"):
+        read_volume([one, moved, three])
+
+
+def test_a_slice_whose_class_is_in_the_meta_information_alone_is_read(phantom):
+    content = rewritten(files(phantom, 1)[0], lambda ds: None)
+    ds = pydicom.dcmread(io.BytesIO(content))
+    del ds.SOPClassUID
+    out = io.BytesIO()
+    ds.save_as(out)
+    assert read_volume([out.getvalue()]).headers[0].SOPClassUID == ds.file_meta.MediaStorageSOPClassUID

@@ -21,6 +21,7 @@ from readfirst.domain.deid.private import CHARACTERISTICS, only_kept, safe_priva
 from readfirst.domain.deid.profile import Options
 from readfirst.domain.deid.scrub import BLANK, Scrubber
 from readfirst.domain.deid.table import EXTRA_VRS, Types, content_rows
+from readfirst.domain.numbers import as_integers
 from readfirst.domain.pseudonyms import Pseudonyms
 
 CHARACTER_SET = 0x00080005
@@ -41,6 +42,7 @@ _SAFE_BINARY = frozenset(
     }
 )
 # Bytes in one number of a VR.
+_MOST_NUMBERS = 16 << 20  # bytes of numbers in one attribute: more than any object has, little enough to search
 _SIZES = {"US": 2, "SS": 2, "UL": 4, "SL": 4, "FL": 4, "AT": 4, "FD": 8, "SV": 8, "UV": 8}
 # What makes an item a content item: relationship, value type, concept name, continuity.
 _ITEM_FRAME = frozenset((0x0040A010, 0x0040A040, 0x0040A043, 0x0040A050))
@@ -187,6 +189,9 @@ class Cleaner:
             return self._safe_binary(element)
         if vr in _BINARY:
             return self._least(element, "binary value not known to be safe")
+        if isinstance(value, Bulk) and value.length <= _MOST_NUMBERS:
+            value = value.read()
+            element = Element(element.tag, vr, value)
         if not isinstance(value, bytes) or len(value) > _SIZES.get(vr, 8) * _most_values(element.tag):
             return self._least(element, "more numbers than the attribute has")
         if len(value) > 4 and self.scrubber.in_bytes(value):
@@ -312,6 +317,9 @@ class Cleaner:
             return element if all(map(_CHARSETS.fullmatch, self._charset)) else self._gone(element, "no character set")
         if element.vr in ("UR", "AE"):
             return self._least(element, f"VR {element.vr}")
+        if element.vr == "IS" and (value := as_integers(value)) != element.value:
+            self._trace(element, "cleaned", "a whole number that was not written as one")
+            element = Element(element.tag, "IS", value)
         patterns = element.tag not in _CODES
         key = (element.vr, value, self._charset, patterns)
         clean = self.scrubber.memo.get(key)

@@ -10,6 +10,7 @@ import struct
 import tempfile
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -35,6 +36,7 @@ TEXT_VRS = frozenset(
 )
 VRS = LONG_VRS | TEXT_VRS | frozenset(["AT", "FD", "FL", "SL", "SS", "UL", "US"])
 
+LONGEST_SHORT = 0xFFFE  # bytes of a value whose VR has a length of 16 bits
 IN_MEMORY = 64 * 1024  # binary values above this stay in the source
 TEXT_LIMIT = 256 * 1024  # a text longer than this is no text, and would take long to clean
 MAX_DEPTH = 64
@@ -265,22 +267,40 @@ class Parser:
         if length == UNDEFINED:
             if is_pixels(tag) and vr != "SQ":
                 return self._fragments(tag, vr, body, encoding)
-            if vr == "UN":  # PS3.5 6.2.2 note: such a sequence is implicit little endian whatever the rest is
-                encoding = Encoding(explicit=False, big=False)
-            items, position = self._items(body, end, depth, encoding, undefined=True)
+            items, position = self._sequence(vr, body, end, depth, encoding, undefined=True)
             return Element(tag, "SQ", items), position
         if length > end - body:
             raise Unreadable(Reason.TRUNCATED, f"element {tag:08X} is longer than what holds it")
         if vr == "SQ" or (vr == "UN" and length and vr_by_dictionary(tag) == "SQ"):
-            if vr == "UN":
-                encoding = Encoding(explicit=False, big=False)
-            items, _ = self._items(body, body + length, depth, encoding, undefined=False)
+            items, _ = self._sequence(vr, body, body + length, depth, encoding, undefined=False)
             return Element(tag, "SQ", items), body + length
         if vr == "UN":
             vr = vr_by_dictionary(tag)
         if length > (TEXT_LIMIT if vr in TEXT_VRS else IN_MEMORY):
             return Element(tag, vr, Bulk(self.window.source, body, length)), body + length
         return Element(tag, vr, self.window.get(body, length) if length else b""), body + length
+
+    def _sequence(
+        self, vr: str, body: int, end: int, depth: int, encoding: Encoding, undefined: bool
+    ) -> tuple[list[list[Element]], int]:
+        """The items of a sequence. One that says UN is implicit little endian whatever the rest is (PS3.5 6.2.2, note),
+        but many writers leave it in the encoding of the rest: what reads to its end is what was meant."""
+        if vr != "UN":
+            return self._items(body, end, depth, encoding, undefined)
+        meant = Encoding(explicit=False, big=False)
+        first, other = (encoding, meant) if self._looks_explicit(body, end, encoding) else (meant, encoding)
+        try:
+            return self._items(body, end, depth, first, undefined)
+        except Unreadable as error:
+            if first == other or self.count > MAX_ELEMENTS:
+                raise
+            with suppress(Unreadable):
+                return self._items(body, end, depth, other, undefined)
+            raise error
+
+    def _looks_explicit(self, body: int, end: int, encoding: Encoding) -> bool:
+        """Whether a VR stands where the first element of the first item would have one."""
+        return encoding.explicit and end - body >= 16 and self.window.get(body + 12, 2) in _VR_OF
 
     def _items(
         self, position: int, end: int, depth: int, encoding: Encoding, undefined: bool
@@ -364,7 +384,19 @@ def parse(source: BinaryIO, header_only: bool = False) -> File:
     encoding = _encoding(window, start, syntax)
     parser = Parser(window, encoding, header_only)
     elements = parser.data_set(start)
+    _complete(elements, meta, parser.reached_pixels)
     return File(meta, elements, encoding, _actual_syntax(syntax, encoding), window.size, parser.trailing)
+
+
+def _complete(elements: list[Element], meta: list[Element], to_pixels: bool) -> None:
+    """Takes SOP class and instance from the meta information where a data set that goes on to its pixels lacks them."""
+    present = {e.tag for e in elements if e.value}
+    for tag, source in ((0x00080016, 0x00020002), (0x00080018, 0x00020003)):
+        said = next((e for e in meta if e.tag == source and text_of(e)), None)
+        if said is not None and tag not in present and to_pixels:
+            elements[:] = [e for e in elements if e.tag != tag]
+            at = next((k for k, e in enumerate(elements) if e.tag > tag), len(elements))
+            elements.insert(at, Element(tag, "UI", said.value))
 
 
 def _meta(window: Window, start: int) -> tuple[list[Element], int]:
@@ -458,6 +490,8 @@ class Writer:
     def _head(self, tag: int, vr: str, length: int) -> bytes:
         if not self.encoding.explicit:
             return self._bare.pack(tag >> 16, tag & 0xFFFF, length)
+        if vr not in LONG_VRS and length > LONGEST_SHORT:
+            vr = "UN"  # PS3.5 6.2.2: what a length of 16 bits cannot say
         if vr in LONG_VRS:
             return self._long.pack(tag >> 16, tag & 0xFFFF, vr.encode(), 0, length)
         return self._short.pack(tag >> 16, tag & 0xFFFF, vr.encode(), length)

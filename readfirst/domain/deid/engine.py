@@ -50,7 +50,7 @@ from readfirst.domain.deid.unused import CLEARED, bits_of
 from readfirst.domain.deid.visual import could_show_face
 from readfirst.domain.instances import InstanceFacts, facts_of
 from readfirst.domain.pseudonyms import Pseudonyms, handle_of
-from readfirst.domain.refusals import Reason, Refused
+from readfirst.domain.refusals import FAULTS, Reason, Refused, fault
 
 # Ours, so that a reader of the file can tell what wrote it (PS3.7 D.3.3.2).
 IMPLEMENTATION_CLASS_UID = "2.25.119468520171184210365180284961936519"
@@ -106,6 +106,8 @@ def deidentify(
         return _deidentify(read, original, file, target, names, handle, plan_of(profile), known, looked_at)
     except Unreadable as error:
         return Refused(error.reason, error.detail)
+    except FAULTS as error:
+        return fault(error)
 
 
 def _deidentify(

@@ -27,7 +27,7 @@ from readfirst.domain.deid.codec import (
 from readfirst.domain.deid.pixeldata import SUPPORTED
 from readfirst.domain.deid.profile import Scope
 from readfirst.domain.deid.table import types_of
-from readfirst.domain.refusals import Reason, Refused, Skipped
+from readfirst.domain.refusals import FAULTS, Reason, Refused, Skipped, fault
 
 # What begins like this travels on media beside the images (viewers, their pages and settings).
 _CLUTTER = (
@@ -72,6 +72,8 @@ def read_header(source: BinaryIO) -> Dataset | Refused | Skipped:
         file = parse(source, header_only=True)
     except Unreadable as error:
         return Refused(error.reason, error.detail)
+    except FAULTS as error:
+        return fault(error)
     if is_directory(file):
         return Skipped("DICOMDIR")
     return refusal_of(file, Scope()) or as_dataset(file)
@@ -110,6 +112,8 @@ def refusal_of(file: File, scope: Scope) -> Refused | None:
         if present[tag].vr not in TEXT_VRS:
             return Refused(Reason.UNREADABLE, f"{_written(tag)} has a VR that holds no UID")
     sop_class = text_of(present[0x00080016]) if 0x00080016 in present else ""
+    if not sop_class:
+        return Refused(Reason.UNSUPPORTED_OBJECT, "(0008,0016), the SOP Class UID, is missing or empty")
     if 0x00420011 in present and scope.documents == "refuse":
         return Refused(Reason.ENCAPSULATED)
     if scope.objects == "images" and not any(is_pixels(tag) for tag in present):

@@ -21,6 +21,7 @@ from readfirst.domain.deid.streams.jpeg2000 import bare_jpeg_2000, precision_of
 from readfirst.domain.deid.streams.pictures import fragment_bytes, one_each
 from readfirst.domain.deid.streams.rle import bare_rle
 from readfirst.domain.deid.unused import CLEARED, Bits, Cleared
+from readfirst.domain.numbers import whole
 from readfirst.domain.refusals import Reason
 
 EXTENDED_OFFSETS = 0x7FE00001
@@ -48,21 +49,20 @@ class Shape:
 
 
 def shape_of(elements: list[Element], encoding: Encoding) -> Shape:
-    """The shape that a data set declares; zeros where it declares none."""
+    """The shape that a data set declares; zeros where it declares none. Raises Unreadable for no number of frames."""
     values = {e.tag: e.value for e in elements if e.tag >> 16 == 0x0028 and isinstance(e.value, bytes)}
 
     def number(tag: int) -> int:
         value = values.get(tag, b"")
         return int(struct.unpack(encoding.order + "H", value[:2])[0]) if len(value) >= 2 else 0
 
-    try:
-        frames = int(values.get(0x00280008, b"1").decode("latin-1").strip(" \0") or 1)
-    except ValueError:
-        frames = 1
+    frames = whole(values.get(0x00280008, b"").decode("latin-1").strip(" \0") or "1")
+    if (frames is None or frames < 1) and any(is_pixels(e.tag) for e in elements):
+        raise Unreadable(Reason.UNREADABLE, "Number of Frames (0028,0008) is not a whole number from 1")
     return Shape(
         rows=number(0x00280010),
         columns=number(0x00280011),
-        frames=max(frames, 0),
+        frames=frames or 0,
         samples=number(0x00280002) or 1,
         allocated=number(0x00280100),
         photometric=values.get(0x00280004, b"").decode("latin-1").strip(" \0"),
@@ -124,6 +124,9 @@ def _cut(element: Element, shape: Shape) -> bool:
         raise Unreadable(Reason.TRUNCATED, "the pixel data is shorter than the picture")
     if length <= shape.length + (shape.length & 1):
         return False
+    one, more = shape.length // shape.frames, length - shape.length
+    if more >= one and more % one in (0, 1):
+        raise Unreadable(Reason.UNREADABLE, "more pictures than Number of Frames (0028,0008) says")
     if isinstance(value, bytes):
         element.value = value[: shape.length]
     elif isinstance(value, Bulk):

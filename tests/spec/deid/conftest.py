@@ -92,6 +92,7 @@ def attempt(
     target = io.BytesIO()
     chosen = load_profile(profile) if isinstance(profile, str) else profile
     done = deidentify(io.BytesIO(content), target, names=names, handle=HANDLE, profile=chosen, known=known)
+    assert not isinstance(done, Refused) or "led to a fault" not in done.detail, done
     return done if isinstance(done, Refused) else Clean(done, target.getvalue())
 
 
