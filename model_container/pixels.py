@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.encaps import get_frame
-from pydicom.uid import UID
 
-from readfirst.domain import decoding
+from readfirst.domain import decoding, registry
 from readfirst.domain.decoding import DECODED, NATIVE, PATIENCE, RLE, Stored, Undecodable, Worker
 from readfirst.domain.numbers import whole
 
@@ -59,7 +58,7 @@ class Format:
         if allocated not in (8, 16, 32) or not stored - 1 <= found.high < allocated or least < 1:
             raise UnreadablePixels("a slice's header contradicts itself about how its pixels are stored")
         if found.syntax not in NATIVE and found.syntax not in DECODED:
-            raise UnreadablePixels(f"{UID(found.syntax).name} is not taken")
+            raise UnreadablePixels(f"{named(found.syntax)} is not taken")
         return found
 
     @property
@@ -71,6 +70,11 @@ class Format:
     def words(self) -> Stored:
         """As a decoder wants to know it."""
         return Stored(self.syntax, self.rows, self.columns, self.allocated, self.stored, self.high, self.signed)
+
+
+def named(syntax: str) -> str:
+    """What to call a transfer syntax in a reason."""
+    return registry.name_of(syntax) or "its transfer syntax"
 
 
 @dataclass(frozen=True)
@@ -111,7 +115,7 @@ def decode(picture: Picture, worker: Worker | None = None) -> NDArray[np.integer
     try:
         values = worker.decode(form, picture.content, PATIENCE) if worker else decoding.decode(form, picture.content)
     except Undecodable as error:
-        raise UnreadablePixels(f"{UID(form.syntax).name}: {error}") from error
+        raise UnreadablePixels(f"{named(form.syntax)}: {error}") from error
     return values
 
 

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import warnings
+import zlib
 from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass
 from typing import IO, Any
@@ -23,17 +24,23 @@ NATIVE = frozenset(("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1
 RLE = "1.2.840.10008.1.2.5"
 JPEG = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 57, 70, 80, 81))
 JPEG_2000 = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in (90, 91, 201, 202, 203))
-_GDCM, _CHARLS, _PYLIBJPEG, _PILLOW = "gdcm", "pyjpegls", "pylibjpeg", "pillow"
+JPEG_XL = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in (110, 111, 112))
+EXTENDED, ENCAPSULATED, DEFLATED_FRAMES = "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.1.98", "1.2.840.10008.1.2.8.1"
+_GDCM, _CHARLS, _PYLIBJPEG, _PILLOW, _IMAGECODECS = "gdcm", "pyjpegls", "pylibjpeg", "pillow", "imagecodecs"
+_PLAIN = ""  # frames of plain numbers
 # Which decoder without GPL reads what; the rest (video, JPIP, multi-component) is not taken.
 _PLUGINS = {
     "1.2.840.10008.1.2.4.50": _PILLOW,  # JPEG baseline
-    "1.2.840.10008.1.2.4.51": _GDCM,  # JPEG extended: with 8 bits only
+    EXTENDED: _GDCM,  # with 8 bits; with 12 imagecodecs
     "1.2.840.10008.1.2.4.57": _GDCM,  # JPEG lossless
     "1.2.840.10008.1.2.4.70": _GDCM,
     "1.2.840.10008.1.2.4.80": _CHARLS,  # JPEG-LS
     "1.2.840.10008.1.2.4.81": _CHARLS,
     **dict.fromkeys(JPEG_2000, _PYLIBJPEG),  # JPEG 2000 and its High-Throughput form: OpenJPEG
     RLE: _PYLIBJPEG,
+    **dict.fromkeys(JPEG_XL, _IMAGECODECS),
+    ENCAPSULATED: _PLAIN,
+    DEFLATED_FRAMES: _PLAIN,
 }
 DECODED = frozenset(_PLUGINS)
 PATIENCE = 30.0  # seconds for one picture: hundreds of times what the slowest one takes
@@ -66,7 +73,17 @@ class Stored:
     @property
     def alone(self) -> bool:
         """Whether its decoder must run in a process that can be ended."""
-        return _PLUGINS.get(self.syntax) in (_GDCM, _CHARLS)
+        return self.plugin in (_GDCM, _CHARLS)
+
+    @property
+    def plugin(self) -> str:
+        """The decoder that reads it."""
+        return _IMAGECODECS if self.syntax == EXTENDED and self.stored > 8 else _PLUGINS[self.syntax]
+
+    @property
+    def little_read(self) -> bool:
+        """Whether so few programs decode it that a copy for others is better stored uncompressed."""
+        return self.plugin in (_IMAGECODECS, _PLAIN)
 
 
 def decode(form: Stored, content: bytes) -> NDArray[np.integer]:
@@ -74,32 +91,63 @@ def decode(form: Stored, content: bytes) -> NDArray[np.integer]:
 
     Raises Undecodable.
     """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            values = _by_imagecodecs(form, content) if form.plugin == _IMAGECODECS else _by_pydicom(form, content)
+    except Exception as error:  # decoders raise many kinds; the cause travels on, the content does not
+        raise Undecodable("cannot decode the picture") from error
+    if values.shape != ((form.rows, form.columns, form.samples) if form.samples > 1 else (form.rows, form.columns)):
+        raise Undecodable("the picture does not have the size that its header says")
+    return _in_words(values, form)
+
+
+def _by_imagecodecs(form: Stored, content: bytes) -> NDArray[np.generic]:
+    import imagecodecs
+
+    values: NDArray[np.unsignedinteger]
+    values = imagecodecs.jpegxl_decode(content) if form.syntax in JPEG_XL else imagecodecs.jpeg_decode(content)
+    if values.dtype.kind != "u" or int(values.max()) >> form.stored:
+        raise ValueError("the stream has more bits than the header says")
+    if not form.signed:
+        return values
+    spare = values.dtype.itemsize * 8 - form.stored
+    return (values << spare).view(values.dtype.str.replace("u", "i")) >> spare
+
+
+def _by_pydicom(form: Stored, content: bytes) -> NDArray[np.generic]:
     from pydicom.dataset import Dataset, FileMetaDataset
     from pydicom.encaps import encapsulate
     from pydicom.pixels import pixel_array
-    from pydicom.uid import UID
+    from pydicom.uid import UID, ExplicitVRLittleEndian
 
+    plain = form.plugin == _PLAIN
     ds = Dataset()
     ds.file_meta = FileMetaDataset()
-    ds.file_meta.TransferSyntaxUID = UID(form.syntax)
+    ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian if plain else UID(form.syntax)
     ds.Rows, ds.Columns, ds.SamplesPerPixel = form.rows, form.columns, form.samples
     ds.PhotometricInterpretation, ds.NumberOfFrames = form.photometric, 1
     ds.BitsAllocated, ds.BitsStored, ds.HighBit = form.allocated, form.stored, form.high
     ds.PixelRepresentation = form.signed
     if form.samples > 1:
         ds.PlanarConfiguration = form.planar
-    ds.PixelData = encapsulate([content])
-    ds["PixelData"].VR = "OB"
-    options = {"correct_unused_bits": False} if form.bare else {}
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            values = np.asarray(pixel_array(ds, decoding_plugin=_PLUGINS[form.syntax], **options))
-    except Exception as error:  # decoders raise many kinds; the cause travels on, the content does not
-        raise Undecodable("cannot decode the picture") from error
-    if values.shape != ((form.rows, form.columns, form.samples) if form.samples > 1 else (form.rows, form.columns)):
-        raise Undecodable("the picture does not have the size that its header says")
-    return _in_words(values, form)
+    ds.PixelData = _numbers(form, content) if plain else encapsulate([content])
+    ds["PixelData"].VR = "OW" if plain and form.allocated > 8 else "OB"
+    options: dict[str, Any] = {"correct_unused_bits": False} if form.bare else {}
+    if not plain:
+        options["decoding_plugin"] = form.plugin
+    return np.asarray(pixel_array(ds, **options))
+
+
+def _numbers(form: Stored, content: bytes) -> bytes:
+    """A frame's plain numbers, as many bytes as its header says."""
+    per_pixel = 2 if form.photometric == "YBR_FULL_422" and form.samples == 3 else form.samples
+    length = form.rows * form.columns * per_pixel * form.allocated // 8
+    if form.syntax == DEFLATED_FRAMES:
+        content = zlib.decompressobj(wbits=-zlib.MAX_WBITS).decompress(content, length)
+    if len(content) < length:
+        raise ValueError("fewer pixels than rows and columns say")
+    return content[:length] + b"\0" * (length & 1)
 
 
 def _in_words(values: NDArray[np.generic], form: Stored) -> NDArray[np.integer]:

@@ -44,7 +44,7 @@ ADVICE: dict[Reason, str] = {
     Reason.NO_PIXELS: "The file holds no image. Send image objects; reports and worklists are not analysed.",
     Reason.UNREADABLE: "The file's data set cannot be read to its end. Export it again from the PACS.",
     Reason.TRANSFER_SYNTAX: "This compression is not supported. "
-    "Export as uncompressed, JPEG lossless, JPEG-LS, JPEG 2000 or RLE.",
+    "Export as uncompressed, JPEG lossless, JPEG-LS, JPEG 2000 (also High-Throughput), JPEG XL or RLE.",
     Reason.BURNED_IN: "Images of this kind usually carry names in the picture. They wait for a person to look.",
     Reason.PIXELS_UNVERIFIED: "It could not be proven that the picture shows no name. It waits for a person to look.",
     Reason.ENCAPSULATED: "The file wraps a document (PDF, CDA, …) that cannot be de-identified. Send images only.",

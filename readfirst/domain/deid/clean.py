@@ -10,8 +10,8 @@ from functools import lru_cache
 from urllib.parse import unquote
 
 from pydicom._dicom_dict import DicomDictionary
-from pydicom._uid_dict import UID_dictionary
 
+from readfirst.domain import registry
 from readfirst.domain.deid import dates
 from readfirst.domain.deid.charsets import decoded, encoded, readings
 from readfirst.domain.deid.codec import PIXEL_DATA, TEXT_VRS, Bulk, Element, text_of
@@ -417,10 +417,12 @@ def _most_values(tag: int) -> int:
 
 def registered(uid: str, tag: int = 0) -> bool:
     """Whether a UID belongs to the standard (or, for a coding scheme, to HL7's register): it names nobody's object."""
-    return uid in UID_dictionary or _REGISTERED.fullmatch(uid) is not None or (tag == 0x0008010C and _is_hl7(uid))
+    if tag in _OWN:
+        return False  # some writers make their own UIDs under DICOM's root
+    return registry.of_dicom(uid) or (tag == 0x0008010C and _is_hl7(uid))
 
 
-_REGISTERED = re.compile(r"1\.2\.840\.10008\.(?:6\.1\.\d{1,4}|2\.16\.\d{1,3}|2\.6\.1|8\.1\.\d{1,3})")
+_OWN = frozenset((0x0020000D, 0x0020000E, 0x00080018))  # of study, series and instance
 
 
 def _is_hl7(uid: str) -> bool:

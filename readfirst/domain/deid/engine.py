@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import BinaryIO, cast
 
+from readfirst.domain.decoding import JPEG, JPEG_2000, RLE
 from readfirst.domain.deid import dates
 from readfirst.domain.deid.charsets import decoded, readings
 from readfirst.domain.deid.clean import DUMMY_TEXT, Cleaner, Traces
@@ -31,7 +32,7 @@ from readfirst.domain.deid.codec import (
     text_of,
     write_meta,
 )
-from readfirst.domain.deid.header import clutter_of, is_directory, refusal_of
+from readfirst.domain.deid.header import clutter_of, is_directory, not_taken, refusal_of
 from readfirst.domain.deid.identity import IdentityRecord, PatientIdentity, StudyIdentity
 from readfirst.domain.deid.known import KnownIdentifiers, Value, kind_of, kind_of_concept, learn
 from readfirst.domain.deid.pixeldata import Shape, shape_of, tidy
@@ -66,6 +67,7 @@ class Deidentified:
     receipt: Receipt
 
 
+UNCOMPRESSED = "a compression that few programs read: stored uncompressed"
 SPELLED = "known identifier among the codes of the compressed picture: stored uncompressed"
 _LOOKED_AT = PixelCheck(outcome="looked at by a person", verified=True)
 
@@ -195,10 +197,15 @@ def _without_unused_bits(source: BinaryIO, file: File, shape: Shape) -> list[str
     if not any(isinstance(e.value, Fragments) for e in file.elements):
         return []
     images = images_of(source, file, shape)
-    if images is None or not images.unused():
+    if images is None and file.transfer_syntax not in JPEG | JPEG_2000 | {RLE}:
+        raise Unreadable(Reason.TRANSFER_SYNTAX, not_taken(file.transfer_syntax))
+    if images is None:
+        return []
+    little_read, unused = images.form.little_read, images.unused()
+    if not little_read and not unused:
         return []
     _replace(file, images, images.blanked([[] for _ in range(shape.frames)]))
-    return [CLEARED]
+    return [CLEARED] * unused + [UNCOMPRESSED] * little_read
 
 
 def _without_spelled_names(source: BinaryIO, file: File, shape: Shape, scrubber: Scrubber) -> list[str]:
@@ -221,7 +228,7 @@ def _replace(file: File, images: Images, pixels: Bulk) -> None:
     for element in file.elements:
         if element.tag == PIXEL_DATA:
             element.value, element.vr = pixels, "OW" if images.shape.allocated > 8 else "OB"
-        elif not images.native and element.tag == 0x00280004 and images.shape.photometric.startswith("YBR"):
+        elif not images.native and element.tag == 0x00280004 and images.shape.samples == 3:
             element.value = b"RGB"
         elif not images.native and element.tag == 0x00280006:
             element.value = b"\0\0"

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from typing import BinaryIO
 
-from pydicom._uid_dict import UID_dictionary
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.tag import Tag
 
+from readfirst.domain import registry
 from readfirst.domain.deid.charsets import encodings_of
 from readfirst.domain.deid.codec import (
     DIRECTORY_CLASS,
@@ -26,7 +26,6 @@ from readfirst.domain.deid.codec import (
 )
 from readfirst.domain.deid.pixeldata import SUPPORTED
 from readfirst.domain.deid.profile import Scope
-from readfirst.domain.deid.table import types_of
 from readfirst.domain.refusals import FAULTS, Reason, Refused, Skipped, fault
 
 # What begins like this travels on media beside the images (viewers, their pages and settings).
@@ -117,17 +116,34 @@ def refusal_of(file: File, scope: Scope) -> Refused | None:
     if 0x00420011 in present and scope.documents == "refuse":
         return Refused(Reason.ENCAPSULATED)
     if scope.objects == "images" and not any(is_pixels(tag) for tag in present):
-        return Refused(Reason.NO_PIXELS, f"object {sop_class}" if sop_class in UID_dictionary else "")
-    if sop_class and sop_class not in UID_dictionary and not types_of(sop_class).known:
+        return Refused(Reason.NO_PIXELS, registry.name_of(sop_class))
+    if not registry.of_dicom(sop_class):
         return Refused(Reason.UNSUPPORTED_OBJECT, "a SOP class that the standard does not define")
     if file.transfer_syntax not in SUPPORTED:
-        known = file.transfer_syntax in UID_dictionary
-        return Refused(Reason.TRANSFER_SYNTAX, file.transfer_syntax if known else "")
+        return Refused(Reason.TRANSFER_SYNTAX, not_taken(file.transfer_syntax))
     return None
 
 
 def _written(tag: int) -> str:
     return f"({tag >> 16:04X},{tag & 0xFFFF:04X})"
+
+
+def not_taken(syntax: str) -> str:
+    """Which transfer syntax a file has, and what the sender can do about it."""
+    if not registry.is_transfer_syntax(syntax):
+        return "a transfer syntax that the standard does not define"
+    kind = next((advice for start, advice in _INSTEAD if syntax.startswith(start)), "")
+    return f"{registry.name_of(syntax)} ({syntax}){kind}"
+
+
+_INSTEAD = (
+    ("1.2.840.10008.1.2.4.10", ": a video; send the frames as pictures, or the study without it"),
+    ("1.2.840.10008.1.2.4.9", ": its pictures lie elsewhere, or take a decoder of parts; retrieve them as JPEG 2000"),
+    ("1.2.840.10008.1.2.4.20", ": its pictures lie elsewhere; retrieve them with their pixel data"),
+    ("1.2.840.10008.1.2.7", ": a live stream, not a stored picture"),
+    ("1.2.840.10008.1.2.4.", ": retired, and no decoder reads it; export it as JPEG Lossless"),
+    ("1.2.840.10008.1.2.6", ": not pictures; export the images themselves"),
+)
 
 
 def as_dataset(file: File) -> Dataset:

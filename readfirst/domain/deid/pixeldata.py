@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from readfirst.domain.decoding import DECODED, JPEG, JPEG_2000, NATIVE
+from readfirst.domain.decoding import DECODED, JPEG, JPEG_2000, NATIVE, RLE
 from readfirst.domain.deid.codec import (
     PIXEL_DATA,
     Bulk,
@@ -139,5 +139,7 @@ def _bare(fragments: Fragments, shape: Shape, transfer_syntax: str, extended: by
         return one_each(fragments, shape.frames, extended, bare_jpeg)
     if transfer_syntax in JPEG_2000:
         return one_each(fragments, shape.frames, extended, bare_jpeg_2000)
+    if transfer_syntax != RLE:  # decoded and stored anew (engine), so nothing of it stays
+        return Fragments(one_each(fragments, shape.frames, extended, lambda data: data)[0].parts), False
     pixels, planes = shape.rows * shape.columns, shape.samples * (shape.allocated // 8)
     return one_each(fragments, shape.frames, extended, lambda data: bare_rle(data, pixels, planes))

@@ -81,17 +81,21 @@ class Images:
             return numbers.reshape(shape.samples, shape.rows, shape.columns).transpose(1, 2, 0)
         return numbers.reshape(shape.rows, shape.columns, shape.samples)
 
-    def _decoded(self) -> Iterator[Frame]:
-        """The frames as their codes have them, with what lies in bits that no value uses."""
-        assert isinstance(self.pixels, Fragments)  # noqa: S101 - asked for only where it is so
+    @property
+    def form(self) -> Stored:
+        """How the values of a compressed picture are stored."""
         shape, bits = self.shape, self.bits
         stored = bits.stored if bits else shape.allocated
-        form = Stored(
+        return Stored(
             self.transfer_syntax, shape.rows, shape.columns, shape.allocated, stored,
             bits.high if bits else stored - 1, int(self.signed), shape.samples, shape.photometric, int(self.planar),
             bare=True,
         )  # fmt: skip
-        return decoded_frames(self.pixels, form)
+
+    def _decoded(self) -> Iterator[Frame]:
+        """The frames as their codes have them, with what lies in bits that no value uses."""
+        assert isinstance(self.pixels, Fragments)  # noqa: S101 - asked for only where it is so
+        return decoded_frames(self.pixels, self.form)
 
     def grey(self, frame: Frame) -> Grey:
         """A frame as a picture of 256 greys in which text of any colour shows."""
