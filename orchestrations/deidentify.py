@@ -21,7 +21,7 @@ from orchestrations.messages import Batches, Run
 from readfirst.adapters import answers, blobs, clients, secrets, vault
 from readfirst.adapters.ledger import ledger_of
 from readfirst.adapters.settings import settings
-from readfirst.domain import archives, clean, names
+from readfirst.domain import archives, clean, names, tars
 from readfirst.domain.deid import (
     Deidentified,
     IdentityRecord,
@@ -195,6 +195,11 @@ def _original(arrival: Arrival) -> io.BufferedReader:
     blob = clients.container(names.UPLOADS, names.ORIGINALS).get_blob_client(arrival.original)
     if arrival.member is None:
         return io.BufferedReader(blobs.BlobFile(blob, arrival.etag, arrival.size, chunk=8 << 20), 1 << 20)
+    if arrival.original.startswith(names.TARS):
+        end = arrival.member + arrival.size
+        whole = blobs.BlobFile(blob, arrival.etag, end, chunk=8 << 20)
+        section = tars.Section(cast(BinaryIO, whole), arrival.member, arrival.size)
+        return io.BufferedReader(section, 1 << 20)
     size = int(blob.get_blob_properties().size)
     archive = archives.open_archive(io.BufferedReader(blobs.BlobFile(blob, arrival.etag, size), 256 << 10), size)
     if isinstance(archive, Refused):

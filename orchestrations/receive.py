@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from orchestrations.messages import Run
 from readfirst.adapters import answers, blobs, clients, secrets
 from readfirst.adapters.ledger import Ledger, ledger_of, now
-from readfirst.domain import archives, names
+from readfirst.domain import archives, names, tars
 from readfirst.domain.deid import read_header
 from readfirst.domain.headers import Header, header_of
 from readfirst.domain.ledger import Arrival, ArrivalNote, Complete
@@ -100,6 +100,11 @@ def _take(upload: Upload) -> frozenset[Run]:
     with upload.open() as file:
         if file.peek(4)[:4] in (archives.MAGIC, archives.EMPTY_MAGIC):
             return _take_archive(upload, file)
+        head = file.peek(tars.BLOCK)[: tars.BLOCK]
+        if head.startswith(archives.GZIP) or (head[128:132] != b"DICM" and tars.is_tar(head)):
+            return _take_tar(upload, file, packed=head.startswith(archives.GZIP))
+        if kind := archives.other_kind(head):
+            return set_aside(upload, Refused(Reason.ARCHIVE, kind))
         header = _header(file)
     if not isinstance(header, Header):
         return set_aside(upload, Refused(Reason.CONTENT_ENCODING) if upload.encoding else header)
@@ -149,6 +154,50 @@ def _take_archive(upload: Upload, file: IO[bytes]) -> frozenset[Run]:
     return runs
 
 
+def _take_tar(upload: Upload, file: io.BufferedReader, packed: bool) -> frozenset[Run]:
+    """A tar is kept whole and read in place. One in a gzip is kept without it: that can be read forward only."""
+    name = f"{names.TARS}{upload.id}"
+    target = clients.container(names.UPLOADS, names.ORIGINALS).get_blob_client(name)
+    try:
+        if packed:
+            unpacked = io.BufferedReader(tars.Unpacked(file, upload.size), 1 << 20)
+            if not tars.is_tar(unpacked.peek(tars.BLOCK)):
+                return set_aside(upload, Refused(Reason.ARCHIVE, "a gzip without a tar in it"))
+            blobs.put_stream_once(target, unpacked)
+        else:
+            blobs.copy(upload.blob, upload.etag, upload.size, target)
+    except tars.BROKEN:
+        return set_aside(upload, Refused(Reason.ZIP_UNREADABLE))
+    except tars.TooLarge:
+        return set_aside(upload, Refused(Reason.ZIP_LIMITS, "too large when unpacked"))
+    kept = target.get_blob_properties()
+    whole = io.BufferedReader(blobs.BlobFile(target, str(kept.etag), int(kept.size)), 64 << 10)
+    members = tars.members_of(whole)
+    if isinstance(members, Refused):
+        return set_aside(upload, members)
+    seen = [(m, _tar_header(whole, m)) for m in members]
+    images = [(m, h) for m, h in seen if isinstance(h, Header)]
+    if not images:
+        return set_aside(upload, Refused(Reason.ZIP_NO_DICOM))
+
+    def arrive(image: tuple[tars.Member, Header]) -> Run:
+        member, header = image
+        arrival = upload.keys.arrival(upload.id, str(member.offset))
+        return _arrive(upload, header, Moved(name, str(kept.etag), arrival, member.size, member.offset))
+
+    with ThreadPoolExecutor(_PARALLEL_MEMBERS) as pool:
+        runs = frozenset(pool.map(arrive, images))
+    others = [(m.name, verdict) for m, verdict in seen if not isinstance(verdict, Header)]
+    answers.say_archive(upload.clinic, upload.id, upload.name, taken=len(images), others=others)
+    return runs
+
+
+def _tar_header(whole: IO[bytes], member: tars.Member) -> Header | Refused | Skipped:
+    if not member.plain:
+        return Refused(Reason.EMPTY, "a link, or a file with holes")
+    return _header(io.BufferedReader(tars.Section(whole, member.offset, member.size), 16 << 10))
+
+
 def _header(file: IO[bytes]) -> Header | Refused | Skipped:
     """A file's header. Whatever its content makes the parser raise is a refusal: one file never stops the others."""
     try:
@@ -172,7 +221,7 @@ def _member_header(archive: archives.Archive, index: int) -> Header | Refused | 
 
 @dataclass(frozen=True)
 class Moved:
-    """Where an uploaded file lies now: a blob of container `originals`, or a member of a zip there."""
+    """Where an uploaded file lies now: a blob of container `originals`, or a member of a zip or tar there."""
 
     original: str
     etag: str

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import IO, TYPE_CHECKING, Any, BinaryIO
 
 from readfirst.domain.files import LazyFile
 
@@ -143,6 +143,16 @@ def delete_now(container: ContainerClient, name: str) -> bool:
     except ResourceNotFoundError:
         return False
     return True
+
+
+def put_stream_once(target: BlobClient, stream: IO[bytes]) -> None:
+    """Writes a blob from a stream unless it exists; what reading the stream raises leaves no blob."""
+    from azure.core.exceptions import ResourceExistsError
+
+    if target.exists():
+        return
+    with suppress(ResourceExistsError):
+        target.upload_blob(stream, overwrite=False)
 
 
 def copy(source: BlobClient, etag: str, size: int, target: BlobClient, metadata: dict[str, str] | None = None) -> str:

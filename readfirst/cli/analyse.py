@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from readfirst.domain.deid import read_header
+from readfirst.domain.deid.codec import with_preamble
 from readfirst.domain.findings import Analysis
 from readfirst.domain.instances import InstanceFacts, facts_of
 from readfirst.domain.messages import AnalysisOrder
+from readfirst.domain.refusals import Refused, Skipped
 from readfirst.domain.series import NotEligible, Selection, run_key, select_series
 
 if TYPE_CHECKING:
@@ -34,7 +38,10 @@ def analyse(
     calm_collector()
     clock = Clock()
     with clock.stage("read"):
-        instances, contents = read_study(study)
+        left_out: Counter[str] = Counter()
+        instances, contents = read_study(study, left_out)
+        for reason, count in sorted(left_out.items()):
+            typer.echo(f"left out, {count} file{'s' * (count > 1)}: {reason}", err=True)
         selection = select_series(instances, default_model().gate)
     if isinstance(selection, NotEligible):
         typer.echo(f"NOT ANALYSED ({selection.code}): {selection.text}", err=True)
@@ -46,22 +53,26 @@ def analyse(
     _show(result, out)
 
 
-def read_study(folder: Path) -> tuple[list[InstanceFacts], dict[str, bytes]]:
-    """The facts and contents (by path) of every DICOM image in a folder; other files are left out."""
+def read_study(folder: Path, left_out: Counter[str] | None = None) -> tuple[list[InstanceFacts], dict[str, bytes]]:
+    """The facts and contents (by path) of every DICOM image in a folder; why others are left out is counted."""
     import pydicom
-    from pydicom.errors import InvalidDicomError
 
+    left_out = Counter() if left_out is None else left_out
     instances, contents = [], {}
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
         content = path.read_bytes()
-        try:
-            ds = pydicom.dcmread(io.BytesIO(content), stop_before_pixels=True)
-        except InvalidDicomError:
+        header = read_header(io.BytesIO(content))
+        if isinstance(header, Skipped):
+            left_out[f"not an image ({header.what})"] += 1
             continue
-        if "SOPInstanceUID" in ds and "Rows" in ds:
-            name = str(path)
-            instances.append(facts_of(ds, path=name, digest=hashlib.sha256(content).hexdigest()))
-            contents[name] = content
+        if isinstance(header, Refused):
+            left_out[f"{header.reason.value}{header.detail and f' ({header.detail})'}. {header.advice}"] += 1
+            continue
+        content = with_preamble(content)
+        ds = pydicom.dcmread(io.BytesIO(content), stop_before_pixels=True)
+        name = str(path)
+        instances.append(facts_of(ds, path=name, digest=hashlib.sha256(content).hexdigest()))
+        contents[name] = content
     return instances, contents
 
 

@@ -18,7 +18,9 @@ def register(app: typer.Typer) -> None:
 
 def upload(
     clinic: Annotated[str, typer.Argument(help="The clinic's id, or the SAS URL of its inbox.")],
-    paths: Annotated[list[Path], typer.Argument(help="DICOM files, folders of them, or zip archives.", exists=True)],
+    paths: Annotated[
+        list[Path], typer.Argument(help="DICOM files, folders, or zip, tar or tar.gz archives.", exists=True)
+    ],
     stat: Annotated[bool, typer.Option("--stat", help="Asks for reading within the hour.")] = False,
     prior: Annotated[bool, typer.Option("--prior", help="An earlier study for comparison: never alerts.")] = False,
     complete: Annotated[bool, typer.Option(help="Says at the end how many images each study has.")] = True,

@@ -16,6 +16,13 @@ from readfirst.domain.refusals import Reason, Refused
 MAGIC = b"PK\x03\x04"
 EMPTY_MAGIC = b"PK\x05\x06"
 
+# Archives that are not opened, by how they begin: their senders are asked for a zip.
+_OTHERS = (
+    (b"7z\xbc\xaf\x27\x1c", "7z"), (b"Rar!\x1a\x07", "rar"), (b"\xfd7zXZ\0", "xz"), (b"BZh", "bzip2"),
+    (b"\x28\xb5\x2f\xfd", "zstd"), (b"MSCF", "cab"),
+)  # fmt: skip
+GZIP = b"\x1f\x8b"
+
 MOST_MEMBERS = 20_000
 LARGEST_MEMBER = 4 << 30  # bytes, unpacked
 LARGEST_TOTAL = 32 << 30  # bytes, unpacked, all members
@@ -39,6 +46,11 @@ class Archive:
     def open(self, index: int) -> MemberFile:
         """One member as a seekable file."""
         return MemberFile(self.zip, self.zip.infolist()[index])
+
+
+def other_kind(head: bytes) -> str:
+    """Which kind of archive a file is that is never opened, by its first bytes; "" where it is none."""
+    return next((kind for magic, kind in _OTHERS if head.startswith(magic)), "")
 
 
 def open_archive(file: IO[bytes], size: int) -> Archive | Refused:

@@ -35,7 +35,7 @@ class Arrival(Entry):
     original: str  # blob name in container `originals`
     etag: str  # of that blob
     size: int
-    member: int | None = None  # index in the zip, where the original is one
+    member: int | None = None  # in an original that is a zip its index, in a tar the byte where its content begins
     study_uid: str
     instance: str = ""  # token of the SOP Instance UID
     releases: str = ""  # the id of the arrival that a person released from quarantine by this one

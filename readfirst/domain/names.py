@@ -16,6 +16,7 @@ AUDIT = "AUDIT"
 
 # Uploads account (identifiers inside; restricted).
 ORIGINALS = "originals"
+TARS = "tars/"  # prefix in ORIGINALS of uploads that are tars: their members are found by their first byte
 ARRIVALS = "arrivals"
 QUARANTINE = "quarantine"
 DONE = {"state": "done"}  # index tag of an original whose study succeeded: only tagged ones are deleted by age

@@ -27,6 +27,7 @@ class Reason(StrEnum):
     ZIP_LIMITS = "zip-over-limits"
     ZIP_ENCRYPTED = "zip-encrypted"
     ZIP_NO_DICOM = "zip-without-dicom"
+    ARCHIVE = "archive-not-opened"
     TOO_LARGE = "too-large"
     BAD_COMPLETE = "bad-complete-message"
     CONTENT_ENCODING = "content-encoding"
@@ -51,11 +52,12 @@ ADVICE: dict[Reason, str] = {
     Reason.UNSUPPORTED_OBJECT: "Objects of this kind are not accepted. Send images only.",
     Reason.VISUAL_FEATURES: "The image could show a face, and the profile in force does not allow that.",
     Reason.RESIDUAL: "An identifier was found after de-identification. The file was kept back; the operator is told.",
-    Reason.ZIP_UNREADABLE: "The zip archive is damaged. Make it again and upload it again.",
-    Reason.ZIP_LIMITS: "The zip archive holds too many or too large files. Send one study per archive.",
-    Reason.ZIP_ENCRYPTED: "The zip archive is protected by a password. "
-    "Send it without one: the connection is encrypted.",
-    Reason.ZIP_NO_DICOM: "The zip archive holds no DICOM file.",
+    Reason.ARCHIVE: "Archives of this kind, and archives inside others, are not opened. "
+    "Send a .zip (or .tar, .tar.gz) that holds the files themselves.",
+    Reason.ZIP_UNREADABLE: "The archive is damaged. Make it again and upload it again.",
+    Reason.ZIP_LIMITS: "The archive holds too many or too large files. Send one study per archive.",
+    Reason.ZIP_ENCRYPTED: "The archive is protected by a password. Send it without one: the connection is encrypted.",
+    Reason.ZIP_NO_DICOM: "The archive holds no DICOM file.",
     Reason.TOO_LARGE: "The file is larger than the limit for one file.",
     Reason.BAD_COMPLETE: "The complete message must be JSON with studyInstanceUid and, if given, expected (a number), "
     "priority (stat or routine) and purpose (current or prior).",

@@ -6,6 +6,7 @@ What is planted is returned, so that a test can look for every piece of it where
 from __future__ import annotations
 
 import hashlib
+import io
 import shutil
 from collections.abc import Sequence
 from datetime import date, timedelta
@@ -29,6 +30,7 @@ from model_container.training.anatomy import (
     scan,
     with_lesions,
 )
+from readfirst.domain.deid.codec import Unreadable, with_preamble
 
 Planted = dict[str, str]
 """What was planted: a name for the place, and the string that must not be found outside uploads and vault."""
@@ -125,8 +127,8 @@ def plant_identifiers(source: Path, target: Path, seed: int) -> Planted:
     paths = sorted(p for p in source.rglob("*") if p.is_file())
     for k, path in enumerate(paths):
         try:
-            ds = pydicom.dcmread(path)
-        except InvalidDicomError:
+            ds = pydicom.dcmread(io.BytesIO(with_preamble(path.read_bytes())))
+        except (Unreadable, InvalidDicomError):
             ds = None
         if ds is None or "StudyInstanceUID" not in ds:
             shutil.copyfile(path, target / f"IM{k + 1:05d}{path.suffix}")

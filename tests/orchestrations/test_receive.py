@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
+import tarfile
 import uuid
 import zipfile
 from collections.abc import Callable
@@ -14,6 +16,7 @@ import pydicom
 import pytest
 from pydicom.data import get_testdata_file
 
+from orchestrations.deidentify import _original
 from orchestrations.messages import Run
 from orchestrations.receive import receive
 from readfirst.adapters import clients, secrets
@@ -221,6 +224,51 @@ def test_a_zip_of_a_study_is_taken_member_by_member_and_its_names_are_never_foll
     answer = answer_to(name)
     assert answer["images"] == 2
     assert sorted(other["outcome"] for other in answer["others"]) == ["refused", "skipped"]
+
+
+def tarred(members: dict[str, bytes], mode: str) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode=mode) as archive:  # type: ignore[call-overload]
+        for name, data in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(("ending", "mode"), [("tar", "w:"), ("tar.gz", "w:gz"), ("tgz", "w:gz")])
+def test_a_tar_of_a_study_is_taken_member_by_member_and_each_is_read_back(ending: str, mode: str) -> None:
+    uid = pydicom.uid.generate_uid()
+    name = f"{folder()}/study.{ending}"
+    images = [ct(uid), ct(uid)]
+    members = {"../../1.dcm": images[0], "/etc/2": images[1], "viewer/README.txt": b"hello " * 40, "3": ct()[:-9000]}
+    run = only(upload(tarred(members, mode), name))
+    assert len(ledger_of(run.token).notes()) == 2
+    answer = answer_to(name)
+    assert answer["images"] == 2
+    assert sorted(other["outcome"] for other in answer["others"]) == ["refused", "skipped"]
+    ledger = ledger_of(run.token)
+    arrivals = ledger.arrivals(tuple(note.id for note in ledger.notes()))
+    assert {_original(arrival).read() for arrival in arrivals} == set(images)
+
+
+@pytest.mark.parametrize(
+    ("ending", "data", "reason"),
+    [
+        ("7z", b"7z\xbc\xaf\x27\x1c" + bytes(200), "archive-not-opened"),
+        ("rar", b"Rar!\x1a\x07\x01\0" + bytes(200), "archive-not-opened"),
+        ("tar.xz", b"\xfd7zXZ\0" + bytes(200), "archive-not-opened"),
+        ("dcm.gz", gzip.compress(bytes(2000)), "archive-not-opened"),
+        ("tar.gz", gzip.compress(tarred({"a.txt": b"hello " * 40}, "w:"))[:-20], "zip-unreadable"),
+        ("tar", tarred({"a.txt": b"hello " * 40}, "w:"), "zip-without-dicom"),
+    ],
+)
+def test_an_archive_that_is_not_opened_is_refused_and_a_zip_is_asked_for(ending: str, data: bytes, reason: str) -> None:
+    name = f"{folder()}/study.{ending}"
+    assert upload(data, name) == frozenset()
+    answer = answer_to(name)
+    assert (answer["outcome"], answer["reason"]) == ("refused", reason)
+    assert reason != "archive-not-opened" or ".zip" in answer["advice"]
 
 
 def test_a_zip_without_an_image_is_refused() -> None:

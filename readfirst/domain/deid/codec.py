@@ -6,6 +6,7 @@ for memory stay in the source, and every length is checked against the file befo
 
 from __future__ import annotations
 
+import io
 import struct
 import tempfile
 import zlib
@@ -388,6 +389,27 @@ def parse(source: BinaryIO, header_only: bool = False) -> File:
     return File(meta, elements, encoding, _actual_syntax(syntax, encoding), window.size, parser.trailing)
 
 
+def with_preamble(content: bytes) -> bytes:
+    """The file as PS3.10 7.1 wants it: one that begins with its data set, or with group 2, gets what is missing.
+
+    Raises Unreadable for what is no data set.
+    """
+    if content[128:132] == b"DICM":
+        return content
+    file = parse(io.BytesIO(content), header_only=True)
+    _, start = _meta(Window(io.BytesIO(content)), 0)
+    said = {e.tag: text_of(e) for e in file.elements if e.tag in (0x00080016, 0x00080018)}
+    meta = [
+        Element(0x00020001, "OB", b"\0\1"),
+        Element(0x00020002, "UI", said.get(0x00080016, "").encode()),
+        Element(0x00020003, "UI", said.get(0x00080018, "").encode()),
+        Element(0x00020010, "UI", file.transfer_syntax.encode()),
+    ]
+    target = io.BytesIO()
+    write_meta(target, meta)
+    return target.getvalue() + content[start:]
+
+
 def _complete(elements: list[Element], meta: list[Element], to_pixels: bool) -> None:
     """Takes SOP class and instance from the meta information where a data set that goes on to its pixels lacks them."""
     present = {e.tag for e in elements if e.value}
@@ -532,8 +554,6 @@ class Writer:
 
 def write_meta(target: BinaryIO, elements: list[Element]) -> None:
     """Preamble, prefix and a group 2 with its length (PS3.10 7.1)."""
-    import io
-
     group = io.BytesIO()
     writer = Writer(group, Encoding(explicit=True, big=False))
     writer.elements(elements)

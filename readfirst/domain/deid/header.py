@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.tag import Tag
 
-from readfirst.domain import registry
+from readfirst.domain import archives, registry
 from readfirst.domain.deid.charsets import encodings_of
 from readfirst.domain.deid.codec import (
     DIRECTORY_CLASS,
@@ -27,6 +27,7 @@ from readfirst.domain.deid.codec import (
 from readfirst.domain.deid.pixeldata import SUPPORTED
 from readfirst.domain.deid.profile import Scope
 from readfirst.domain.refusals import FAULTS, Reason, Refused, Skipped, fault
+from readfirst.domain.tars import is_tar
 
 # What begins like this travels on media beside the images (viewers, their pages and settings).
 _CLUTTER = (
@@ -46,16 +47,14 @@ _CLUTTER = (
     (b"MM\0*", "picture"),
     (b"\0\0\1\0", "picture"),
     (b"RIFF", "media"),
-    (b"\x1f\x8b", "archive"),
-    (b"7z\xbc\xaf", "archive"),
-    (b"Rar!", "archive"),
-    (b"PK", "archive"),
-    (b"MSCF", "archive"),
     (b"SQLite format", "viewer data"),
     (b"ITSF", "document"),
     (b"\xef\xbb\xbf", "text"),
     (b"\xff\xfe", "text"),
 )
+_ARCHIVE = Skipped("archive")
+# The first file of office documents and of Java programs, which are zips.
+_NO_STUDIES = (b"[Content_Types].xml", b"_rels/", b"docProps/", b"mimetype", b"META-INF/", b"AndroidManifest.xml")
 _TEXT = re.compile(rb"[\t\n\r\f\x20-\x7e\x80-\xff]+")
 
 
@@ -65,6 +64,8 @@ def read_header(source: BinaryIO) -> Dataset | Refused | Skipped:
     Reads forward, only as much as it needs; the source's size is asked with `seek(0, 2)`.
     """
     clutter = clutter_of(source)
+    if clutter == _ARCHIVE:  # a study may be in it: never passed over
+        return Refused(Reason.ARCHIVE)
     if clutter is not None:
         return clutter
     try:
@@ -87,6 +88,12 @@ def clutter_of(source: BinaryIO) -> Skipped | None:
     for magic, what in _CLUTTER:
         if head.startswith(magic):
             return Skipped(what)
+    if head.startswith(b"PK") and head[30:].startswith(_NO_STUDIES):
+        return Skipped("document or program")
+    if head.startswith((archives.MAGIC, archives.EMPTY_MAGIC, archives.GZIP)) or archives.other_kind(head):
+        return _ARCHIVE
+    if is_tar(head):
+        return _ARCHIVE
     if len(head) >= 4 and _TEXT.fullmatch(head):
         return Skipped("text")
     return None
