@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +15,7 @@ from pydicom.dataset import Dataset
 
 from readfirst.adapters import blobs
 from readfirst.domain.deid import read_header
-from readfirst.domain.ledger import Complete
+from readfirst.domain.ledger import STUDY_UID, Complete
 
 _PARALLEL = 8
 
@@ -26,6 +27,7 @@ class Sent:
     files: int
     bytes: int
     studies: dict[str, int]
+    unannounced: int = 0  # studies whose UID is none, so that no message can name them
 
 
 def files_under(paths: Sequence[Path]) -> Iterator[tuple[Path, str]]:
@@ -67,7 +69,8 @@ def send(
 
     with ThreadPoolExecutor(_PARALLEL) as pool:
         found = Counter(uid for uid in pool.map(put, files) if uid)
-    for uid, count in found.items() if announce else ():
+    named = {uid: count for uid, count in found.items() if re.fullmatch(STUDY_UID, uid)}
+    for uid, count in named.items() if announce else ():
         message = Complete(studyInstanceUid=uid, expected=count, priority=priority, purpose=purpose)
         inbox.upload_blob(f"{folder}/{uuid.uuid4().hex[:8]}/complete.json", message.model_dump_json(by_alias=True))
-    return Sent(len(files), sum(path.stat().st_size for path, _ in files), dict(found))
+    return Sent(len(files), sum(path.stat().st_size for path, _ in files), dict(found), len(found) - len(named))

@@ -44,7 +44,11 @@ def upload(
             purpose="prior" if prior else "current",
             advance=lambda count: progress.advance(task, count),
         )
-    typer.echo(f"{sent.files} files uploaded ({sent.bytes / 1e6:.1f} MB), {len(sent.studies)} studies announced.")
+    announced = len(sent.studies) - sent.unannounced if complete else 0
+    typer.echo(f"{sent.files} files uploaded ({sent.bytes / 1e6:.1f} MB), {announced} studies announced.")
+    if complete and sent.unannounced:
+        why = "their Study Instance UID is not made of digits and dots; they are taken when nothing more arrives"
+        typer.echo(f"{sent.unannounced} studies could not be announced: {why}.", err=True)
 
 
 def _inbox_url(clinic: str, state: Path) -> str:

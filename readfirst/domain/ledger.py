@@ -57,12 +57,15 @@ class Learned(Entry):
     superseded: tuple[str, ...] = ()  # arrivals of an instance that arrived once more, later: the last one counts
 
 
+STUDY_UID = r"^[0-9.]{1,128}$"  # archives hold some beyond the 64 characters of PS3.5 9
+
+
 class Complete(BaseModel):
     """The sender's word that a study is whole: blob `complete` or `complete.json` in any folder of the inbox."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
-    study_uid: str = Field(alias="studyInstanceUid", pattern=r"^[0-9.]{1,128}$")  # archives hold some beyond 64
+    study_uid: str = Field(alias="studyInstanceUid", pattern=STUDY_UID)
     expected: int | None = Field(None, ge=1, le=1_000_000)
     priority: Literal["stat", "routine"] = "routine"
     purpose: Literal["current", "prior"] = "current"
