@@ -7,13 +7,14 @@ when a picture takes too long. It is a program of its own: it does not import wh
 from __future__ import annotations
 
 import json
+import resource
 import signal
 import subprocess
 import sys
 import threading
 import warnings
 import zlib
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from dataclasses import asdict, dataclass
 from typing import IO, Any
 
@@ -73,7 +74,7 @@ class Stored:
     @property
     def alone(self) -> bool:
         """Whether its decoder must run in a process that can be ended."""
-        return self.plugin in (_GDCM, _CHARLS)
+        return self.plugin in (_GDCM, _CHARLS, _IMAGECODECS)
 
     @property
     def plugin(self) -> str:
@@ -196,6 +197,7 @@ class Worker:
         return np.frombuffer(values, answer["kind"]).reshape(answer["shape"])
 
 
+_MEMORY = 8 << 30  # bytes that a worker may have
 _NAME = "readfirst.domain.decoding"
 
 
@@ -223,6 +225,8 @@ def serve() -> None:
     answers = sys.stdout.buffer
     # The system ends it when a picture takes too much CPU time, also when nobody waits for it any more.
     signal.signal(signal.SIGVTALRM, signal.SIG_DFL)
+    with suppress(OSError, ValueError):  # a small stream can claim a picture that fills any memory
+        resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     with redirect_stdout(sys.stderr):  # a decoder's prints are no answers
         while True:
             try:

@@ -125,7 +125,7 @@ def _cut(element: Element, shape: Shape) -> bool:
     if length <= shape.length + (shape.length & 1):
         return False
     one, more = shape.length // shape.frames, length - shape.length
-    if more >= one and more % one in (0, 1):
+    if 0 < one <= more and more % one in (0, 1):
         raise Unreadable(Reason.UNREADABLE, "more pictures than Number of Frames (0028,0008) says")
     if isinstance(value, bytes):
         element.value = value[: shape.length]

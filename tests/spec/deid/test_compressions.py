@@ -130,6 +130,17 @@ def test_jpeg_2000_is_read_where_header_and_stream_differ_in_their_sign(
     assert np.array_equal(done.ds.pixel_array, values)
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("at", [8, 12], ids=["columns", "rows"])
+def test_a_jpeg_2000_picture_of_another_size_is_not_decoded(at: int, ct: Dataset, names: Pseudonyms) -> None:
+    values = picture(12)
+    stream = bytearray(openjpeg.utils.encode_array(values, bits_stored=12, codec_format=0))
+    stream[at : at + 4] = (60_000).to_bytes(4, "big")
+    refused = attempt(packed(shaped(ct, values, 12), bytes(stream), JPEG2000Lossless), names)
+    assert isinstance(refused, Refused)
+    assert "of the size that the header says" in refused.detail
+
+
 # ---------------------------------------------------------------- what is not taken
 
 

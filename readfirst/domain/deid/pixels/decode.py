@@ -9,9 +9,10 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from readfirst.domain.decoding import JPEG, Stored, Undecodable, Worker, decode
+from readfirst.domain.decoding import JPEG, JPEG_2000, Stored, Undecodable, Worker, decode
 from readfirst.domain.deid.codec import Fragments, Unreadable
 from readfirst.domain.deid.streams.jpeg import frame_of
+from readfirst.domain.deid.streams.jpeg2000 import size_of
 from readfirst.domain.deid.streams.pictures import fragment_bytes
 from readfirst.domain.refusals import Reason
 
@@ -26,7 +27,7 @@ def decoded_frames(fragments: Fragments, form: Stored) -> Iterator[Frame]:
 
     Raises Unreadable for what cannot be decoded in time.
     """
-    if form.syntax in JPEG and not _all_jpeg(fragments, form):
+    if not _of_the_right_size(fragments, form):
         raise Unreadable(Reason.PIXELS_UNVERIFIED, "a frame is no JPEG picture of the size that the header says")
     try:
         for part in fragments.parts[1:]:
@@ -37,10 +38,15 @@ def decoded_frames(fragments: Fragments, form: Stored) -> Iterator[Frame]:
         raise Unreadable(Reason.PIXELS_UNVERIFIED, f"the compressed picture {how}") from error
 
 
-def _all_jpeg(fragments: Fragments, form: Stored) -> bool:
-    """Whether every frame is a JPEG picture of the right size: decoders can hang on what is not."""
+def _of_the_right_size(fragments: Fragments, form: Stored) -> bool:
+    """Whether every JPEG or JPEG 2000 frame is as large as the header says: decoders hang on others, or fill memory."""
+    size = form.rows, form.columns
+    if form.syntax in JPEG_2000:
+        return all(size_of(fragment_bytes(part)) == size for part in fragments.parts[1:])
+    if form.syntax not in JPEG:
+        return True
     frames = [frame_of(fragment_bytes(part)) for part in fragments.parts[1:]]
-    return all(f is not None and (f.rows, f.columns) == (form.rows, form.columns) for f in frames)
+    return all(f is not None and (f.rows, f.columns) == size for f in frames)
 
 
 def _decoded_apart(form: Stored, stream: bytes) -> Frame:

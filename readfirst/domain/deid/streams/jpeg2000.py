@@ -57,9 +57,12 @@ def precision_of(data: bytes) -> int:
     return (data[42] & 0x7F) + 1 if data.startswith(START) and len(data) > 42 else 0
 
 
-def signed(data: bytes) -> bool:
-    """Whether a bare codestream's samples are signed."""
-    return data.startswith(START) and len(data) > 42 and bool(data[42] & 0x80)
+def size_of(data: bytes) -> tuple[int, int]:
+    """Rows and columns of a bare codestream; zeros for what is none."""
+    if not data.startswith(START) or len(data) < 24:
+        return 0, 0
+    right, bottom, left, top = struct.unpack_from(">4L", data, 8)
+    return bottom - top, right - left
 
 
 def _codestream(data: bytes) -> bytes:
