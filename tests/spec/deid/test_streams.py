@@ -92,6 +92,15 @@ def by_pillow(syntax: UID, colour: bool = False) -> Callable[[Dataset], bytes]:
     return stream
 
 
+def colour_codestream(ct: Dataset) -> bytes:
+    picture = np.stack([grey(8), grey(8).T, grey(8)[::-1]], axis=2)
+    with_pixels(ct, picture, 8).PhotometricInterpretation = "YBR_RCT"
+    ct.file_meta.TransferSyntaxUID = JPEG2000Lossless
+    out = io.BytesIO()
+    Image.fromarray(picture).save(out, "JPEG2000", no_jp2=True, irreversible=False)
+    return out.getvalue()
+
+
 def drawn(name: str, syntax: UID) -> Callable[[Dataset], bytes]:
     def stream(ct: Dataset) -> bytes:
         with_pixels(ct, grey(12), 12).file_meta.TransferSyntaxUID = syntax
@@ -110,6 +119,7 @@ JPEGS = {
 }
 CODESTREAMS = {
     "JPEG 2000": by_pydicom(JPEG2000Lossless),
+    "JPEG 2000, colours": colour_codestream,
     "HTJ2K": drawn("lossless", HTJ2KLossless),
     "HTJ2K RPCL": drawn("lossless", HTJ2KLosslessRPCL),
     "HTJ2K lossy": drawn("lossy", HTJ2K),
