@@ -15,11 +15,20 @@ from readfirst.domain.deid.codec import with_preamble
 from readfirst.domain.findings import Analysis
 from readfirst.domain.instances import InstanceFacts, facts_of
 from readfirst.domain.messages import AnalysisOrder
+from readfirst.domain.person import Stated, persons
 from readfirst.domain.refusals import Refused, Skipped
 from readfirst.domain.series import NotEligible, Selection, run_key, select_series
 
 if TYPE_CHECKING:
     from model_container.analyse import Clock
+
+_STATED = {
+    "patient_id": "PatientID",
+    "issuer": "IssuerOfPatientID",
+    "name": "PatientName",
+    "birth_date": "PatientBirthDate",
+    "sex": "PatientSex",
+}
 
 
 def register(app: typer.Typer) -> None:
@@ -59,6 +68,7 @@ def read_study(folder: Path, left_out: Counter[str] | None = None) -> tuple[list
 
     left_out = Counter() if left_out is None else left_out
     instances, contents = [], {}
+    stated: dict[str, Stated] = {}
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
         content = path.read_bytes()
         header = read_header(io.BytesIO(content))
@@ -73,7 +83,12 @@ def read_study(folder: Path, left_out: Counter[str] | None = None) -> tuple[list
         name = str(path)
         instances.append(facts_of(ds, path=name, digest=hashlib.sha256(content).hexdigest()))
         contents[name] = content
-    return instances, contents
+        said = {field: str(ds.get(keyword) or "").strip(" \0") for field, keyword in _STATED.items()}
+        stated[name] = Stated(**said)
+    # Originals may write one person's ID in several ways, or not at all.
+    groups = persons(Counter(stated.values()))
+    whose = {one: str(number) for number, group in enumerate(groups) for one in group}
+    return [i.model_copy(update={"patient": whose[stated[i.path]]}) for i in instances], contents
 
 
 def analyse_series(selection: Selection, contents: dict[str, bytes], out: Path, clock: Clock) -> Analysis:

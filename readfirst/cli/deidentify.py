@@ -6,6 +6,7 @@ import secrets
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Annotated
 
@@ -27,10 +28,12 @@ from readfirst.domain.deid import (
     known_identifiers,
     load_profile,
     read_header,
+    stated_person,
 )
 from readfirst.domain.deid.report import report_html, report_of
+from readfirst.domain.person import Person, Stated, person_of, persons
 from readfirst.domain.pseudonyms import Pseudonyms, handle_of
-from readfirst.domain.refusals import ADVICE, Refused, Skipped
+from readfirst.domain.refusals import ADVICE, Reason, Refused, Skipped
 
 
 def register(app: typer.Typer) -> None:
@@ -42,9 +45,13 @@ def register(app: typer.Typer) -> None:
 class Study:
     """What belongs to one study while its files are cleaned."""
 
+    uid: str = ""
     known: KnownIdentifiers = field(default_factory=KnownIdentifiers)
+    stated: Counter[Stated] = field(default_factory=Counter)
     files: list[Path] = field(default_factory=list)
     receipts: list[Receipt] = field(default_factory=list)
+    digests: dict[tuple[str, str], str] = field(default_factory=dict)  # of the clean copies, by series and instance
+    copies: int = 0  # files that say the same as one that counts
     identity: IdentityRecord | None = None
     refused: Counter[str] = field(default_factory=Counter)
 
@@ -94,8 +101,12 @@ def run(source: Path, target: Path, profile: Profile, names: Pseudonyms, console
         total = sum(len(s.files) for s in outcome.studies.values())
         task = progress.add_task("De-identifying", total=total)
         for token, study in outcome.studies.items():
+            person = _person(study, names)
             for path in study.files:
-                _clean(path, target / handle_of(token), token, study, profile, names, outcome)
+                if isinstance(person, Refused):
+                    _refuse(path, person, study, outcome)
+                else:
+                    _clean(path, target / handle_of(token), token, study, person, profile, names, outcome)
                 progress.advance(task)
     for token, study in outcome.studies.items():
         if study.receipts:
@@ -117,28 +128,73 @@ def _read(path: Path, names: Pseudonyms, outcome: Outcome) -> None:
         outcome.skipped.append((path, header.what))
     elif isinstance(header, Dataset):
         study = outcome.studies[names.study_token(str(header.StudyInstanceUID))]
+        study.uid = str(header.StudyInstanceUID)
         study.known |= known_identifiers(header)
+        study.stated[stated_person(header)] += 1
         study.files.append(path)
     else:
         outcome.refused.append((path, header))
 
 
+def _person(study: Study, names: Pseudonyms) -> Person | Refused:
+    """Whose study it is, by all its files."""
+    groups = persons(study.stated)
+    if len(groups) > 1:
+        return Refused(Reason.SEVERAL_PERSONS, f"{len(groups)} persons")
+    return person_of(groups[0], study.stated, names, study.uid)
+
+
 def _clean(
-    path: Path, folder: Path, token: str, study: Study, profile: Profile, names: Pseudonyms, outcome: Outcome
+    path: Path,
+    folder: Path,
+    token: str,
+    study: Study,
+    person: Person,
+    profile: Profile,
+    names: Pseudonyms,
+    outcome: Outcome,
 ) -> None:
     """Writes beside the target first: a refused file leaves nothing behind."""
     folder.mkdir(parents=True, exist_ok=True)
     part = folder / "unfinished.part"
     with path.open("rb") as file, part.open("wb") as copy:
-        done = deidentify(file, copy, names=names, handle=handle_of(token), profile=profile, known=study.known)
+        done = deidentify(
+            file, copy, names=names, handle=handle_of(token), profile=profile, known=study.known, person=person
+        )
     if isinstance(done, Deidentified):
-        part.replace(folder / f"{done.facts.sop_uid}.dcm")
-        study.receipts.append(done.receipt)
-        study.identity = done.identity if study.identity is None else study.identity.merge(done.identity)
+        _keep(path, part, done, study, outcome)
     else:
         part.unlink()
-        study.refused[done.reason] += 1
-        outcome.refused.append((path, done))
+        _refuse(path, done, study, outcome)
+
+
+def _keep(path: Path, part: Path, done: Deidentified, study: Study, outcome: Outcome) -> None:
+    """Keeps a clean copy, once. Of two files that name one instance of one series and say different things, the first
+    one counts: nobody can tell which of them is right, and neither overwrites the other."""
+    facts = done.facts
+    place = (facts.series_uid, facts.sop_uid)
+    if place not in study.digests:
+        study.digests[place] = facts.digest
+        part.replace(_free(part.parent, facts.sop_uid))
+        study.receipts.append(done.receipt)
+        study.identity = done.identity if study.identity is None else study.identity.merge(done.identity)
+        return
+    part.unlink()
+    if study.digests[place] == facts.digest:
+        study.copies += 1
+    else:
+        _refuse(path, Refused(Reason.DUPLICATE), study, outcome)
+
+
+def _free(folder: Path, sop_uid: str) -> Path:
+    """Where a clean copy goes. Two series can name their instances alike."""
+    tried = (folder / f"{sop_uid}{f'-{n}' if n else ''}.dcm" for n in count())
+    return next(path for path in tried if not path.exists())
+
+
+def _refuse(path: Path, why: Refused, study: Study, outcome: Outcome) -> None:
+    study.refused[why.reason] += 1
+    outcome.refused.append((path, why))
 
 
 def _write_papers(folder: Path, handle: str, study: Study, profile: Profile) -> None:
@@ -166,14 +222,17 @@ def _empty(target: Path) -> None:
 
 
 def _summary(outcome: Outcome, profile: Profile, console: Terminal) -> None:
-    table = Table("study", "clean", "refused", "places blanked", title=f"De-identified with {profile.name}")
+    table = Table(
+        "study", "clean", "identical copies", "refused", "places blanked", title=f"De-identified with {profile.name}"
+    )
     for token, study in outcome.studies.items():
         blanked = sum(r.pixels.regions_blanked for r in study.receipts)
-        table.add_row(handle_of(token), str(len(study.receipts)), str(sum(study.refused.values())), str(blanked))
+        counts = (len(study.receipts), study.copies, sum(study.refused.values()), blanked)
+        table.add_row(handle_of(token), *map(str, counts))
     console.print(table)
     if outcome.skipped:
         kinds = Counter(what for _, what in outcome.skipped)
-        listed = ", ".join(f"{count} {what}" for what, count in sorted(kinds.items()))
+        listed = ", ".join(f"{number} {what}" for what, number in sorted(kinds.items()))
         console.print(f"Skipped: {listed}", markup=False)
     if outcome.refused:
         refused = Table("file", "reason", "what to do", title="Refused")

@@ -32,6 +32,9 @@ class Reason(StrEnum):
     BAD_COMPLETE = "bad-complete-message"
     CONTENT_ENCODING = "content-encoding"
     NOT_TAKEN = "could-not-be-taken"
+    SEVERAL_PERSONS = "several-persons"
+    OTHER_PERSON = "another-person"
+    DUPLICATE = "duplicate-instance"
 
 
 # What bad values can raise in code that did not expect them. Not what storage raises: that is tried again.
@@ -65,6 +68,12 @@ ADVICE: dict[Reason, str] = {
     "Upload it as it is.",
     Reason.NOT_TAKEN: "The file could not be taken, several times, while others could. Upload it again under another "
     "name with the default settings of your tool: no archive tier, no encryption key or legal hold of your own.",
+    Reason.SEVERAL_PERSONS: "The files of this study name several persons. A privacy officer has to say whose it is. "
+    "Or give the images of each person a Study Instance UID of their own and send them again.",
+    Reason.OTHER_PERSON: "The file names another person than the study. "
+    "Give that person's images a Study Instance UID of their own and send them again.",
+    Reason.DUPLICATE: "Another file of the same series has the same SOP Instance UID and a different content. "
+    "One of the two counts. Give each image a UID of its own and send the series again.",
 }
 
 

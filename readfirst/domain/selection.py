@@ -15,6 +15,7 @@ class Ineligible(StrEnum):
     """Why no series of a study can be analysed. The value is the stable code."""
 
     EMPTY = "no-images"
+    SEVERAL_PERSONS = "several-persons"
     MODALITY = "modality-out-of-scope"
     BODY_PART = "body-part-out-of-scope"
     AGE = "age-out-of-scope"

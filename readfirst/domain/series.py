@@ -33,6 +33,8 @@ def select_series(instances: Sequence[InstanceFacts], gate: Gate) -> Selection |
     """
     if not instances:
         return NotEligible(Ineligible.EMPTY, "The study holds no image.")
+    if len({i.patient for i in instances if i.patient}) > 1:
+        return NotEligible(Ineligible.SEVERAL_PERSONS, "The study holds images of several persons.")
     if gate.projection:
         return select_picture(instances, gate)
     series = _by([piece for instance in instances for piece in instance.slices()], lambda i: i.series_uid)

@@ -103,6 +103,13 @@ def test_two_phases_that_lie_between_each_other_are_two_stacks():
     assert {i.acquisition_number for i in chosen(phases).instances} == {1}
 
 
+def test_slices_of_two_persons_are_never_one_study_however_complete_each_is():
+    one, other = slices(20, patient="a"), slices(20, patient="b", series="1.9")
+    assert refused(one + other) == Ineligible.SEVERAL_PERSONS
+    assert refused(one[::2] + [i.model_copy(update={"patient": "b"}) for i in one[1::2]]) == Ineligible.SEVERAL_PERSONS
+    assert len(chosen(one).instances) == 20
+
+
 def test_missing_slices_are_refused():
     given = slices(20)
     del given[9]

@@ -10,6 +10,7 @@ from readfirst.domain.deid.identity import IdentityRecord, PatientIdentity, Stud
 from readfirst.domain.deid.known import KnownIdentifiers, known_identifiers
 from readfirst.domain.deid.profile import Profile, ProfileError, load_profile
 from readfirst.domain.deid.receipt import ENGINE_VERSION, PixelCheck, Receipt, ReceiptBatch, RuleFired, sign, verify
+from readfirst.domain.deid.stated import stated_person
 from readfirst.domain.deid.table import TABLE_EDITION
 
 __all__ = [
@@ -31,5 +32,6 @@ __all__ = [
     "load_profile",
     "read_header",
     "sign",
+    "stated_person",
     "verify",
 ]

@@ -44,12 +44,14 @@ from readfirst.domain.deid.profile import Options, Profile
 from readfirst.domain.deid.receipt import ENGINE_VERSION, PixelCheck, Receipt, RuleFired
 from readfirst.domain.deid.risk import must_search
 from readfirst.domain.deid.scrub import Scrubber, scrubber_of
+from readfirst.domain.deid.stated import person_among, stated_by
 from readfirst.domain.deid.streams.pictures import fragment_bytes
 from readfirst.domain.deid.table import TABLE_EDITION, types_of
 from readfirst.domain.deid.told import told
 from readfirst.domain.deid.unused import CLEARED, bits_of
 from readfirst.domain.deid.visual import could_show_face
 from readfirst.domain.instances import InstanceFacts, facts_of
+from readfirst.domain.person import Person
 from readfirst.domain.pseudonyms import Pseudonyms, handle_of
 from readfirst.domain.refusals import FAULTS, Reason, Refused, fault
 
@@ -91,12 +93,14 @@ def deidentify(
     profile: Profile,
     known: KnownIdentifiers,
     looked_at: bool = False,
+    person: Person | None = None,
 ) -> Deidentified | Refused:
     """Writes the clean copy of `source` to `target`, or says why it does not. Malformed input never raises.
 
     `source` is seekable; large values are streamed. `handle` becomes accession number and study ID. `known` are the
     identifiers of the whole study (see `known_identifiers`). `looked_at`: a person has seen the picture and released
-    it, so it is not searched for text.
+    it, so it is not searched for text. `person`: whose study it is, by all its files (see `readfirst.domain.person`); a
+    file that is not of that person is refused. Without it the headers that `known` was learned from say it.
     """
     clutter = clutter_of(source)
     if clutter is not None:
@@ -105,7 +109,7 @@ def deidentify(
         read = _Read(source)
         original = cast(BinaryIO, read)  # read, seek and tell are all that is used
         file = parse(original)
-        return _deidentify(read, original, file, target, names, handle, plan_of(profile), known, looked_at)
+        return _deidentify(read, original, file, target, names, handle, plan_of(profile), known, looked_at, person)
     except Unreadable as error:
         return Refused(error.reason, error.detail)
     except FAULTS as error:
@@ -122,11 +126,17 @@ def _deidentify(
     plan: Plan,
     known: KnownIdentifiers,
     looked_at: bool,
+    person: Person | None,
 ) -> Deidentified | Refused:
     refusal = Refused(Reason.NOT_DICOM, "DICOMDIR") if is_directory(file) else refusal_of(file, plan.profile.scope)
     if refusal is not None:
         return refusal
     subject = _subject(file)
+    stated = stated_by(subject.values)
+    if person is None:
+        person = person_among(stated, known.stated, names, subject[0x0020000D])
+    elif not person.accepts(stated):
+        return Refused(Reason.OTHER_PERSON)
     face = could_show_face(subject.values)
     if face and plan.options.visual_features == "refuse":
         return Refused(Reason.VISUAL_FEATURES)
@@ -139,7 +149,7 @@ def _deidentify(
     kept = learn(_taught([e for e in file.elements if plan.keeps(e.tag)]))
     scrubber = scrubber_of((known | learn(_taught(file.elements))).without(kept))
     notes += _without_spelled_names(source, file, shape, scrubber)
-    patient = names.patient_token(*_person(subject))
+    patient = person.token
     overlays = overlays_without_text(file.elements, file.encoding) if plan.options.graphics else frozenset()
     types, days = types_of(subject[0x00080016]), names.shift_days(patient)
     cleaner = Cleaner(plan, names, scrubber, types, days, file.encoding.big, overlays)
@@ -148,7 +158,7 @@ def _deidentify(
         return Refused(Reason.RESIDUAL)
     clean = _marked(clean, plan, subject, patient, handle, face, verified=pixels.verified)
     output = _write(file, clean, target)
-    identity = _identity(file, subject, cleaner, names, patient, handle)
+    identity = _identity(file, subject, cleaner, names, person, handle)
     receipt = Receipt(
         sop_uid=_value(clean, 0x00080018),
         engine=ENGINE_VERSION,
@@ -271,13 +281,6 @@ def _subject(file: File) -> _Subject:
 
 def _charsets(elements: list[Element]) -> tuple[str, ...]:
     return tuple(next((text_of(e) for e in elements if e.tag == 0x00080005), "").split("\\"))
-
-
-def _person(subject: _Subject) -> tuple[str, str]:
-    """Issuer and ID. Files without an ID are of one person only as far as they are of one study."""
-    if subject[0x00100020]:
-        return subject[0x00100021], subject[0x00100020]
-    return "readfirst:no-patient-id", subject[0x0020000D]
 
 
 def _taught(elements: list[Element], charsets: tuple[str, ...] = (), parent: int = 0) -> Iterator[Value]:
@@ -469,7 +472,7 @@ def _fired(path: str, action: str, why: str, count: int) -> RuleFired:
 
 
 def _identity(
-    file: File, subject: _Subject, cleaner: Cleaner, names: Pseudonyms, patient: str, handle: str
+    file: File, subject: _Subject, cleaner: Cleaner, names: Pseudonyms, person: Person, handle: str
 ) -> IdentityRecord:
     original = {tag: _value(file.elements, tag) for tag in (0x0020000D, 0x0020000E, 0x00080018, 0x00200052)}
     uids = {clean: origin for origin, clean in cleaner.traces.uids.items()}
@@ -490,14 +493,7 @@ def _identity(
             referring_physician=subject[0x00080090],
         ),
         patients={
-            patient: PatientIdentity(
-                patient_id=subject[0x00100020],
-                issuer=subject[0x00100021],
-                name=subject[0x00100010],
-                birth_date=subject[0x00100030],
-                sex=subject[0x00100040],
-                shift_days=cleaner.shift_days,
-            )
+            person.token: PatientIdentity(**person.identity.model_dump(), shift_days=cleaner.shift_days),
         },
         series=placed.get(0x0020000E, {}),
         instances=placed.get(0x00080018, {}),

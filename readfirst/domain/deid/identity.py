@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -49,7 +49,7 @@ class IdentityRecord(Identity):
     handle: str
     clean_study_uid: str
     study: StudyIdentity
-    patients: dict[str, PatientIdentity]  # by patient token: a study whose files disagree has two
+    patients: dict[str, PatientIdentity]  # by patient token: one (domain/person.py); older records may have several
     series: dict[str, str] = {}
     instances: dict[str, str] = {}
     frames_of_reference: dict[str, str] = {}
@@ -61,7 +61,8 @@ class IdentityRecord(Identity):
             raise ValueError("identity records of two studies cannot be merged")
         return self.model_copy(
             update={
-                "patients": other.patients | self.patients,
+                "patients": other.patients
+                | {token: _fuller(own, other.patients.get(token, own)) for token, own in self.patients.items()},
                 "study": _fuller(self.study, other.study),
                 "series": other.series | self.series,
                 "instances": other.instances | self.instances,
@@ -80,6 +81,9 @@ class IdentityRecord(Identity):
         return None
 
 
-def _fuller(first: StudyIdentity, second: StudyIdentity) -> StudyIdentity:
+_Piece = TypeVar("_Piece", PatientIdentity, StudyIdentity)
+
+
+def _fuller(first: _Piece, second: _Piece) -> _Piece:
     """The first, with what only the second says."""
-    return StudyIdentity(**{k: v or getattr(second, k) for k, v in first.model_dump().items()})
+    return first.model_copy(update={k: v or getattr(second, k) for k, v in first.model_dump().items()})

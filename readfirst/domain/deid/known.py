@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -14,7 +14,9 @@ from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 
 from readfirst.domain.deid.charsets import readings
+from readfirst.domain.deid.stated import stated_person, study_of
 from readfirst.domain.deid.table import content_rows, is_tag, rows
+from readfirst.domain.person import Stated
 
 DATES = {0x00080020, 0x00080021, 0x00080022, 0x00080023, 0x00100030}
 UIDS = {0x0020000D, 0x0020000E, 0x00200052}  # not the instances': any UID in a text goes by its form
@@ -30,6 +32,7 @@ _KINDS = {
 _OF_THINGS = re.compile(r"Protocol|Plan|Beam|Template|Equipment|Field|Detector|Source|Filter|Gantry|Channel")
 
 
+_KINDS_OF_VALUE = ("names", "ids", "phones", "phrases", "dates", "uids")
 _WORDED = ("LO", "SH", "ST", "LT", "UT", "UC", "AE")
 
 
@@ -64,12 +67,15 @@ class KnownIdentifiers:
     phrases: frozenset[str] = frozenset()  # institutions, addresses, stations
     dates: frozenset[str] = frozenset()  # YYYYMMDD
     uids: frozenset[str] = frozenset()
+    # Study Instance UIDs, and what the headers of their files say of the patient: no identifier to look for in texts.
+    stated: frozenset[tuple[str, Stated]] = field(default=frozenset(), compare=False)
 
     def __or__(self, other: KnownIdentifiers) -> KnownIdentifiers:
         """Both together."""
-        if all(getattr(other, f.name) <= getattr(self, f.name) for f in fields(self)):
+        if other.stated <= self.stated and all(getattr(other, kind) <= getattr(self, kind) for kind in _KINDS_OF_VALUE):
             return self
-        return KnownIdentifiers(**{f.name: getattr(self, f.name) | getattr(other, f.name) for f in fields(self)})
+        both = _of({kind: getattr(self, kind) | getattr(other, kind) for kind in _KINDS_OF_VALUE})
+        return replace(both, stated=self.stated | other.stated)
 
     def without(self, kept: KnownIdentifiers) -> KnownIdentifiers:
         """All but what a profile keeps; names of persons stay known."""
@@ -81,22 +87,22 @@ class KnownIdentifiers:
         return f"KnownIdentifiers({len(self)} values)"
 
     def __len__(self) -> int:
-        return sum(len(getattr(self, f.name)) for f in fields(self))
+        return sum(len(getattr(self, kind)) for kind in _KINDS_OF_VALUE)
 
     def to_json(self) -> str:
-        """As JSON, in a stable order."""
-        return json.dumps({f.name: sorted(getattr(self, f.name)) for f in fields(self)}, ensure_ascii=False)
+        """The identifiers as JSON, in a stable order."""
+        return json.dumps({kind: sorted(getattr(self, kind)) for kind in _KINDS_OF_VALUE}, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> KnownIdentifiers:
         """From `to_json`'s text."""
         document = json.loads(text)
-        return cls(**{f.name: frozenset(document.get(f.name, ())) for f in fields(cls)})
+        return cls(**{kind: frozenset(document.get(kind, ())) for kind in _KINDS_OF_VALUE})
 
 
 def known_identifiers(ds: Dataset) -> KnownIdentifiers:
-    """The identifiers that a header holds, at any depth."""
-    return learn(_walk(ds, (), 0))
+    """The identifiers that a header holds, at any depth, and what it says of the patient."""
+    return replace(learn(_walk(ds, (), 0)), stated=frozenset({(study_of(ds), stated_person(ds))}))
 
 
 def _walk(ds: Dataset, terms: tuple[str, ...], parent: int) -> Iterator[Value]:
@@ -160,7 +166,7 @@ def learn(values: Iterable[Value]) -> KnownIdentifiers:
 @lru_cache(maxsize=1024)
 def _learned(values: frozenset[Value]) -> KnownIdentifiers:
     """The files of a study teach the same."""
-    found: dict[str, set[str]] = {f.name: set() for f in fields(KnownIdentifiers)}
+    found: dict[str, set[str]] = {kind: set() for kind in _KINDS_OF_VALUE}
     for kind, value in values:
         text = value.strip(" \0")
         if kind == "dates":
@@ -169,7 +175,12 @@ def _learned(values: frozenset[Value]) -> KnownIdentifiers:
                 continue
         if text:
             found[kind].add(text)
-    return KnownIdentifiers(**{k: frozenset(v) for k, v in found.items()})
+    return _of(found)
+
+
+def _of(found: Mapping[str, Iterable[str]]) -> KnownIdentifiers:
+    values: dict[str, Any] = {kind: frozenset(found[kind]) for kind in _KINDS_OF_VALUE}
+    return KnownIdentifiers(**values)
 
 
 def kind_of(tag: int, vr: str, parent: int = 0) -> str:

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
+import io
 from datetime import datetime, timedelta
+from functools import reduce
 
+import pytest
 from pydicom.dataset import Dataset
 
+from readfirst.domain.deid import (
+    Deidentified,
+    KnownIdentifiers,
+    deidentify,
+    known_identifiers,
+    load_profile,
+    read_header,
+    stated_person,
+)
+from readfirst.domain.person import Person, Stated, person_of, persons
 from readfirst.domain.pseudonyms import Pseudonyms
-from tests.spec.deid.conftest import HANDLE, ROOT, Cleaner
+from readfirst.domain.refusals import Reason, Refused
+from tests.spec.deid.conftest import HANDLE, ROOT, Cleaner, file_of
 
 
 def test_the_patient_becomes_a_token_and_the_study_a_handle(ct: Dataset, names: Pseudonyms, clean: Cleaner) -> None:
@@ -84,6 +99,74 @@ def test_the_identity_record_holds_what_brings_a_result_back(ct: Dataset, clean:
     assert record.study.accession_number == "ACC998877"
     assert record.patients[done.ds.PatientID].name == "Quillfeather^Oswina^B"
     assert record.merge(record) == record
+
+
+def test_of_two_identities_of_a_person_the_fuller_values_stay_whichever_comes_first(
+    ct: Dataset, clean: Cleaner
+) -> None:
+    full = clean(ct).identity
+    ct.PatientName = ct.PatientBirthDate = ct.PatientSex = ""
+    empty = clean(ct).identity
+    for merged in (full.merge(empty), empty.merge(full)):
+        assert merged.patients == full.patients
+
+
+def test_a_file_is_cleaned_as_the_studys_person_and_refused_as_anybody_elses(ct: Dataset, names: Pseudonyms) -> None:
+    ct.IssuerOfPatientID = ""
+    person = person_of(*_one_person([ct, _but(ct, PatientID="", PatientName="")]), names, str(ct.StudyInstanceUID))
+    done = [_cleaned(each, names, person) for each in (ct, _but(ct, PatientID="", PatientName=""))]
+    assert all(isinstance(one, Deidentified) for one in done)
+    assert len({(one.facts.patient, *one.identity.patients.values()) for one in done}) == 1
+    other = _cleaned(_but(ct, PatientID="MRN-7"), names, person)
+    assert other == Refused(Reason.OTHER_PERSON)
+
+
+def test_without_a_decision_the_headers_of_the_other_files_make_it_and_two_persons_stay_two(
+    ct: Dataset, names: Pseudonyms, clean: Cleaner
+) -> None:
+    ct.IssuerOfPatientID = ""
+    other_study = _but(ct, StudyInstanceUID="1.2.826.0.1.3680043.9.7.1.98", PatientID="MRN-7")
+    files = [ct, _but(ct, IssuerOfPatientID="MERCY"), _but(ct, PatientID=""), _but(ct, PatientID="MRN-5"), other_study]
+    headers = [known_identifiers(read_header(io.BytesIO(file_of(ds)))) for ds in files]
+    known = reduce(KnownIdentifiers.__or__, headers)
+    tokens = [clean(ds, known=known).facts.patient for ds in files]
+    assert tokens[0] == tokens[1] == names.patient_token("", "MRN-0048213")
+    assert len({*tokens[:2], tokens[3], tokens[4]}) == 3, "another person, and another study, are others"
+
+
+def _but(ds: Dataset, **values: str) -> Dataset:
+    changed = copy.deepcopy(ds)
+    for keyword, value in values.items():
+        setattr(changed, keyword, value)
+    return changed
+
+
+def _one_person(files: list[Dataset]) -> tuple[tuple[Stated, ...], dict[Stated, int]]:
+    counted = {stated_person(read_header(io.BytesIO(file_of(ds)))): 1 for ds in files}
+    (group,) = persons(counted)
+    return group, counted
+
+
+def _cleaned(ds: Dataset, names: Pseudonyms, person: Person) -> Deidentified | Refused:
+    return deidentify(
+        io.BytesIO(file_of(ds)), io.BytesIO(), names=names, handle=HANDLE, profile=load_profile("triage-default"),
+        known=KnownIdentifiers(), person=person,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("charset", "name"),
+    [("ISO_IR 100", "Müller^Jörg"), ("ISO_IR 192", "Müller^Jörg"), ("ISO 2022 IR 87", "Yamada^Tarou=山田^太郎")],
+)
+def test_what_a_header_says_of_the_patient_is_read_alike_on_arrival_and_while_it_is_cleaned(
+    ct: Dataset, names: Pseudonyms, charset: str, name: str
+) -> None:
+    ct.SpecificCharacterSet = ["", charset] if charset.startswith("ISO 2022") else charset
+    ct.PatientName, ct.PatientID = name, "MRN-1 "
+    group, counted = _one_person([ct])
+    assert (group[0].name, group[0].patient_id) == (name, "MRN-1")
+    person = person_of(group, counted, names, str(ct.StudyInstanceUID))
+    assert isinstance(_cleaned(ct, names, person), Deidentified)
 
 
 def test_the_facts_describe_the_clean_copy(ct: Dataset, clean: Cleaner) -> None:
