@@ -9,9 +9,9 @@ import azure.functions as func
 
 from orchestrations.alert import ACKNOWLEDGED
 from orchestrations.messages import Erasure, alert_instance
-from orchestrations.quarantine import reject, release
+from orchestrations.quarantine import answer, reject, release
 from orchestrations.runs import ensure, replay, run_of, start_once
-from readfirst.adapters import merging, papers
+from readfirst.adapters import merging, papers, persons
 from readfirst.adapters.verifying import write_verified
 from readfirst.domain import names
 from readfirst.domain.messages import Command
@@ -30,9 +30,7 @@ async def take_command(message: func.QueueMessage, client: df.DurableOrchestrati
         if (run := await asyncio.to_thread(run_of, command)) is not None:
             await replay(client, run)
     elif command.kind == "release":
-        run = await asyncio.to_thread(release, command.token, command.detail["arrival"])
-        if run is not None:
-            await ensure(client, run)
+        await _release(command, client)
     elif command.kind == "reject":
         await asyncio.to_thread(reject, command.token, command.detail["arrival"])
     elif command.kind == "cancel":
@@ -46,6 +44,16 @@ async def take_command(message: func.QueueMessage, client: df.DurableOrchestrati
     else:
         doomed = Erasure(token=command.token, by=command.by, at=command.at, **command.detail)
         await start_once(client, "erase_study", f"erase-{doomed.token}", doomed, over_is_done=False)
+
+
+async def _release(command: Command, client: df.DurableOrchestrationClient) -> None:
+    """A study that waited for a word about its persons is done again; a single file gets a run of its own."""
+    arrival, keep = command.detail["arrival"], command.detail.get("person", "")
+    if (run := await asyncio.to_thread(answer, command.token, arrival, int(keep) if keep else None)) is not None:
+        await replay(client, run)
+        await asyncio.to_thread(persons.close, command.token, arrival)  # last: killed before, the command comes again
+    elif (run := await asyncio.to_thread(release, command.token, arrival)) is not None:
+        await ensure(client, run)
 
 
 async def _acknowledge(command: Command, client: df.DurableOrchestrationClient) -> None:

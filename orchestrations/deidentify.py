@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, cast
 
 from orchestrations.blueprint import blueprint
 from orchestrations.messages import Batches, Run
-from readfirst.adapters import answers, blobs, clients, secrets, vault
+from readfirst.adapters import answers, blobs, clients, persons, secrets, vault
 from readfirst.adapters.ledger import ledger_of
 from readfirst.adapters.settings import settings
 from readfirst.domain import archives, clean, names, tars
@@ -33,6 +33,7 @@ from readfirst.domain.deid import (
     sign,
 )
 from readfirst.domain.ledger import Arrival
+from readfirst.domain.person import Person, Question
 from readfirst.domain.pseudonyms import Pseudonyms
 from readfirst.domain.refusals import Reason, Refused
 
@@ -43,10 +44,27 @@ _IN_MEMORY = 64 << 20
 
 @blueprint.activity_trigger(input_name="run")
 def workers_for(run: dict[str, Any]) -> int:
-    """How many workers share the run's batches."""
+    """How many workers share the run's batches; 0 where nobody knows yet whose study it is.
+
+    No file is cleaned before the headers of all have said it: a pseudonym and a shift are the study's, not a file's.
+    """
     this = Run.model_validate(run)
+    if persons.asks(this.token, this.clinic, this.n):
+        return 0
     seal = ledger_of(this.token).sealed(this.n)
     return max(1, min(WORKERS, -(-len(seal.arrivals) // clean.BATCH)))
+
+
+@blueprint.activity_trigger(input_name="run")
+def hold_study(run: dict[str, Any]) -> str:
+    """Asks a privacy officer whose study it is. Returns the reason for its readers; "" where that is known by now."""
+    this = Run.model_validate(run)
+    question = persons.person_of_study(this.token, this.clinic, this.n)
+    if not isinstance(question, Question):
+        return ""
+    persons.ask(this.token, this.clinic, question)
+    count = len(question.persons)
+    return f"{Reason.SEVERAL_PERSONS}: The files name {count} persons. A privacy officer has to say whose study it is."
 
 
 @blueprint.activity_trigger(input_name="share")
@@ -72,13 +90,19 @@ def deidentify_batches(share: dict[str, Any]) -> bool:
 
 @dataclass(frozen=True)
 class Means:
-    """What cleaning takes: keys, handle, profile, the names that the study knows, the files that were superseded."""
+    """What cleaning takes: keys, handle, profile, the names that the study knows, whose study it is (None: each file
+    says it itself), the files that were superseded."""
 
     keys: Pseudonyms
     handle: str
     profile: Profile
     known: KnownIdentifiers
+    person: Person | None
     superseded: frozenset[str]
+
+
+class Undecided(Exception):
+    """A study is to be cleaned of which nobody knows yet whose it is."""
 
 
 class Desk:
@@ -96,11 +120,15 @@ class Desk:
         """Fetched once, and not at all for a run whose batches are all done."""
         learned = [self._ledger.learned(n) for n in range(1, self._run.n + 1)]
         each = (KnownIdentifiers.from_json(one.known) for one in learned)
+        person = persons.person_of_study(self._run.token, self._run.clinic, self._run.n)
+        if isinstance(person, Question):
+            raise Undecided
         return Means(
             keys=secrets.pseudonyms(self._run.clinic),
             handle=self._ledger.handle(),
             profile=_profile(),
             known=reduce(KnownIdentifiers.__or__, each, KnownIdentifiers()),
+            person=person,
             superseded=frozenset(learned[-1].superseded),
         )
 
@@ -114,11 +142,14 @@ class Desk:
         ids = self._arrivals[batch * clean.BATCH : (batch + 1) * clean.BATCH]
         done: list[Deidentified] = []
         refused: list[clean.RefusedFile] = []
-        arrivals = self._ledger.arrivals(tuple(arrival for arrival in ids if arrival not in means.superseded))
+        repeats: list[clean.Repeat] = []
+        arrivals = self._ledger.arrivals(ids)
         for arrival in arrivals:
             verdict = self._clean_file(arrival, means)
             if isinstance(verdict, Refused):
                 refused.append(self._refuse(arrival, verdict))
+            elif arrival.note.id in means.superseded:
+                repeats.append(_repeat(arrival, verdict))
             else:
                 done.append(verdict)
         run = self._run
@@ -134,6 +165,7 @@ class Desk:
             instances=tuple(one.facts for one in done),
             refused=tuple(refused),
             released=tuple(arrival.releases for arrival in arrivals if arrival.releases),
+            repeats=tuple(repeats),
         )
         blobs.put(self._clean, clean.facts_path(run.token, run.n, batch), facts.model_dump_json().encode())
         key_id, key = secrets.receipt_key()
@@ -152,6 +184,7 @@ class Desk:
                         profile=means.profile,
                         known=means.known,
                         looked_at=bool(arrival.releases),
+                        person=means.person,
                     )
             except archives.DAMAGED:
                 return Refused(Reason.ZIP_UNREADABLE, "a member is damaged")
@@ -160,7 +193,7 @@ class Desk:
             except Exception as error:  # a fault of ours at this file: it waits in quarantine, the others go on
                 logging.warning("a file was refused after a fault: %s", type(error).__name__)
                 return Refused(Reason.UNREADABLE)
-            if isinstance(verdict, Refused):
+            if isinstance(verdict, Refused) or arrival.note.id in means.superseded:
                 return verdict
             path = clean.instance_path(self._run.token, verdict.facts.series_uid, verdict.facts.sop_uid)
             target.seek(0)
@@ -188,6 +221,16 @@ class Desk:
                 blobs.put_once(quarantine, name, member, {"reason": verdict.reason.value})
         answers.say_upload(self._run.clinic, arrival.note.id, arrival.upload, verdict)
         return clean.RefusedFile(arrival=arrival.note.id, reason=verdict.reason.value, detail=verdict.detail)
+
+
+def _repeat(arrival: Arrival, done: Deidentified) -> clean.Repeat:
+    return clean.Repeat(
+        arrival=arrival.note.id,
+        series_uid=done.facts.series_uid,
+        sop_uid=done.facts.sop_uid,
+        original=done.receipt.input_digest,
+        digest=done.facts.digest,
+    )
 
 
 def _original(arrival: Arrival) -> io.BufferedReader:

@@ -76,9 +76,12 @@ class Watch(Handed):
 
 
 class Verdict(Handed):
-    """How an analysis stands; `reason` says why it has failed, is out of scope, or waits, without content."""
+    """How an analysis stands; `reason` says why it has failed, is out of scope, or waits, without content.
 
-    outcome: Literal["waiting", "analysed", "out-of-scope", "failed"]
+    `quarantined`: the study names several persons and waits for a privacy officer.
+    """
+
+    outcome: Literal["waiting", "analysed", "out-of-scope", "failed", "quarantined"]
     reason: str = ""
 
 

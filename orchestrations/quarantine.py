@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from orchestrations.messages import Run
-from readfirst.adapters import blobs, clients, secrets
+from orchestrations.report import release_originals
+from readfirst.adapters import blobs, clients, persons, secrets
 from readfirst.adapters.ledger import ledger_of, now
 from readfirst.adapters.settings import settings
 from readfirst.domain import names
@@ -51,8 +52,30 @@ def _is_there(arrival: Arrival) -> bool:
     return seen is not None and seen.etag == arrival.etag
 
 
+def answer(owner: str, question: str, keep: int | None) -> Run | None:
+    """Takes a study on whose files name several persons, as a person has decided: all are one person, or the study is
+    of person `keep` alone (counted from 0). Returns the run to do again, after which the question can be closed; None
+    where that is no such question, or no possible answer.
+    """
+    asked = persons.asked(owner, question)
+    ruling = asked.ruling(keep) if asked else None
+    if ruling is None:
+        return None
+    ledger = ledger_of(owner)
+    ledger.rule(ruling)
+    (first,) = ledger.arrivals((ledger.notes()[0].id,))
+    return Run(token=owner, clinic=first.clinic, n=ledger.runs())
+
+
 def reject(owner: str, arrival: str) -> None:
-    """Removes a file from quarantine for good; the original goes when its study's originals go."""
+    """Removes a file from quarantine for good; the original goes when its study's originals go.
+
+    A study whose files name several persons is not taken: its originals go by age, and the study stays not analysed.
+    """
+    if persons.asked(owner, arrival):
+        ledger = ledger_of(owner)
+        for n in range(1, ledger.runs() + 1):
+            release_originals(ledger, n)
     kept = clients.container(names.UPLOADS, names.QUARANTINE).get_blob_client(f"{owner}/{arrival}")
     seen = blobs.properties(kept)
     if seen is not None:

@@ -256,6 +256,7 @@ def _arrive(upload: Upload, header: Header, moved: Moved) -> Run:
             study_uid=header.study_uid,
             instance=upload.keys.arrival("instance", header.sop_uid),
             known=header.known,
+            stated=header.stated,
         )
     )
     return _next_run(ledger, token, upload.clinic)

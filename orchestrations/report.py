@@ -6,20 +6,24 @@ Before that, while the AI works, the index alone lists the study (`announce`).
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 from orchestrations.blueprint import blueprint
 from orchestrations.messages import Alert, Report, Run
 from readfirst import __version__
-from readfirst.adapters import answers, blobs, clients, index, merging, papers
+from readfirst.adapters import answers, blobs, clients, index, merging, papers, persons
 from readfirst.adapters.ledger import Ledger, ledger_of, now
 from readfirst.adapters.papers import Receipted
 from readfirst.adapters.settings import settings
 from readfirst.adapters.worklist import Worklist
-from readfirst.domain import names
+from readfirst.domain import clean, names
+from readfirst.domain.clean import RefusedFile
 from readfirst.domain.deid import ENGINE_VERSION, TABLE_EDITION
 from readfirst.domain.findings import Analysis
+from readfirst.domain.person import Person
 from readfirst.domain.records import Provenance, StudyRecord
+from readfirst.domain.refusals import Reason
 from readfirst.domain.reporting import Outcome, Study, record_of
 
 
@@ -30,7 +34,12 @@ def report(told: dict[str, Any]) -> list[dict[str, Any]]:
     run = this.run
     ledger = ledger_of(run.token)
     analysis = papers.result(run.token, this.plan.run_key) if this.plan and this.plan.run_key else None
-    study = _study(run, ledger, papers.receipted(run.token, run.n))
+    receipted = papers.receipted(run.token, run.n)
+    study = _study(run, ledger, receipted)
+    if this.verdict.outcome == "quarantined":
+        if not persons.asks(run.token, run.clinic, run.n):
+            return []  # answered meanwhile: the replay that the answer started tells what came of it
+        study = replace(study, refused=(*study.refused, *_kept_back(run, ledger, receipted)))
     record = record_of(
         study,
         Outcome(this.verdict.outcome, this.verdict.reason, analysis),
@@ -39,12 +48,14 @@ def report(told: dict[str, Any]) -> list[dict[str, Any]]:
     )
     record = index.keep(merging.linked(record))
     answers.say_study(run.clinic, record.handle, _answer(record))
-    if study.instances:
+    if study.instances and record.state != "quarantined":
         clients.queue(names.RETURNS).send_message(run.token)
     if this.verdict.outcome == "failed":  # the alerts of bicep/modules/alerts.bicep look for these words
         logging.warning("study failed: %s", this.verdict.reason.partition(":")[0])
-    else:
-        _release_originals(ledger, run.n)
+    elif record.state != "quarantined":
+        # Of a study that was kept back, the originals of the runs before this one have waited with it.
+        for n in range(1, run.n + 1) if ledger.rulings() else (run.n,):
+            release_originals(ledger, n)
     if not (record.high_risk and record.purpose == "current" and record.run == run.n):
         return []
     kinds = sorted({finding.kind for finding in record.findings}) or ["study"]
@@ -60,6 +71,7 @@ def announce(run: Run, receipted: Receipted, run_key: str) -> None:
 
 def _study(run: Run, ledger: Ledger, receipted: Receipted) -> Study:
     notes = ledger.notes()
+    person = persons.person_of_study(run.token, run.clinic, run.n)
     return Study(
         token=run.token,
         clinic=run.clinic,
@@ -71,7 +83,17 @@ def _study(run: Run, ledger: Ledger, receipted: Receipted) -> Study:
         short=ledger.sealed(run.n).short,
         received=min(note.arrived for note in notes),
         complete=ledger.complete(),
+        copies=receipted.copies,
+        disagree=tuple(person.disagree) if isinstance(person, Person) else (),
+        sent_as=min(note.modality for note in notes),
     )
+
+
+def _kept_back(run: Run, ledger: Ledger, receipted: Receipted) -> list[RefusedFile]:
+    """The files of a study that waits for a privacy officer: those of the runs without a receipt."""
+    done = {clean.run_of(name) for name in receipted.receipts}
+    held = [a for n in range(1, run.n + 1) if n not in done for a in ledger.sealed(n).arrivals]
+    return [RefusedFile(arrival=arrival, reason=Reason.SEVERAL_PERSONS.value) for arrival in held]
 
 
 def _provenance(told: Report, analysis: Analysis | None) -> Provenance:
@@ -99,10 +121,12 @@ def _answer(record: StudyRecord) -> dict[str, Any]:
         answer["reason"] = record.reason
     if record.refused:
         answer["refused"] = record.refused
+    if record.copies:
+        answer["identicalCopies"] = record.copies
     return answer
 
 
-def _release_originals(ledger: Ledger, run: int) -> None:
+def release_originals(ledger: Ledger, run: int) -> None:
     """Tags the run's originals as done: only tagged ones are deleted by age."""
     originals = clients.container(names.UPLOADS, names.ORIGINALS)
     for original in {arrival.original for arrival in ledger.arrivals(ledger.sealed(run).arrivals)}:

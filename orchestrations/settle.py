@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import azure.durable_functions as df
@@ -14,6 +15,7 @@ from readfirst.adapters.ledger import Ledger, ledger_of, now
 from readfirst.adapters.settings import settings
 from readfirst.domain.deid import KnownIdentifiers
 from readfirst.domain.ledger import Learned, Seal
+from readfirst.domain.person import Stated
 from readfirst.domain.settling import Wait, settle
 
 
@@ -42,12 +44,18 @@ def look_and_seal(run: dict[str, Any]) -> dict[str, Any]:
 def _learn(ledger: Ledger, seal: Seal) -> None:
     """Learns from the headers of all the run's files, before any file is cleaned."""
     known = KnownIdentifiers()
-    last: dict[str, str] = {}
-    for arrival in sorted(ledger.arrivals(seal.arrivals), key=lambda a: (a.note.arrived, a.note.id)):
+    last: dict[tuple[str, str], str] = {}
+    stated: Counter[Stated] = Counter()
+    arrivals = sorted(ledger.arrivals(seal.arrivals), key=lambda a: (a.note.arrived, a.note.id))
+    for arrival in arrivals:
         known = known | KnownIdentifiers.from_json(arrival.known)
-        last[arrival.instance] = arrival.note.id
+        last[arrival.note.series, arrival.instance] = arrival.note.id
+        if arrival.stated is not None:
+            stated[arrival.stated] += 1
     superseded = tuple(sorted(set(seal.arrivals) - set(last.values())))
-    ledger.keep_learned(seal.run, Learned(known=known.to_json(), superseded=superseded))
+    complete = stated.total() == len(arrivals)
+    said = tuple(sorted(stated.items(), key=lambda item: item[0].order)) if complete else None
+    ledger.keep_learned(seal.run, Learned(known=known.to_json(), superseded=superseded, stated=said))
 
 
 @blueprint.activity_trigger(input_name="run")

@@ -11,7 +11,7 @@ import azure.durable_functions as df
 from orchestrations.alert import raise_alert
 from orchestrations.analyse import analyse
 from orchestrations.blueprint import SEALING, STEP, blueprint
-from orchestrations.deidentify import WORKERS, deidentify_batches, workers_for
+from orchestrations.deidentify import WORKERS, deidentify_batches, hold_study, workers_for
 from orchestrations.messages import Batches, Look, Plan, Report, Run, Verdict
 from orchestrations.report import report
 from orchestrations.settle import look_and_seal, start_next
@@ -56,6 +56,13 @@ def read_study(context: df.DurableOrchestrationContext) -> Generator[Any, Any, A
     run = Run.model_validate(context.get_input())
     began = context.current_utc_datetime
     workers = yield context.call_activity_with_retry(workers_for, STEP, run.dump())
+    if not workers:  # never in a history from before persons were decided
+        held = yield context.call_activity_with_retry(hold_study, STEP, run.dump())
+        if held:
+            kept_back = Report(run=run, verdict=Verdict(outcome="quarantined", reason=held))
+            yield context.call_activity_with_retry(report, STEP, kept_back.dump())
+            return kept_back.verdict.outcome
+        workers = WORKERS
     for _ in range(_BATCH_ROUNDS):
         shares = [Batches(run=run, worker=w, of=workers).dump() for w in range(min(workers, WORKERS))]
         left = yield context.task_all([context.call_activity_with_retry(deidentify_batches, STEP, s) for s in shares])

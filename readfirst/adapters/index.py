@@ -29,7 +29,9 @@ def keep(record: StudyRecord) -> StudyRecord:
             return None
         same = VERIFIED in there.outputs and _same_analysis(there, record)
         kept = {VERIFIED: there.outputs[VERIFIED]} if same else {}
-        return record.model_copy(update={"alerted": there.alerted, "outputs": {**record.outputs, **kept}})
+        # A study that is kept back loses its result, and not its place: what was urgent is read as soon as before.
+        due = min(there.due, record.due) if record.state == "quarantined" else record.due
+        return record.model_copy(update={"alerted": there.alerted, "due": due, "outputs": {**record.outputs, **kept}})
 
     return _amend(record.id, newer) or record
 

@@ -3,7 +3,9 @@
 {token}/files/{arrival}.json    one per uploaded file, put once
 {token}/seals/{run:06d}.json    one per run, put once: the first writer's list is the truth
 {token}/complete.json           the sender's last word on the study
-{token}/known-{run:06d}.json    the identifiers that a run's headers name
+{token}/learned-{run:06d}.json  the identifiers that a run's headers name, and what they say of the patient
+{token}/person                  the pseudonym that the study's clean copies carry: the first one pinned is the truth
+{token}/rulings/{n:06d}.json    what a privacy officer decided about a study of several persons, in order
 handles/{handle}                which token has the handle
 """
 
@@ -16,6 +18,7 @@ from typing import TYPE_CHECKING
 from readfirst.adapters import blobs, clients
 from readfirst.domain import names
 from readfirst.domain.ledger import Arrival, ArrivalNote, Complete, Learned, Seal
+from readfirst.domain.person import Ruling
 from readfirst.domain.pseudonyms import handle_of
 
 if TYPE_CHECKING:
@@ -113,6 +116,27 @@ class Ledger:
 
     def _learned_name(self, run: int) -> str:
         return f"{self._token}/learned-{run:06d}.json"
+
+    def pinned(self) -> str:
+        """The pseudonym that the study's clean copies carry; "" where none was pinned."""
+        return (blobs.read(self._container, f"{self._token}/person") or b"").decode()
+
+    def pin(self, patient: str) -> str:
+        """Pins the study's pseudonym unless it has one; returns the one that counts."""
+        name = f"{self._token}/person"
+        return patient if blobs.put_once(self._container, name, patient.encode()) else self.pinned()
+
+    def rulings(self) -> tuple[Ruling, ...]:
+        """What was decided about the study's persons, in order."""
+        listed = sorted(blobs.names(self._container, f"{self._token}/rulings/"))
+        found = (blobs.read(self._container, name) for name in listed)
+        return tuple(Ruling.model_validate_json(data) for data in found if data)
+
+    def rule(self, ruling: Ruling) -> None:
+        """Adds a decision after those that are there; the same one twice is one."""
+        while (there := self.rulings())[-1:] != (ruling,):
+            name = f"{self._token}/rulings/{len(there) + 1:06d}.json"
+            blobs.put_once(self._container, name, ruling.model_dump_json().encode())
 
     def handle(self) -> str:
         """The study's handle: claimed once, so that no two studies share one."""

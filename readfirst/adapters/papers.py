@@ -26,6 +26,7 @@ class Receipted:
     instances: tuple[InstanceFacts, ...]
     refused: tuple[RefusedFile, ...]
     receipts: tuple[str, ...]
+    copies: int = 0  # files that said the same as one that counts
 
 
 class UnsignedReceipts(Exception):
@@ -41,24 +42,28 @@ def receipted(token: str, run: int) -> Receipted:
     container = clients.container(names.STUDIES, names.CLEAN)
     receipts = tuple(n for n in blobs.names(container, f"{token}/receipts/") if clean.run_of(n) <= run)
 
-    def fetch(name: str) -> tuple[BatchFacts, set[str]]:
+    def fetch(name: str) -> tuple[BatchFacts, dict[str, str]]:
         batch = ReceiptBatch.model_validate_json(_present(blobs.read(container, name)))
         if not verify(batch, secrets.receipt_keys(batch.key_id)):
             raise UnsignedReceipts
         facts = BatchFacts.model_validate_json(
             _present(blobs.read(container, name.replace("/receipts/", "/facts/", 1)))
         )
-        return facts, {receipt.output_digest for receipt in batch.receipts}
+        originals = {receipt.output_digest: receipt.input_digest for receipt in batch.receipts}
+        covered = tuple(i for i in facts.instances if i.digest in originals)
+        return facts.model_copy(update={"instances": covered}), originals
 
     with ThreadPoolExecutor(_PARALLEL) as pool:
-        batches = list(pool.map(fetch, receipts))
-    instances = {i.sop_uid: i for facts, digests in batches for i in facts.instances if i.digest in digests}
-    released = {arrival for facts, _ in batches for arrival in facts.released}
+        fetched = list(pool.map(fetch, receipts))
+    batches = [facts for facts, _ in fetched]
+    found = clean.counted(batches, {digest: original for _, each in fetched for digest, original in each.items()})
+    released = {arrival for facts in batches for arrival in facts.released}
     return Receipted(
-        patient=next((facts.patient for facts, _ in batches if facts.patient), ""),
-        instances=tuple(instances.values()),
-        refused=tuple(r for facts, _ in batches for r in facts.refused if r.arrival not in released),
+        patient=next((facts.patient for facts in batches if facts.patient), ""),
+        instances=found.instances,
+        refused=tuple(r for facts in batches for r in facts.refused if r.arrival not in released) + found.replaced,
         receipts=receipts,
+        copies=found.copies,
     )
 
 

@@ -18,10 +18,11 @@ class NoIdentity(Exception):
 def return_study(token: str) -> int:
     """Writes `result.json` and every DICOM output of a study to its clinic. Returns how many objects went home.
 
-    A study without a record yet has nothing to return. Raises NoIdentity where the vault knows nothing of it.
+    A study without a record yet has nothing to return, nor has one of which nobody knows whose it is. Raises
+    NoIdentity where the vault knows nothing of it.
     """
     record = index.read(token)
-    if record is None:
+    if record is None or record.state == "quarantined":
         return 0
     identity = identities.of_study(token)
     if identity is None:

@@ -196,7 +196,9 @@ class Worklist:
         yield from heapq.merge(*per_clinic, key=lambda s: str(s["received"]), reverse=True)
 
     def of_patient(self, clinic: str, patient: str) -> list[dict[str, Any]]:
-        """The studies of a patient's token, newest first."""
+        """The studies of a patient's token, newest first. Those that are nobody's yet ("") are not one person's."""
+        if not patient:
+            return []
         where = "c.clinic = @clinic AND c.patient = @patient ORDER BY c.received DESC"
         query = f"SELECT TOP 20 {_PROJECTION} FROM c WHERE {where}"  # noqa: S608 - fixed words
         return list(self._query(clinic, query, {"@patient": patient}, _Cost()))

@@ -8,9 +8,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
 from pydantic import BaseModel, ConfigDict
 
 from readfirst.domain.instances import InstanceFacts
+from readfirst.domain.refusals import Reason
 
 BATCH = 16  # files per batch: one receipts blob, one vault record
 
@@ -25,6 +29,18 @@ class RefusedFile(BaseModel):
     detail: str = ""
 
 
+class Repeat(BaseModel):
+    """A file whose instance arrived once more in the same run: cleaned, so that the two can be compared, not kept."""
+
+    model_config = ConfigDict(frozen=True)
+
+    arrival: str
+    series_uid: str
+    sop_uid: str
+    original: str  # sha256 of the file as it came, hex
+    digest: str  # sha256 of its clean copy, hex
+
+
 class BatchFacts(BaseModel):
     """What a batch of clean instances is, without opening them: the basis of series choice and report."""
 
@@ -34,6 +50,50 @@ class BatchFacts(BaseModel):
     instances: tuple[InstanceFacts, ...]
     refused: tuple[RefusedFile, ...] = ()
     released: tuple[str, ...] = ()  # arrivals that an earlier batch refused and a person has released since
+    repeats: tuple[Repeat, ...] = ()
+
+
+@dataclass(frozen=True)
+class Counted:
+    """The clean instances of a study, each once, and what became of the files that named one of them as well.
+
+    `copies`: how many said the same; `replaced`: those that said something else, of which the last one counts.
+    """
+
+    instances: tuple[InstanceFacts, ...]
+    copies: int
+    replaced: tuple[RefusedFile, ...]
+
+
+def counted(batches: Iterable[BatchFacts], originals: Mapping[str, str]) -> Counted:
+    """Counts every instance of the batches (in the order of their runs) once. Two series may name theirs alike.
+
+    `originals`: the digest of the file as it came, by that of its clean copy. Two files say the same if either agrees:
+    a later run may have learned more names, and clean the same file of more.
+    """
+    last: dict[tuple[str, str], InstanceFacts] = {}
+    others: list[tuple[tuple[str, str], set[str], str]] = []  # series and instance, digests, arrival
+    for batch in batches:
+        for instance in batch.instances:
+            place = instance.series_uid, instance.sop_uid
+            if place in last:
+                others.append((place, _digests(last[place], originals), ""))
+            last[place] = instance
+        others.extend(((r.series_uid, r.sop_uid), {r.digest, r.original}, r.arrival) for r in batch.repeats)
+    replaced = [
+        arrival
+        for place, digests, arrival in others
+        if place not in last or not digests & _digests(last[place], originals)
+    ]
+    return Counted(
+        instances=tuple(last.values()),
+        copies=len(others) - len(replaced),
+        replaced=tuple(RefusedFile(arrival=arrival, reason=Reason.DUPLICATE.value) for arrival in replaced),
+    )
+
+
+def _digests(instance: InstanceFacts, originals: Mapping[str, str]) -> set[str]:
+    return {instance.digest, originals.get(instance.digest, instance.digest)}
 
 
 def instance_path(token: str, series_uid: str, sop_uid: str) -> str:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from pydicom.dataset import Dataset
 
-from readfirst.domain.deid import known_identifiers
+from readfirst.domain.deid import known_identifiers, stated_person
+from readfirst.domain.person import Stated
 from readfirst.domain.refusals import Reason, Refused
 
 
@@ -20,6 +21,7 @@ class Header:
     sop_uid: str
     modality: str  # capital letters, at most 16
     known: str  # deid's KnownIdentifiers as JSON
+    stated: Stated  # what it says of the patient
 
 
 def header_of(ds: Dataset) -> Header | Refused:
@@ -31,6 +33,7 @@ def header_of(ds: Dataset) -> Header | Refused:
             sop_uid=str(ds.get("SOPInstanceUID", "")),
             modality=re.sub(r"[^A-Z]", "", str(ds.get("Modality", "")).upper())[:16] or "OT",
             known=known_identifiers(ds).to_json(),
+            stated=stated_person(ds),
         )
     except MemoryError:
         raise

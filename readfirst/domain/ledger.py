@@ -10,6 +10,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from readfirst.domain.person import Stated
+
 
 class Entry(BaseModel):
     """A frozen entry."""
@@ -40,6 +42,7 @@ class Arrival(Entry):
     instance: str = ""  # token of the SOP Instance UID
     releases: str = ""  # the id of the arrival that a person released from quarantine by this one
     known: str = ""  # the identifiers that its header names (deid's KnownIdentifiers as JSON)
+    stated: Stated | None = None  # what its header says of the patient; None: received before it was kept
 
 
 class Seal(Entry):
@@ -55,6 +58,8 @@ class Learned(Entry):
 
     known: str  # the identifiers that they name (deid's KnownIdentifiers as JSON)
     superseded: tuple[str, ...] = ()  # arrivals of an instance that arrived once more, later: the last one counts
+    # What the headers say of the patient, and how many say so; None: the run is from before persons were decided.
+    stated: tuple[tuple[Stated, int], ...] | None = None
 
 
 STUDY_UID = r"^[0-9.]{1,128}$"  # archives hold some beyond the 64 characters of PS3.5 9

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, computed_field
 
 from readfirst.domain.findings import Finding, ModelIdentity
 
-State = Literal["receiving", "deidentifying", "analysing", "reported", "failed"]
+State = Literal["receiving", "deidentifying", "analysing", "reported", "failed", "quarantined"]
 Label = Literal["flagged", "not flagged by AI (does not exclude disease)", "NOT ANALYSED: read as usual"]
 FLAGGED: Label = "flagged"
 NOT_FLAGGED: Label = "not flagged by AI (does not exclude disease)"
@@ -63,6 +63,8 @@ class StudyRecord(BaseModel):
     partial: bool = False
     instances: int = 0
     refused: dict[str, int] = {}  # reason code -> files
+    copies: int = 0  # files that said the same as one of the instances
+    disagree: tuple[str, ...] = ()  # codes (domain/person.py): what the files do not agree on about their one patient
     modality: str = ""
     body_part: str = ""
     priority: Literal["stat", "routine"] = "routine"

@@ -19,7 +19,7 @@ from readfirst.domain.records import Provenance, StudyRecord
 class Outcome:
     """How the analysis ended: `analysis` is there only when the job gave a result."""
 
-    kind: str  # analysed | out-of-scope | failed; analysing: it has not ended
+    kind: str  # analysed | out-of-scope | failed | quarantined; analysing: it has not ended
     reason: str = ""
     analysis: Analysis | None = None
 
@@ -38,9 +38,12 @@ class Study:
     short: bool
     received: datetime
     complete: Complete | None
+    copies: int = 0
+    disagree: tuple[str, ...] = ()
+    sent_as: str = ""  # the modality by the files' headers, for a study of which nothing could be read
 
 
-_STATES: dict[str, records.State] = {"failed": "failed", "analysing": "analysing"}
+_STATES: dict[str, records.State] = {kind: kind for kind in ("failed", "analysing", "quarantined")}
 
 
 def record_of(study: Study, outcome: Outcome, provenance: Provenance | None, now: datetime) -> StudyRecord:
@@ -63,7 +66,9 @@ def record_of(study: Study, outcome: Outcome, provenance: Provenance | None, now
         partial=study.short or bool(study.refused),
         instances=len(study.instances),
         refused=dict(Counter(refused.reason for refused in study.refused)),
-        modality=main.modality if main else "",
+        copies=study.copies,
+        disagree=study.disagree,
+        modality=main.modality if main else study.sent_as,
         body_part=main.body_part if main else "",
         priority=priority,
         purpose=words.purpose if words else "current",
@@ -87,7 +92,7 @@ def _label(analysis: Analysis | None) -> records.Label:
 
 
 def _reason(study: Study, outcome: Outcome) -> str:
-    if not study.instances and study.refused:
+    if outcome.kind != "quarantined" and not study.instances and study.refused:
         codes = sorted({refused.reason for refused in study.refused})
         return f"every file was refused: {', '.join(codes)}"
     return outcome.reason

@@ -233,7 +233,7 @@ def test_a_file_that_a_person_released_joins_its_study_in_the_next_run(tmp_path:
 
 def test_a_run_that_overtakes_the_one_before_it_finishes_that_ones_files_too(tmp_path: Path) -> None:
     first, planted = sealed_study(tmp_path, seed=26, slices=20, size=64)
-    (second,) = upload(ct(planted["study uid"]), folder())
+    (second,) = upload(ct(planted["study uid"], PatientID=planted["patient id"]), folder())
     assert second == first.next
     do(look_and_seal, second.dump())
     deidentified(second)
@@ -254,7 +254,7 @@ def test_a_file_that_a_person_rejected_is_gone_from_quarantine(tmp_path: Path) -
 def unsearchable(tmp_path: Path, *, seed: int) -> bytes:
     """An ultrasound picture of the invented study whose compressed pixels cannot be decoded, so not be searched."""
     planted = write_phantom_study(tmp_path / "other", seed=seed, slices=1, size=64)
-    dataset = pydicom.dcmread(io.BytesIO(ct(planted["study uid"])))
+    dataset = pydicom.dcmread(io.BytesIO(ct(planted["study uid"], PatientID=planted["patient id"])))
     dataset.Modality, dataset.BurnedInAnnotation = "US", "YES"
     dataset.PixelData = pydicom.encaps.encapsulate([b"no picture at all, "])
     dataset["PixelData"].VR = "OB"
@@ -274,8 +274,10 @@ def test_of_an_instance_that_came_twice_in_two_versions_the_last_one_counts(tmp_
     corrected.save_as(buffer)
     run, _ = sealed_study(tmp_path, seed=24, slices=2, extra=(buffer.getvalue(),))
     deidentified(run)
-    instances = papers.receipted(run.token, run.n).instances
+    receipted = papers.receipted(run.token, run.n)
+    instances = receipted.instances
     assert len(instances) == 2
+    assert [refused.reason for refused in receipted.refused] == ["duplicate-instance"], "and the other is reported"
     for instance in instances:
         data = clients.container(names.STUDIES, names.CLEAN).download_blob(instance.path).readall()
         assert hashlib.sha256(data).hexdigest() == instance.digest
@@ -283,3 +285,54 @@ def test_of_an_instance_that_came_twice_in_two_versions_the_last_one_counts(tmp_
             break
     else:
         pytest.fail("the corrected version did not count")
+
+
+def test_a_file_that_came_twice_counts_once_and_as_an_identical_copy(tmp_path: Path) -> None:
+    write_phantom_study(tmp_path / "study", seed=27, slices=2, size=64)
+    same = next(iter(sorted((tmp_path / "study").iterdir()))).read_bytes()
+    other_preamble = b"sent by another station".ljust(128, b"\0") + same[128:]
+    run, _ = sealed_study(tmp_path, seed=27, slices=2, extra=(same, other_preamble))
+    deidentified(run)
+    receipted = papers.receipted(run.token, run.n)
+    assert (len(receipted.instances), receipted.copies, receipted.refused) == (2, 2, ())
+
+
+def test_a_file_that_comes_once_more_in_a_later_run_is_a_copy_and_a_changed_one_is_reported(tmp_path: Path) -> None:
+    run, _ = sealed_study(tmp_path, seed=28, slices=2)
+    deidentified(run)
+    path = next(iter(sorted((tmp_path / "study").iterdir())))
+    (second,) = upload(path.read_bytes(), folder())
+    do(look_and_seal, second.dump())
+    deidentified(second)
+    receipted = papers.receipted(run.token, second.n)
+    assert (len(receipted.instances), receipted.copies, receipted.refused) == (2, 1, ())
+    corrected = pydicom.dcmread(path)
+    corrected.PixelData = bytes(len(corrected.PixelData))
+    buffer = io.BytesIO()
+    corrected.save_as(buffer)
+    (third,) = upload(buffer.getvalue(), folder())
+    do(look_and_seal, third.dump())
+    deidentified(third)
+    receipted = papers.receipted(run.token, third.n)
+    assert len(receipted.instances) == 2
+    assert {refused.reason for refused in receipted.refused} == {"duplicate-instance"}
+
+
+def test_two_series_that_name_their_instances_alike_are_both_kept(tmp_path: Path) -> None:
+    planted = write_phantom_study(tmp_path / "other", seed=29, slices=3, size=64)
+    again = []
+    for path in sorted((tmp_path / "other").iterdir()):
+        dataset = pydicom.dcmread(path)
+        dataset.SeriesInstanceUID = f"{planted['series uid']}.77"
+        dataset.PixelData = bytes(len(dataset.PixelData))
+        buffer = io.BytesIO()
+        dataset.save_as(buffer)
+        again.append(buffer.getvalue())
+    run, _ = sealed_study(tmp_path, seed=29, extra=tuple(again))
+    deidentified(run)
+    receipted = papers.receipted(run.token, run.n)
+    assert len({i.sop_uid for i in receipted.instances}) == 3
+    assert len({(i.series_uid, i.sop_uid) for i in receipted.instances}) == len(receipted.instances) == 6
+    for instance in receipted.instances:
+        data = clients.container(names.STUDIES, names.CLEAN).download_blob(instance.path).readall()
+        assert hashlib.sha256(data).hexdigest() == instance.digest

@@ -11,6 +11,7 @@ import pytest
 
 from orchestrations.alert import alert
 from orchestrations.analyse import analyse
+from orchestrations.deidentify import WORKERS
 from orchestrations.erase import cancel_study, erase_study
 from orchestrations.messages import Alert, Erasure, Look, Plan, Run, Verdict, Watch
 from orchestrations.study import read_study, run_study
@@ -158,6 +159,27 @@ def test_every_worker_shares_the_batches_until_none_is_left() -> None:
     context = Context(RUN.dump(), answers)
     assert run(read_study, context) == "analysed"
     assert [(g["worker"], g["of"]) for n, g in context.told if n == "deidentify_batches"] == [(0, 2), (1, 2)] * 2
+
+
+def test_a_study_of_two_persons_is_told_at_once_and_nothing_of_it_is_cleaned_or_analysed() -> None:
+    reason = "several-persons: The files name 2 persons."
+    context = Context(RUN.dump(), {"workers_for": 0, "hold_study": reason, "report": []})
+    assert run(read_study, context) == "quarantined"
+    assert context.steps() == ["workers_for", "hold_study", "report"]
+    assert context.told[-1][1]["verdict"] == {"outcome": "quarantined", "reason": reason}
+
+
+def test_a_study_whose_person_is_known_by_the_time_it_is_asked_goes_on() -> None:
+    answers = {
+        "workers_for": 0,
+        "hold_study": "",
+        "deidentify_batches": False,
+        "analyse": {"plan": PLAN.dump(), "verdict": Verdict(outcome="analysed").dump()},
+        "report": [],
+    }
+    context = Context(RUN.dump(), answers)
+    assert run(read_study, context) == "analysed"
+    assert context.steps().count("deidentify_batches") == WORKERS
 
 
 def test_each_alert_that_the_report_asks_for_is_raised() -> None:

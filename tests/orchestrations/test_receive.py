@@ -51,11 +51,13 @@ def answer_to(name: str) -> dict[str, Any]:
     return next(answer for answer in answers() if answer["upload"] == name)
 
 
-def ct(study_uid: str = "") -> bytes:
-    """A real CT slice (pydicom's), of a study of its own."""
+def ct(study_uid: str = "", **values: str) -> bytes:
+    """A real CT slice (pydicom's), of a study of its own; `values` by keyword replace its own."""
     path = get_testdata_file("CT_small.dcm")
     assert isinstance(path, str)
     dataset = pydicom.dcmread(path)
+    for keyword, value in values.items():
+        setattr(dataset, keyword, value)
     dataset.StudyInstanceUID = study_uid or pydicom.uid.generate_uid()
     dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = pydicom.uid.generate_uid()
     buffer = io.BytesIO()
