@@ -15,11 +15,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from function_app import web
 from function_app.web import Call, Problem, answer, binary
-from readfirst.adapters import answers, blobs, clients, doors, identities, quarantine, sas
+from readfirst.adapters import answers, blobs, clients, doors, identities, persons, quarantine, sas
 from readfirst.adapters.worklist import iso
 from readfirst.domain import names
 from readfirst.domain.addresses import HANDLE
+from readfirst.domain.deid import IdentityRecord, PatientIdentity
 from readfirst.domain.doors import SHOWN_FOR, Act, Answer, Asked, Case, Decision, Verdict, may_decide, may_open
+from readfirst.domain.person import Question
 from readfirst.domain.texts import Why
 
 _UPLOAD_ADDRESS_LIFE = timedelta(hours=2)
@@ -65,7 +67,7 @@ def _shown(call: Call, token: str, door: str, reason: str) -> func.HttpResponse:
     record = identities.of_study(token)
     if record is None:
         raise Problem(404, "no-identity", "The vault holds no identity of this study.")
-    patient = record.patients.get(str(study["patient"])) or next(iter(record.patients.values()))
+    patient = _patient_of(record, study)
     return answer(
         {
             "name": patient.name.split("=")[0].replace("^", " ").strip(),
@@ -76,6 +78,14 @@ def _shown(call: Call, token: str, door: str, reason: str) -> func.HttpResponse:
             "watermark": f"{call.person.name} {iso(call.now)}",
         }
     )
+
+
+def _patient_of(record: IdentityRecord, study: Mapping[str, Any]) -> PatientIdentity:
+    """The one patient of a study; nobody is shown for a study of which it is not clear whose it is."""
+    own = str(study.get("own_patient") or study["patient"])
+    if study.get("state") == "quarantined" or (own not in record.patients and len(record.patients) != 1):
+        raise Problem(409, "several-persons", "The files of this study name several persons: nobody knows whose it is.")
+    return record.patients.get(own) or next(iter(record.patients.values()))
 
 
 def break_glass_list(call: Call) -> func.HttpResponse:
@@ -179,12 +189,16 @@ def merge(call: Call) -> func.HttpResponse:
         raise Problem(404, "no-such-study", "The clinic has no other study of that handle.")
     own = str(study.get("own_patient") or study["patient"])
     into = own if other["id"] == study["id"] else str(other["patient"])
+    if not own or not into:
+        raise Problem(409, "no-person", "It is not known whose study that is.")
     call.audit(f"merge into {wish.into}" if into != own else "merge undone", wish.reason)
     call.command("merge", str(study["id"]), {"clinic": str(study["clinic"]), "patient": own, "into": into})
     return answer({"accepted": True}, status=202)
 
 
 def _of_same_patient(study: Mapping[str, Any]) -> list[dict[str, Any]]:
+    if not study["patient"]:  # nobody's: all others that are nobody's are not the same person's
+        return [dict(study)]
     found = web.worklist().newest([str(study["clinic"])], {"patient": str(study["patient"])})
     return list(islice(found, _MOST_STUDIES))
 
@@ -247,19 +261,51 @@ def _looked(call: Call) -> tuple[int, quarantine.Look]:
     return frame, look
 
 
+def quarantine_persons(call: Call) -> func.HttpResponse:
+    """GET quarantine/{item}/persons: whom the files of a study name, by how many."""
+    owner, arrival, clinic = _item(call)
+    call.audit("allowed", arrival, clinic)
+    question = _question(owner, arrival)
+    if question is None:
+        raise Problem(404, "no-question", "Nobody asks whose this file is.")
+    shown = [
+        {**stated.model_dump(), "files": files, "possible": question.pinned in (None, index)}
+        for index, (stated, files) in enumerate(zip(question.shown, question.files, strict=True))
+    ]
+    return answer({"persons": shown})
+
+
+def _question(owner: str, arrival: str) -> Question | None:
+    return persons.asked(owner, arrival) if len(owner) == 32 else None
+
+
 class _Ruling(BaseModel):
+    """Of a study of several persons, `person` says whose alone it is (counted from 0); none: all are one person."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
     release: bool
     reason: Why
+    person: Annotated[int, Field(ge=0)] | None = None
 
 
 def quarantine_decision(call: Call) -> func.HttpResponse:
     """POST quarantine/{item}/decision: the intake app carries it out."""
     owner, arrival, clinic = _item(call)
     ruling = call.body(_Ruling)
-    call.audit("release" if ruling.release else "reject", f"{arrival} {ruling.reason}", clinic)
-    call.command("release" if ruling.release else "reject", owner, {"arrival": arrival})
+    question = _question(owner, arrival)
+    if ruling.person is not None and (question is None or question.ruling(ruling.person) is None):
+        raise Problem(422, "no-such-person", "The study cannot be given to that person.")
+    outcome = "reject" if not ruling.release else "release" if question is None else _outcome(ruling.person, question)
+    call.audit(outcome, f"{arrival} {ruling.reason}", clinic)
+    detail = {"arrival": arrival} | ({} if ruling.person is None else {"person": str(ruling.person)})
+    call.command("release" if ruling.release else "reject", owner, detail)
     return answer({"accepted": True}, status=202)
+
+
+def _outcome(person: int | None, question: Question) -> str:
+    """What the audit log says: no name, and yet who was which is in the question."""
+    count = len(question.persons)
+    return f"release: {count} are one person" if person is None else f"split: person {person + 1} of {count} alone"
 
 
 def uploads(call: Call) -> func.HttpResponse:
@@ -310,7 +356,8 @@ HANDLERS = {
     handler.__name__: handler
     for handler in (
         treatment, break_glass, break_glass_list, break_glass_review, request_identity, requests, request_decision,
-        request_open, erase, merge, quarantine_picture, quarantine_texts, quarantine_decision, uploads, upload_address,
+        request_open, erase, merge, quarantine_persons,
+        quarantine_picture, quarantine_texts, quarantine_decision, uploads, upload_address,
     )
 } | {"quarantine": quarantine_list}  # fmt: skip
 

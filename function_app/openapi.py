@@ -178,6 +178,13 @@ _SHAPES: dict[str, Any] = {
     "quarantine_texts": _object(
         frame=_NUMBER, frames=_NUMBER, texts=_list(_object(left=_NUMBER, top=_NUMBER, marker=_FLAG))
     ),
+    "quarantine_persons": _object(
+        persons=_list(
+            _object(
+                patient_id=_TEXT, issuer=_TEXT, name=_TEXT, birth_date=_TEXT, sex=_TEXT, files=_NUMBER, possible=_FLAG
+            )
+        )
+    ),
     "uploads": _object(items=_list(_object(clinic=_TEXT, kind=_TEXT)), more=_FLAG),
     "upload_address": _object(address=_TEXT, until=_TEXT),
     **{

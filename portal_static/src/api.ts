@@ -68,6 +68,10 @@ export interface Study extends Omit<StudyLine, "band" | "progress"> {
   study_uid: string;
   run: number;
   refused: Record<string, number>;
+  /** Files that said the same as one of the instances. */
+  copies?: number;
+  /** What the files do not agree on about their one patient, as codes. */
+  disagree?: string[];
   findings: Finding[];
   alerted: string;
   provenance: {

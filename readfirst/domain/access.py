@@ -163,6 +163,8 @@ RULES: tuple[Rule, ...] = (
               "One frame of a file kept back", _QUARANTINED),
     _identity("quarantine_texts", "GET", "quarantine/{item}/texts", (Role.PRIVACY,), "lists",
               "Where the picture shows text", _QUARANTINED),
+    _identity("quarantine_persons", "GET", "quarantine/{item}/persons", (Role.PRIVACY,), "lists",
+              "Whom the files of a study name, where they name several persons", _QUARANTINED),
     _identity("quarantine_decision", "POST", "quarantine/{item}/decision", (Role.PRIVACY,), "lists",
               "Release or reject a file kept back", _QUARANTINED),
     _identity("uploads", "GET", "uploads", (Role.CLINIC_USER,), "lists", "What arrived and what was refused", _INBOX),

@@ -17,6 +17,7 @@ from pydicom import dcmread
 
 from readfirst.domain.deid import IdentityRecord
 from readfirst.domain.findings import Box
+from readfirst.domain.person import Question, Stated
 from readfirst.domain.records import StudyRecord
 from tests.portal.browser import CHROMIUM, chromium, picture_of, signed_in
 from tests.portal.stage import LESION, SIDE, Stage, chest, furnish, staged
@@ -399,6 +400,27 @@ def test_a_file_in_quarantine_is_looked_at_and_released(stage: Stage, as_user: C
     page.get_by_label("Reason for the decision").fill("A scale, no name")
     page.get_by_role("button", name="Release").click()
     expect(page.locator("main")).to_contain_text("Release asked for")
+
+
+def test_a_privacy_officer_says_whose_study_of_two_persons_it_is(stage: Stage, as_user: Callable[..., Page]) -> None:
+    from azure.storage.blob import BlobServiceClient
+
+    study = _study(stage, 210)
+    shown = (Stated(patient_id="A-1", name="Orchardson^Anna"), Stated(patient_id="B-2", name="<b>Boris</b>"))
+    asked = Question(persons=tuple((one,) for one in shown), files=(20, 3), shown=shown, pinned=0)
+    uploads = BlobServiceClient.from_connection_string(stage.stack.environment["UPLOADS"])
+    kept = uploads.get_blob_client("quarantine", f"{study.id}/{'f' * 32}")
+    kept.upload_blob(asked.model_dump_json(), metadata={"reason": "several-persons"})
+    page = as_user("privacy-officer.lakeside", "/quarantine")
+    page.get_by_role("button", name="several-persons").first.click()
+    row = page.get_by_role("row", name=re.compile("Orchardson"))
+    expect(row).to_contain_text("20")
+    other = page.get_by_role("row", name=re.compile("Boris"))
+    expect(other).to_contain_text("<b>Boris</b>")
+    expect(other.get_by_role("button")).to_be_disabled()
+    page.get_by_label("Reason for the decision").fill("By the order of the ward")
+    row.get_by_role("button", name="Only this person's files").click()
+    expect(page.locator("main")).to_contain_text("Your word is noted")
 
 
 PAGES = {

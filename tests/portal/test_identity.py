@@ -5,14 +5,19 @@ from __future__ import annotations
 import io
 import json
 import uuid
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
 import requests
 
+from function_app.identity import _patient_of
+from function_app.web import Problem
 from readfirst.adapters import answers, clients, doors
 from readfirst.domain import names
+from readfirst.domain.deid import IdentityRecord, PatientIdentity, StudyIdentity
 from readfirst.domain.doors import Act, Answer, Case, may_decide, may_open
+from readfirst.domain.person import Question, Stated
 from tests.portal.stage import chest
 from tests.portal.studies import index, record
 from tests.waiting import PATIENCE
@@ -173,6 +178,18 @@ def test_erasing_a_person_erases_every_study_of_the_same_token_at_that_clinic_al
     assert answer.status_code == 202 and sorted(answer.json()["handles"]) == sorted([first.handle, second.handle])
 
 
+def test_studies_of_which_nobody_knows_whose_they_are_are_not_one_persons(as_) -> None:
+    first, second = record(95, patient=""), record(96, patient="")
+    index(first, second)
+    pia, reason = as_("privacy-officer", name="Pia"), {"reason": "The person asked for it"}
+    erased = pia.post(f"/identity/erasures/{first.handle}", json={"of": "patient", **reason})
+    assert erased.json()["handles"] == [first.handle]
+    for one, into in ((first, second), (first, first), (record(97), second), (first, record(97))):
+        index(one, into)
+        assert pia.post(f"/identity/merges/{one.handle}", json={"into": into.handle, **reason}).status_code == 409
+    assert as_("radiologist").get(f"/studies/{first.id}").json()["priors"] == []
+
+
 def test_two_patients_of_a_clinic_are_joined_by_a_command_with_a_reason_and_an_audit_entry(as_) -> None:
     one, other, far = record(91, patient="1" * 32), record(92, patient="2" * 32), record(93, clinic="south")
     index(one, other, far)
@@ -219,6 +236,88 @@ def test_a_file_kept_back_is_shown_to_the_privacy_officer_and_released_by_a_comm
     assert pia.post(f"/quarantine/{kept}/decision", json=ruling).status_code == 202
     queued = [json.loads(m.content) for m in clients.queue(names.COMMANDS).receive_messages()]
     assert any(m["kind"] == "release" and m["detail"] == {"arrival": "a" * 32} for m in queued)
+
+
+ASKED = Question(
+    persons=((Stated(patient_id="A-1"),), (Stated(patient_id="B-2"),)),
+    files=(20, 3),
+    shown=(Stated(patient_id="A-1", name="Orchardson^Anna"), Stated(patient_id="B-2", name="Pilkovich^Boris")),
+)
+
+
+@pytest.fixture
+def question() -> Iterator[Callable[[Question], str]]:
+    """Puts a question about a study of the north clinic into quarantine."""
+    study = record(94)
+    index(study)
+    container = clients.container(names.UPLOADS, names.QUARANTINE)
+
+    def put(question: Question) -> str:
+        data = question.model_dump_json()
+        container.upload_blob(f"{study.id}/{'d' * 32}", data, metadata={"reason": "several-persons"}, overwrite=True)
+        return f"/quarantine/{study.id}~{'d' * 32}"
+
+    yield put
+    container.delete_blob(f"{study.id}/{'d' * 32}")
+
+
+def commands() -> list[dict[str, object]]:
+    return [json.loads(m.content) for m in clients.queue(names.COMMANDS).receive_messages()]
+
+
+def test_a_privacy_officer_sees_whom_the_files_of_a_study_name_and_says_whose_it_is(as_, question) -> None:
+    pia, path = as_("privacy-officer", name="Pia"), question(ASKED)
+    shown = pia.get(f"{path}/persons").json()["persons"]
+    assert [(p["name"], p["files"], p["possible"]) for p in shown] == [
+        ("Orchardson^Anna", 20, True), ("Pilkovich^Boris", 3, True),
+    ]  # fmt: skip
+    assert pia.get(f"{path}/picture").status_code == 404
+    decided: list[dict[str, object]] = []
+    for person in (1, None):
+        ruling = {"release": True, "reason": "By the order of the ward"} | (
+            {} if person is None else {"person": person}
+        )
+        assert pia.post(f"{path}/decision", json=ruling).status_code == 202
+        decided += [c["detail"] for c in commands() if c["kind"] == "release"]
+    assert {"arrival": "d" * 32, "person": "1"} in decided and {"arrival": "d" * 32} in decided
+    entries = pia.get("/audit", params={"app": "identity"}).json()["entries"]
+    outcomes = [e["outcome"] for e in entries if e["act"] == "quarantine_decision"]
+    assert {"split: person 2 of 2 alone", "release: 2 are one person"} <= set(outcomes)
+    assert "Orchardson" not in json.dumps(entries)
+    far = as_("privacy-officer", clinics=("south",), name="Paul")
+    assert far.get(f"{path}/persons").status_code == 404
+
+
+@pytest.mark.parametrize("person", [0, 2, -1, "B-2"])
+def test_a_study_is_not_given_to_somebody_whom_it_cannot_be(as_, question, person: object) -> None:
+    path = question(ASKED.model_copy(update={"pinned": 1}))
+    ruling = {"release": True, "reason": "By the order of the ward", "person": person}
+    assert as_("privacy-officer", name="Pia").post(f"{path}/decision", json=ruling).status_code == 422
+
+
+def test_a_file_kept_back_is_nobodys_question(as_, kept: str) -> None:
+    pia = as_("privacy-officer", name="Pia")
+    assert pia.get(f"/quarantine/{kept}/persons").status_code == 404
+    ruling = {"release": True, "reason": "A scale, no name", "person": 0}
+    assert pia.post(f"/quarantine/{kept}/decision", json=ruling).status_code == 422
+
+
+def test_nobody_is_shown_for_a_study_of_which_it_is_not_clear_whose_it_is() -> None:
+    one, other = PatientIdentity(name="Orchardson^Anna"), PatientIdentity(name="Pilkovich^Boris")
+    both = IdentityRecord(
+        clinic="north",
+        token="t",
+        handle="H",
+        clean_study_uid="1",
+        study=StudyIdentity(),
+        patients={"a": one, "b": other},
+    )
+    assert _patient_of(both, {"patient": "b"}) == other
+    assert _patient_of(both, {"patient": "merged", "own_patient": "a"}) == one
+    for study in ({"patient": ""}, {"patient": "c"}, {"patient": "a", "state": "quarantined"}):
+        with pytest.raises(Problem):
+            _patient_of(both, study)
+    assert _patient_of(both.model_copy(update={"patients": {"a": one}}), {"patient": ""}) == one
 
 
 def test_the_places_with_text_are_pointed_at_frame_by_frame_and_never_spelled_out(as_) -> None:

@@ -21,6 +21,19 @@ interface Texts {
   texts: { left: number; top: number; right: number; bottom: number; marker: boolean }[];
 }
 
+interface Named {
+  patient_id: string;
+  issuer: string;
+  name: string;
+  birth_date: string;
+  sex: string;
+  files: number;
+  /** Whether the study can be given to this person alone. */
+  possible: boolean;
+}
+
+const SEVERAL = "several-persons";
+
 @customElement("rf-quarantine")
 export class Quarantine extends Page {
   @state() private items: Item[] = [];
@@ -28,6 +41,7 @@ export class Quarantine extends Page {
   @state() private picture = "";
   @state() private saved = "";
   @state() private texts: Texts | undefined;
+  @state() private persons: Named[] | undefined;
   @state() private searching = false;
   @state() private boxes = true;
 
@@ -48,7 +62,9 @@ export class Quarantine extends Page {
     if (this.chosen !== item.item) this.texts = undefined;
     this.chosen = item.item;
     this.saved = "";
+    this.persons = undefined;
     const path = `/quarantine/${encodeURIComponent(item.item)}`;
+    if (item.reason === SEVERAL) return this.ask(path, item);
     // The picture is there at once; looking for text in it takes a second or two.
     this.searching = true;
     const texts = this.api.get<Texts>(`${path}/texts?frame=${frame}`).catch(() => undefined);
@@ -62,13 +78,22 @@ export class Quarantine extends Page {
     this.searching = false;
   }
 
+  private async ask(path: string, item: Item): Promise<void> {
+    await this.attempt(async () => {
+      const { persons } = await this.api.get<{ persons: Named[] }>(`${path}/persons`);
+      if (this.chosen === item.item) this.persons = persons;
+    });
+  }
+
   private async decide(event: SubmitEvent): Promise<void> {
     event.preventDefault();
-    const release = (event.submitter as HTMLButtonElement).value === "release";
+    const wish = (event.submitter as HTMLButtonElement).value;
+    const release = wish !== "reject";
     const reason = String(new FormData(event.target as HTMLFormElement).get("reason"));
+    const person = /^\d+$/.test(wish) ? { person: Number(wish) } : {};
     await this.attempt(async () => {
-      await this.api.post(`/quarantine/${encodeURIComponent(this.chosen)}/decision`, { release, reason });
-      this.saved = release ? "Release asked for: the pipeline carries it out." : "Rejected: the pipeline removes it.";
+      await this.api.post(`/quarantine/${encodeURIComponent(this.chosen)}/decision`, { release, reason, ...person });
+      this.saved = release ? (this.persons ? "Your word is noted: the pipeline does the study again." : "Release asked for: the pipeline carries it out.") : "Rejected: the pipeline removes it.";
       this.items = this.items.filter((i) => i.item !== this.chosen);
       this.chosen = "";
     });
@@ -76,7 +101,7 @@ export class Quarantine extends Page {
 
   protected override render(): TemplateResult {
     return html`<section class="sheet"><h1>Quarantine</h1>
-      <p>Files that were kept back because a name could be in them. Who looks at a picture here may see one: every look is in the audit log.</p>
+      <p>Files that were kept back because a name could be in them, and studies whose files name several persons. Who looks here may see a name: every look is in the audit log.</p>
       ${this.failed()} <div role="status">${this.saved ? html`<p class="notice good">${this.saved}</p>` : nothing}</div>
       ${this.loading ? this.skeleton() : this.items.length ? html`<div class="quarantined"><div>${this.table()}</div><div>${this.view()}</div></div>` : html`<div class="empty"><p class="big">Nothing is kept back</p></div>`}
     </section>`;
@@ -91,10 +116,26 @@ export class Quarantine extends Page {
   private view(): TemplateResult {
     const item = this.items.find((i) => i.item === this.chosen);
     if (!item) return html`<p class="dim">Choose a file.</p>`;
+    if (item.reason === SEVERAL) return this.question(item);
     return html`<article class="card"><h2>${item.reason}</h2><p>${item.advice}</p>
       ${this.image(item)}
       <form @submit=${(e: SubmitEvent) => void this.decide(e)}><label class="field wide"><span>Reason for the decision</span><textarea name="reason" required minlength="3" maxlength="500" rows="2"></textarea></label>
       <div class="row"><button class="primary" value="release">Release</button><button class="danger" value="reject">Reject</button></div></form></article>`;
+  }
+
+  private question(item: Item): TemplateResult {
+    const persons = this.persons;
+    if (!persons) return html`<article class="card"><h2>${item.reason}</h2><p role="status">Fetching whom the files name…</p></article>`;
+    return html`<article class="card"><h2>${item.reason}</h2>
+      <p>The files of one study name several persons. It is not analysed and nothing of it goes back to the clinic until you say whose it is.</p>
+      <form @submit=${(e: SubmitEvent) => void this.decide(e)}>
+      <div class="scroll"><table><thead><tr><th scope="col">Name</th><th scope="col">Patient ID</th><th scope="col">Born</th><th scope="col">Files</th><th scope="col">Split</th></tr></thead><tbody>
+        ${persons.map((p, i) => html`<tr><th scope="row">${p.name || "none"}</th><td>${p.patient_id || "none"}${p.issuer ? html` <span class="dim">${p.issuer}</span>` : nothing}</td><td>${p.birth_date || "none"}</td><td>${p.files}</td>
+          <td><button value=${i} ?disabled=${!p.possible}>Only this person's files</button></td></tr>`)}
+      </tbody></table></div>
+      <p class="dim">A split takes the files of one person; the clinic is asked to send the others' under a Study Instance UID of their own.</p>
+      <label class="field wide"><span>Reason for the decision</span><textarea name="reason" required minlength="3" maxlength="500" rows="2"></textarea></label>
+      <div class="row"><button class="primary" value="release">All are one person</button><button class="danger" value="reject">Reject the study</button></div></form></article>`;
   }
 
   private image(item: Item): TemplateResult {

@@ -37,6 +37,19 @@ const ADVICE: Record<number, string> = {
 };
 const STAGE: Record<string, string> = { settle: "Waited for the whole study", deidentify: "De-identified", analyse: "Analysed", report: "Reported" };
 
+/** Codes of readfirst/domain/person.py. */
+const DISAGREE: Record<string, string> = {
+  "patient-id": "the patient ID differs",
+  "patient-id-missing": "the patient ID is missing in some",
+  "patient-id-spelling": "the patient ID is written in several ways",
+  issuer: "the issuer of the ID differs or is missing in some",
+  name: "the name differs",
+  "name-missing": "the name is missing in some",
+  "birth-date": "the birth date differs",
+  "birth-date-missing": "the birth date is missing in some",
+  sex: "the sex differs",
+};
+
 @customElement("rf-study")
 export class StudyPage extends Page {
   /** The study's handle, or its token where an older address led here. */
@@ -407,6 +420,8 @@ export class StudyPage extends Page {
       ${study.label === "NOT ANALYSED: read as usual" ? nothing : html`<p class="risk"><span>Risk</span><meter min="0" max="1" low="0.3" high="0.6" .value=${study.risk} aria-label="Risk"></meter><b>${percent(study.risk)}</b></p>`}
       ${review.superseded ? html`<p class="notice urgent">A newer result came after the sign-off. Look again, please.</p>` : nothing}
       ${study.partial ? html`<p class="notice">Some files of this study were refused: it is not complete.</p>` : nothing}
+      ${study.disagree?.length ? html`<p class="notice">The files of this study do not agree about the patient: ${study.disagree.map((what) => DISAGREE[what] ?? what).join(", ")}.</p>` : nothing}
+      ${study.copies ? html`<p class="dim">${study.copies} ${study.copies === 1 ? "file" : "files"} came twice, identical: counted once.</p>` : nothing}
       ${model ? html`<p class="dim"><a href="/about">${model.name} ${model.version}</a>: ${model.disclaimer}</p>` : nothing}
     </section>`;
   }
