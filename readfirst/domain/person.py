@@ -179,7 +179,7 @@ def _words(name: str) -> tuple[str, ...]:
 
 
 def persons(counted: Counted, rulings: Sequence[Ruling] = ()) -> tuple[Group, ...]:
-    """The statements of a study by person, the one of most files first.
+    """The statements of a study by person, the one of most files first; and those who were ruled about, file or none.
 
     What fits several persons goes with the one whom it names; where it names none of them, it stands alone.
     """
@@ -196,8 +196,7 @@ def persons(counted: Counted, rulings: Sequence[Ruling] = ()) -> tuple[Group, ..
     for ruling in rulings:
         if ruling.kind == "one":
             groups = _joined(groups, {stated for group in ruling.persons for stated in group})
-    here = [[stated for stated in group if stated in counted] for group in groups]
-    return tuple(tuple(g) for g in sorted((g for g in here if g), key=lambda g: (-_files(g, counted), g[0].order)))
+    return tuple(tuple(g) for g in sorted(groups, key=lambda g: (-_files(g, counted), g[0].order)))
 
 
 def _joined(groups: list[list[Stated]], one: set[Stated]) -> list[list[Stated]]:

@@ -15,7 +15,7 @@ from readfirst.local.scan import scan
 from readfirst.local.stack import Stack
 from readfirst.local.watching import wait_for
 from tests.e2e.conftest import Study, invent, reported, upload
-from tests.local.waiting import eventually
+from tests.waiting import PATIENCE, eventually
 
 pytestmark = [pytest.mark.stack, pytest.mark.usefixtures("stack")]
 
@@ -35,7 +35,7 @@ def test_a_study_of_two_persons_waits_for_a_privacy_officer_and_is_read_as_one_o
     stack: Stack, study: Study, mixed: dict[str, str]
 ) -> None:
     upload(study.files, priority="stat")
-    record = reported(study.token, patience=240).record
+    record = reported(study.token).record
     assert record is not None
     assert (record.state, record.label, record.priority) == ("quarantined", records.NOT_ANALYSED, "stat")
     assert record.reason.startswith("several-persons") and record.refused == {"several-persons": len(study.files)}
@@ -44,25 +44,27 @@ def test_a_study_of_two_persons_waits_for_a_privacy_officer_and_is_read_as_one_o
     def status() -> dict[str, str]:
         return json.loads(blobs.read(home, f"studies/{record.handle}/status.json") or b"{}")
 
-    eventually(lambda: status().get("state") == "quarantined", 60)
+    eventually(lambda: status().get("state") == "quarantined")
     assert (status()["label"], status()["reason"]) == (record.label, record.reason)
     assert not blobs.exists(home, f"studies/{record.handle}/result.json")
     assert list(blobs.names(clients.container(names.STUDIES, names.CLEAN), study.token)) == []
 
     api = f"http://127.0.0.1:{stack.ports.host}/api"
     officer = {"Authorization": f"Bearer {stack.access_token('privacy-officer.lakeside')}"}
-    listed = requests.get(f"{api}/quarantine", headers=officer, timeout=30).json()["items"]
+    listed = requests.get(f"{api}/quarantine", headers=officer, timeout=PATIENCE).json()["items"]
     (item,) = [i["item"] for i in listed if i["study"] == study.token]
-    named = requests.get(f"{api}/quarantine/{item}/persons", headers=officer, timeout=30).json()["persons"]
+    named = requests.get(f"{api}/quarantine/{item}/persons", headers=officer, timeout=PATIENCE).json()["persons"]
     (keep,) = [n for n, person in enumerate(named) if person["patient_id"] == study.planted["patient id"]]
     ruling = {"release": True, "person": keep, "reason": "The order was for this person"}
-    said = requests.post(f"{api}/quarantine/{item}/decision", json=ruling, headers=officer, timeout=30)
+    said = requests.post(f"{api}/quarantine/{item}/decision", json=ruling, headers=officer, timeout=PATIENCE)
     assert said.status_code == 202, said.text
 
-    read = wait_for(study.token, lambda p: p.record is not None and p.record.state == "reported", patience=240).record
+    read = wait_for(
+        study.token, lambda p: p.record is not None and p.record.state == "reported", patience=2 * PATIENCE
+    ).record
     assert read is not None
     assert (read.label, read.instances, read.refused) == (records.FLAGGED, 24, {"another-person": 12})
-    eventually(lambda: blobs.exists(home, f"studies/{record.handle}/result.json"), 120)
+    eventually(lambda: blobs.exists(home, f"studies/{record.handle}/result.json"))
     again = index.read(study.token)
     assert again is not None and again.patient
     for planted in (study.planted, mixed):

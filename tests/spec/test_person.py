@@ -8,7 +8,17 @@ from itertools import permutations
 
 import pytest
 
-from readfirst.domain.person import Disagreement, Ruling, Stated, chosen, person_of, persons
+from readfirst.domain.person import (
+    Disagreement,
+    Person,
+    Question,
+    Ruling,
+    Stated,
+    chosen,
+    decide,
+    person_of,
+    persons,
+)
 from readfirst.domain.pseudonyms import Pseudonyms
 
 NAMES = Pseudonyms(bytes(range(32)), "hilltop")
@@ -182,6 +192,29 @@ def test_a_study_that_was_ruled_one_persons_is_of_that_person_whoever_has_more_f
         found = persons(counted, (ruling,))
         index = chosen(found, (ruling,))
         assert index is not None and found[index] == (BORIS,)
+
+
+def test_a_ruling_holds_for_a_run_that_has_files_of_the_other_person_alone() -> None:
+    ruling = Ruling(kind="only", persons=((ANNA,), (BORIS,)), keep=0)
+    person = decide({BORIS: 3}, (ruling,), NAMES, UID)
+    assert isinstance(person, Person)
+    assert person.token == NAMES.patient_token("", ANNA.patient_id) and not person.accepts(BORIS)
+
+
+def test_a_study_whose_copies_carry_a_pseudonym_is_given_to_nobody_else() -> None:
+    pinned = NAMES.patient_token("", BORIS.patient_id)
+    asked = decide({ANNA: 9, BORIS: 1}, (), NAMES, UID, pinned)
+    assert isinstance(asked, Question)
+    assert (asked.files, asked.pinned) == ((9, 1), 1)
+    assert asked.ruling(0) is None and asked.ruling(2) is None
+    kept, one = asked.ruling(1), asked.ruling(None)
+    assert kept is not None and one is not None
+    for ruling in (kept, one):
+        person = decide({ANNA: 9, BORIS: 1}, (ruling,), NAMES, UID, pinned)
+        assert isinstance(person, Person) and person.token == pinned and person.accepts(BORIS)
+        assert person.accepts(ANNA) == (ruling is one)
+    wrong = Ruling(kind="only", persons=asked.persons, keep=0)
+    assert isinstance(decide({ANNA: 9, BORIS: 1}, (wrong,), NAMES, UID, pinned), Question)
 
 
 def test_somebody_who_turns_up_after_the_ruling_is_asked_about_anew() -> None:
