@@ -7,6 +7,8 @@ import io
 import json
 from pathlib import Path
 
+import imagecodecs
+import numpy as np
 import pydicom
 import pydicom.encaps
 import pytest
@@ -252,11 +254,14 @@ def test_a_file_that_a_person_rejected_is_gone_from_quarantine(tmp_path: Path) -
 
 
 def unsearchable(tmp_path: Path, *, seed: int) -> bytes:
-    """An ultrasound picture of the invented study whose compressed pixels cannot be decoded, so not be searched."""
+    """An ultrasound picture of the invented study whose stream has another size than its header says."""
     planted = write_phantom_study(tmp_path / "other", seed=seed, slices=1, size=64)
     dataset = pydicom.dcmread(io.BytesIO(ct(planted["study uid"], PatientID=planted["patient id"])))
     dataset.Modality, dataset.BurnedInAnnotation = "US", "YES"
-    dataset.PixelData = pydicom.encaps.encapsulate([b"no picture at all, "])
+    smaller = np.zeros((dataset.Rows // 2, dataset.Columns // 2), np.uint8)
+    dataset.PixelData = pydicom.encaps.encapsulate(
+        [imagecodecs.jpeg2k_encode(smaller, codecformat="j2k", reversible=True)]
+    )
     dataset["PixelData"].VR = "OB"
     dataset.file_meta.TransferSyntaxUID = pydicom.uid.JPEG2000Lossless
     dataset.BitsAllocated = dataset.BitsStored = 8
