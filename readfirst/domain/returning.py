@@ -11,7 +11,8 @@ from typing import Any
 from pydicom.dataset import Dataset
 
 from readfirst.domain.deid import IdentityRecord, PatientIdentity
-from readfirst.domain.deid.dates import shift_date, shift_datetime
+from readfirst.domain.deid.dates import DUMMY_DATE, shift_date, shift_datetime
+from readfirst.domain.deid.whose import moves
 
 _GIVEN = {  # of StudyIdentity -> attribute of the returned object
     "study_uid": "StudyInstanceUID",
@@ -31,7 +32,7 @@ class NotOurs(Exception):
 def relink(ds: Dataset, identity: IdentityRecord) -> Dataset:
     """Gives a result (SEG, SR, SC, …) the patient, study and references of the originals, in place.
 
-    UIDs that were made for the result itself stay. Dates move forward by what the patient's were moved back.
+    UIDs that were made for the result itself stay. The patient's dates move forward by what they were moved back.
     Raises NotOurs for an object of another study.
     """
     if str(ds.get("StudyInstanceUID", "")) != identity.clean_study_uid:
@@ -40,7 +41,7 @@ def relink(ds: Dataset, identity: IdentityRecord) -> Dataset:
     if patient is None:
         raise NotOurs("another patient")
     for element in _elements(ds):
-        element.value = _original(element.VR, element.value, identity, patient)
+        element.value = _original(element, identity, patient)
     for field, keyword in _GIVEN.items():
         value = getattr(identity.study, field)
         if value or keyword in ds:
@@ -69,14 +70,15 @@ def _elements(ds: Dataset) -> Iterator[Any]:
             yield element
 
 
-def _original(vr: str, value: Any, identity: IdentityRecord, patient: PatientIdentity) -> Any:
-    if vr == "UI":
+def _original(element: Any, identity: IdentityRecord, patient: PatientIdentity) -> Any:
+    value = element.value
+    if element.VR == "UI":
         return _each(value, lambda uid: identity.original(uid) or uid)
-    if vr == "DA":
-        return _each(value, lambda date: shift_date(date, -patient.shift_days) or date)
-    if vr == "DT":
-        return _each(value, lambda moment: shift_datetime(moment, -patient.shift_days) or moment)
-    return value
+    if element.VR not in ("DA", "DT") or not moves(int(element.tag)):
+        return value
+    back = shift_date if element.VR == "DA" else shift_datetime
+    shift = -patient.shift_days
+    return _each(value, lambda date: date if date.startswith(DUMMY_DATE) else back(date, shift) or date)
 
 
 def _each(value: Any, change: Any) -> Any:

@@ -14,13 +14,15 @@ from pydicom._dicom_dict import DicomDictionary
 from readfirst.domain import registry
 from readfirst.domain.deid import dates
 from readfirst.domain.deid.charsets import decoded, encoded, readings
-from readfirst.domain.deid.codec import PIXEL_DATA, TEXT_VRS, Bulk, Element, text_of
+from readfirst.domain.deid.codec import PIXEL_DATA, TEXT_VRS, Bulk, Element
+from readfirst.domain.deid.content import CONCEPT_NAME, CONTENT_SEQUENCE, content_rule, dates_are_the_patients
 from readfirst.domain.deid.pixels.overlays import KEPT
-from readfirst.domain.deid.plan import DATE_VRS, KEPT_IDENTITIES, Plan, Rule, resolve, rule_of
+from readfirst.domain.deid.plan import KEPT_IDENTITIES, Plan, Rule, resolve
 from readfirst.domain.deid.private import CHARACTERISTICS, only_kept, safe_private
-from readfirst.domain.deid.profile import Options
 from readfirst.domain.deid.scrub import BLANK, Scrubber
-from readfirst.domain.deid.table import EXTRA_VRS, Types, content_rows
+from readfirst.domain.deid.table import EXTRA_VRS, Types
+from readfirst.domain.deid.whose import DATE_VRS, moves, numbers_in, placeholder, printed, tells_a_day
+from readfirst.domain.deid.words import dicom_words
 from readfirst.domain.numbers import as_integers
 from readfirst.domain.pseudonyms import Pseudonyms
 
@@ -45,7 +47,12 @@ _SAFE_BINARY = frozenset(
 _MOST_NUMBERS = 16 << 20  # bytes of numbers in one attribute: more than any object has, little enough to search
 _SIZES = {"US": 2, "SS": 2, "UL": 4, "SL": 4, "FL": 4, "AT": 4, "FD": 8, "SV": 8, "UV": 8}
 # What makes an item a content item: relationship, value type, concept name, continuity.
-_ITEM_FRAME = frozenset((0x0040A010, 0x0040A040, 0x0040A043, 0x0040A050))
+_ITEM_FRAME = frozenset((0x0040A010, 0x0040A040, CONCEPT_NAME, 0x0040A050))
+# Items that say what a number means, also inside an identifying item: concept name, unit, qualifier, template.
+_MEANINGS = frozenset((CONCEPT_NAME, 0x004008EA, 0x0040A301, 0x0040A504))
+_NUMERIC_VRS = frozenset(("DS", "IS", "US", "SS", "UL", "SL", "FL", "FD", "SV", "UV", "AT", "OF", "OD"))
+_CONTENT_DATES = frozenset((0x0040A120, 0x0040A121, 0x0040A122))
+_GRAPHIC_LAYER = 0x00700002
 _BINARY = frozenset(("OB", "OW", "OD", "OF", "OL", "OV", "UN"))
 # Codes look like numbers of records: only what is known of the study is taken out of them.
 _CODES = frozenset((0x00080100, 0x00080102, 0x00080103, 0x00080119, 0x00080120, 0x00189445))
@@ -77,6 +84,7 @@ class Cleaner:
         scrubber: Scrubber,
         types: Types,
         shift_days: int,
+        born: str = "",
         big: bool = False,
         overlays: frozenset[int] = frozenset(),
     ) -> None:
@@ -87,15 +95,21 @@ class Cleaner:
         self.scrubber = scrubber
         self.types = types
         self.shift_days = shift_days
+        self.born = born  # YYYYMMDD: no date of the patient's care lies before it
         self.traces = Traces()
         self._charset: tuple[str, ...] = ()
         self._path: list[int] = []
         self._private: dict[int, str] = {}  # private tags of the data set at hand that may stay
+        self._veiled = False  # inside an item that identifies: its texts become dummies
+        self._dated = True  # a content item's date is the patient's
+        self._layers: dict[bytes, bytes] = {}  # names of graphic layers -> what they are called now
 
     def data_set(self, elements: list[Element]) -> list[Element]:
         """The clean elements of a data set or an item, in the order of their tags."""
-        outer, outer_private = self._charset, self._private
+        outer = self._charset, self._private, self._dated
         self._private = {}
+        if any(e.tag in _CONTENT_DATES for e in elements):
+            self._dated = dates_are_the_patients(elements)
         if self.plan.options.safe_private and any(e.tag >> 16 & 1 for e in elements):
             self._private = safe_private(elements, self.plan.profile, self.big)
         own = next((e for e in elements if e.tag == CHARACTER_SET), None)
@@ -105,17 +119,42 @@ class Cleaner:
         for element in elements:
             if element.tag == CHARACTERISTICS and isinstance(element.value, list):
                 element = Element(CHARACTERISTICS, "SQ", only_kept(element.value, elements, self._private))
-            clean = self._element(element)
+            clean = self._veil(element) if self._veiled else self._element(element)
             if clean is not None:
                 kept.append(clean)
-        self._charset, self._private = outer, outer_private
+        self._charset, self._private, self._dated = outer
         return kept
+
+    def _veil(self, element: Element) -> Element | None:
+        """What stays of an item that identifies: what it must have, with dummies for texts, and numbers."""
+        frame = element.tag in _ITEM_FRAME
+        must = self._type(element.tag) in ("1", "1C", "2", "2C")
+        if not frame and not must and element.vr not in _NUMERIC_VRS:
+            return self._gone(element, "inside an identifying item")
+        clean = self._element(element)
+        if clean is None or frame or isinstance(clean.value, list) or clean.vr in ("UI", *_NUMERIC_VRS, *DATE_VRS):
+            return clean
+        if clean.vr not in TEXT_VRS or not clean.value or clean.tag == _GRAPHIC_LAYER or _is_term(clean):
+            return clean
+        self._trace(element, "dummy", "inside an identifying item")
+        return Element(clean.tag, clean.vr, dummy_value(clean.vr))
+
+    def _items(self, sequence: int, items: list[list[Element]], veiled: bool) -> list[list[Element]]:
+        """The items of a sequence, each cleaned once."""
+        outer, self._veiled = self._veiled, veiled and sequence not in _MEANINGS
+        self._path.append(sequence)
+        clean = [self.data_set(item) for item in items]
+        self._path.pop()
+        self._veiled = outer
+        return clean
 
     def _element(self, element: Element) -> Element | None:
         tag = element.tag
         rule = self.plan.rules.get(tag)
         if rule is not None:
             return self._ruled(element, rule)
+        if tag == _GRAPHIC_LAYER and not self.plan.options.graphics:
+            return self._layer(element)
         if tag & 0xFFFF == 0:
             return None  # group lengths: retired, and wrong after cleaning
         group = tag >> 16
@@ -138,6 +177,8 @@ class Cleaner:
         if element.tag & 0xFFFF <= 0xFF:
             text = decoded(element.value, ()).strip(" \0")
             return element if self.scrubber.scrub(text) == text else self._gone(element, "private")
+        if tells_a_day(numbers_in(element.value, vr, self.big), self.scrubber.known.dates):
+            return self._gone(element, "private")  # a date that does not move gives away the shift
         clean = self._by_vr(Element(element.tag, vr, element.value))
         if clean is not None and clean.value == element.value and vr not in ("UI", *DATE_VRS):
             return clean
@@ -153,10 +194,12 @@ class Cleaner:
             return self._kept(element, rule.why)
         if action == "C":
             if rule.why == "clean_structured_content" and isinstance(element.value, list):
-                return self._content(element, element.value)
+                return self._content(element, element.value, veiled=False)
             return self._by_vr(element)
         if action == "S":
             return self._shifted(element, rule.why)
+        if action == "P":
+            return self._as_printed(element)
         if action in ("U", "R"):
             return self._by_vr(element)
         if action == "X":
@@ -219,44 +262,29 @@ class Cleaner:
         self._trace(element, "emptied", "VR is not the attribute's")
         return Element(element.tag, expected, [] if expected == "SQ" else b"")
 
-    def _content(self, element: Element, items: list[list[Element]]) -> Element:
-        """Content items by Table E.3.4-1; what it does not list is cleaned like everything else."""
-        self._path.append(element.tag)
-        kept = []
+    def _content(self, element: Element, items: list[list[Element]], veiled: bool) -> Element:
+        """Content items by Table E.3.4-1; what it does not list is cleaned, or gets dummies, like everything else."""
+        kept: list[list[Element]] = []
         for item in items:
             rule = content_rule(item, self.plan.options)
             action = resolve(rule.action, "3") if rule else "C"
             if action == "X":
+                self._path.append(element.tag)
                 self._trace(element, "removed", f"content item, {rule.why if rule else ''}")
+                self._path.pop()
                 continue
-            kept.append(self._dummies(item) if action == "D" else self.data_set(item))
-        self._path.pop()
+            kept += self._items(element.tag, [item], veiled or self._veiled or action == "D")
         return Element(element.tag, "SQ", kept)
 
-    def _dummies(self, item: list[Element]) -> list[Element]:
-        """An item whose values say nothing: what it must have, with dummies; its concept name and type stay."""
-        clean = []
-        for element in self.data_set(
-            [e for e in item if e.tag in _ITEM_FRAME or self._type(e.tag) in ("1", "1C", "2")]
-        ):
-            if element.tag in _ITEM_FRAME or element.vr in ("UI", *DATE_VRS):
-                clean.append(element)
-            elif isinstance(element.value, list):
-                self._path.append(element.tag)
-                clean.append(Element(element.tag, "SQ", [self._dummies(i) for i in element.value]))
-                self._path.pop()
-            elif element.vr in TEXT_VRS:
-                self._trace(element, "dummy", "inside an identifying item")
-                clean.append(Element(element.tag, element.vr, dummy_value(element.vr)))
-            else:
-                clean.append(element)
-        return clean
+    def _layer(self, element: Element) -> Element:
+        """A graphic layer under a name that says nothing, the same everywhere in the file: annotations refer to it."""
+        name = element.value if isinstance(element.value, bytes) else b""
+        alias = self._layers.setdefault(name.strip(b" \0"), b"LAYER%d" % (len(self._layers) + 1))
+        self._trace(element, "replaced", "name of a graphic layer")
+        return Element(element.tag, "CS", alias)
 
     def _sequence(self, element: Element, items: list[list[Element]]) -> Element | None:
-        self._path.append(element.tag)
-        clean = [self.data_set(item) for item in items]
-        self._path.pop()
-        return Element(element.tag, "SQ", clean)
+        return Element(element.tag, "SQ", self._items(element.tag, items, self._veiled))
 
     def _uid(self, element: Element) -> Element | None:
         if not isinstance(element.value, bytes):
@@ -278,17 +306,23 @@ class Cleaner:
         return clean
 
     def _date(self, element: Element) -> Element | None:
-        if self.plan.options.dates == "full":
-            return element
-        if self.plan.options.dates in ("modified", "year"):
-            return self._shifted(element, f"VR {element.vr}")
-        return self._least(element, f"VR {element.vr}")
+        """A date that is not one by the standard: nobody knows whose it is."""
+        return element if self.plan.options.dates == "full" else self._least(element, f"VR {element.vr}")
+
+    def _as_printed(self, element: Element) -> Element | None:
+        """A date that the standard prints, the same for everybody; a day of this study in its place is none."""
+        value = element.value.decode("latin-1").strip(" \0") if isinstance(element.value, bytes) else ""
+        if printed(value) and value not in self.scrubber.known.dates:
+            return Element(element.tag, "DT", value.encode())
+        return self._least(element, "no date that the standard prints")
 
     def _shifted(self, element: Element, why: str) -> Element | None:
         if isinstance(element.value, list):
             return self._sequence(element, element.value)
         if not isinstance(element.value, bytes):
             return self._least(element, why)
+        if not moves(element.tag) or (element.tag in _CONTENT_DATES and not self._dated):
+            return self._least(element, "not the patient's date")
         values = [v.strip(" \0") for v in element.value.decode("latin-1").split("\\")]
         moved = [self._moved(element.vr, v) if v else "" for v in values]
         if None in moved:
@@ -301,6 +335,8 @@ class Cleaner:
         return Element(element.tag, element.vr, "\\".join(m or "" for m in moved).encode())
 
     def _moved(self, vr: str, value: str) -> str | None:
+        if vr != "TM" and placeholder(value, self.born):
+            return None
         if self.plan.options.dates == "year":
             return None if vr == "TM" else dates.only_year(value)
         if vr == "TM":
@@ -380,24 +416,13 @@ class Cleaner:
         if not value and self._type(element.tag) not in ("1", "1C"):
             return element
         if isinstance(value, list):
-            self._path.append(element.tag)
-            clean = [self._dummies(item) for item in value]
-            self._path.pop()
-            return Element(element.tag, "SQ", clean)
+            if element.tag == CONTENT_SEQUENCE:
+                return self._content(element, value, veiled=True)
+            return Element(element.tag, "SQ", self._items(element.tag, value, veiled=True))
         if element.vr == "UI":
             return self._uid(element)
-        if element.vr in ("DA", "DT") and self.plan.options.dates in ("modified", "year") and value:
-            moved = self._shifted_or_none(element)
-            if moved is not None:
-                return moved
         self._trace(element, "dummy", why)
         return Element(element.tag, element.vr, dummy_value(element.vr))
-
-    def _shifted_or_none(self, element: Element) -> Element | None:
-        if not isinstance(element.value, bytes):
-            return None
-        moved = self._moved(element.vr, element.value.decode("latin-1").strip(" \0"))
-        return None if moved is None else Element(element.tag, element.vr, moved.encode())
 
     def _type(self, tag: int) -> str:
         return self.types.of(self._path[-1] if self._path else 0, tag)
@@ -429,15 +454,12 @@ def _is_hl7(uid: str) -> bool:
     return re.fullmatch(r"2\.16\.840\.1\.113883\.(?:3|6)\.\d{1,4}", uid) is not None
 
 
-def content_rule(item: list[Element], options: Options) -> Rule | None:
-    """The rule of Table E.3.4-1 for a content item, by its concept name and value type."""
-    values = {e.tag: e for e in item}
-    concept, kind = values.get(0x0040A043), values.get(0x0040A040)
-    if concept is None or kind is None or not isinstance(concept.value, list) or not concept.value:
-        return None
-    code = {e.tag: text_of(e) for e in concept.value[0]}
-    row = content_rows().get((code.get(0x00080102, ""), code.get(0x00080100, ""), text_of(kind)))
-    return rule_of(row, options) if row is not None else None
+def _is_term(element: Element) -> bool:
+    """Whether a code string says nothing but the standard's own words: POLYLINE, CENTER, Y."""
+    if element.vr != "CS" or not isinstance(element.value, bytes):
+        return False
+    words = re.split(r"[\W_]+", element.value.decode("latin-1").lower().strip(" \0"))
+    return all(w in ("y", "n", "yes", "no", "") or w in dicom_words() for w in words)
 
 
 def dummy_value(vr: str) -> bytes:

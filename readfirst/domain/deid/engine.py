@@ -152,7 +152,7 @@ def _deidentify(
     patient = person.token
     overlays = overlays_without_text(file.elements, file.encoding) if plan.options.graphics else frozenset()
     types, days = types_of(subject[0x00080016]), names.shift_days(patient)
-    cleaner = Cleaner(plan, names, scrubber, types, days, file.encoding.big, overlays)
+    cleaner = Cleaner(plan, names, scrubber, types, days, subject[0x00100030], file.encoding.big, overlays)
     clean = cleaner.data_set(file.elements)
     if holds_identifier(clean, scrubber):
         return Refused(Reason.RESIDUAL)

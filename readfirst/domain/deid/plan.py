@@ -8,10 +8,12 @@ from typing import Literal
 
 from readfirst.domain.deid.profile import Options, Profile
 from readfirst.domain.deid.table import ContentRow, Row, is_tag, rows
+from readfirst.domain.deid.whose import DATE_VRS, PATIENT, STANDARD, Moment, moments
 
-# K: keep (after the checks by VR). C: keep, cleaned. S: shift. U: replace the UID. R: recurse and replace the UIDs.
+# K: keep (after the checks by VR). C: keep, cleaned. S: shift. P: keep a date that the standard prints.
+# U: replace the UID. R: recurse and replace the UIDs.
 # The others are the table's own codes, whose choices the attribute's type decides.
-Action = Literal["K", "C", "S", "U", "R", "X", "Z", "D"]
+Action = Literal["K", "C", "S", "P", "U", "R", "X", "Z", "D"]
 
 # Free text about the person, not the picture: anybody may be named there who stands in no other attribute (a relative,
 # an employer), so cleaning what is known is not enough, and the Basic Profile's removal stays.
@@ -19,8 +21,6 @@ ABOUT_THE_PERSON = frozenset(("00102180", "00104000", "00380062", "00384000"))
 
 # Options that keep what the study's other texts would be cleaned of: it is no identifier then.
 KEPT_IDENTITIES = frozenset(("retain_device_identity", "retain_institution_identity"))
-
-DATE_VRS = frozenset(("DA", "DT", "TM"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,9 @@ class Plan:
 @lru_cache(maxsize=16)
 def plan_of(profile: Profile) -> Plan:
     """The profile's rule for every attribute of the table."""
-    return Plan(profile, {int(r.tag, 16): rule_of(r, profile.options) for r in rows() if is_tag(r.tag)}, profile.digest)
+    rules = {tag: _date_rule(moment, "X/Z/D", profile.options) for tag, moment in moments().items()}
+    rules |= {int(r.tag, 16): rule_of(r, profile.options) for r in rows() if is_tag(r.tag)}
+    return Plan(profile, rules, profile.digest)
 
 
 def switched_on(options: Options) -> frozenset[str]:
@@ -76,12 +78,18 @@ def switched_on(options: Options) -> frozenset[str]:
 def rule_of(row: Row | ContentRow, options: Options) -> Rule:
     """The rule of one row under the options."""
     on = switched_on(options)
+    if isinstance(row, Row) and is_tag(row.tag) and (moment := moments().get(int(row.tag, 16))):
+        if options.dates == "full" and "retain_longitudinal_full_dates" not in row.options:
+            return Rule(row.basic, "Basic Profile")
+        return _date_rule(moment, row.basic, options)
     vr = row.vr if isinstance(row, Row) else {"DATE": "DA", "DATETIME": "DT", "TIME": "TM"}.get(row.value_type, "")
     applied = {o: code for o, code in row.options.items() if o in on}
     if isinstance(row, Row) and row.tag in ABOUT_THE_PERSON:
         applied.pop("clean_descriptors", None)
     if vr in DATE_VRS:  # only the date options free a date, whatever else lists it
         applied = {o: code for o, code in applied.items() if o.startswith("retain_longitudinal")}
+    elif options.dates == "year":  # an offset from UTC says where, and nothing about the year
+        applied.pop("retain_longitudinal_modified_dates", None)
     for option, code in sorted(applied.items()):
         if option == "retain_longitudinal_modified_dates":
             why = "the year stays" if options.dates == "year" else option
@@ -95,12 +103,25 @@ def rule_of(row: Row | ContentRow, options: Options) -> Rule:
     return Rule(row.basic, "Basic Profile")
 
 
+def _date_rule(moment: Moment, basic: str, options: Options) -> Rule:
+    """The rule of a date or time attribute: only the patient's own dates move, only the standard's stay as they are."""
+    if moment.belongs == "birth" or options.dates == "none":
+        return Rule(basic, "Basic Profile")
+    if options.dates == "full":
+        return Rule("K", "retain_longitudinal_full_dates")
+    if moment.belongs == STANDARD:
+        return Rule("P", "printed in the standard")
+    if moment.belongs != PATIENT:
+        return Rule(basic, "not the patient's date")
+    return Rule("S", "the year stays" if options.dates == "year" else "retain_longitudinal_modified_dates")
+
+
 def resolve(choices: str, kind: str) -> Action:
     """One action from the table's choices by the attribute's type (PS3.15 E.3.1: Type 1 D, Type 2 Z, Type 3 X).
 
     `kind` is "" for an object that the standard does not know: then the choice that any object can live with.
     """
-    if choices in ("K", "C", "S", "U", "R", "D"):
+    if choices in ("K", "C", "S", "P", "U", "R", "D"):
         return choices  # type: ignore[return-value]
     allowed = choices.split("/")
     if kind in ("1", "1C"):

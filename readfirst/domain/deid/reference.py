@@ -14,11 +14,13 @@ from readfirst.domain.deid.plan import rule_of
 from readfirst.domain.deid.private import listed
 from readfirst.domain.deid.profile import READY, load_profile
 from readfirst.domain.deid.table import TABLE_EDITION, TABLE_ROWS, content_rows, rows
+from readfirst.domain.deid.whose import moments, moves
 
 _MEANING = {
     "K": "kept",
     "C": "kept, cleaned",
     "S": "shifted",
+    "P": "kept where it could be printed in the standard",
     "U": "new UID",
     "R": "kept, with new UIDs",
     "X": "removed",
@@ -44,7 +46,10 @@ _BESIDE_THE_TABLE = """\
 | What | Action | Why |
 |---|---|---|
 | Person names (VR PN) | removed; emptied or dummy where the object requires the attribute | names a person |
-| Dates and times (DA, DT, TM) | shifted, removed or kept, as the profile's `dates` says | Safe Harbor C |
+| Dates and times of the patient's care | shifted, removed or kept, as the profile's `dates` says | Safe Harbor C |
+| Dates and times of anybody else (see below) | removed, emptied or dummy, never shifted | would give away the shift |
+| Dates that mean "unknown" (1900-01-01, 1970-01-01, …), days before the birth | as those | would give away the shift |
+| Dates of content items that Table E.3.4-1 does not list | dummy | nobody knows whose they are |
 | UIDs (UI) that DICOM has not registered | replaced, consistently | points to the original |
 | Free text (LO, SH, ST, LT, UT, UC) | cleaned of known identifiers and the patterns below | may name a person |
 | Code strings and numbers (CS, DS, IS, AS) | kept when valid for their VR and no identifier | a hiding place |
@@ -85,6 +90,14 @@ def page() -> str:
         "| Pattern | Found, for example | Left, for example |",
         "|---|---|---|",
         *_patterns(),
+        "",
+        "## Dates and times that do not move with the patient",
+        "",
+        "All other DA, DT and TM attributes are of the patient's care (`data/dates.csv` gives the reason for each).",
+        "",
+        "| Attribute | Tag | VR | Whose | Why |",
+        "|---|---|---|---|---|",
+        *(f"| {m.name} | {t:08X} | {m.vr} | {m.belongs} | {m.why} |" for t, m in moments().items() if not moves(t)),
         "",
         "## Private attributes known to be safe (option `safe_private`)",
         "",
