@@ -69,7 +69,7 @@ def tried(content: bytes) -> str:
     """What was wrong with the engine's answer; "" if nothing."""
     started = time.monotonic()
     try:
-        header = read_header(io.BytesIO(content))
+        header = read_header(io.BytesIO(content), PROFILE.scope)
         known = known_identifiers(header) if isinstance(header, Dataset) else KnownIdentifiers()
         target = io.BytesIO()
         done = deidentify(

@@ -97,7 +97,7 @@ def run(source: Path, target: Path, profile: Profile, names: Pseudonyms, console
     paths = sorted(_files(source))
     with Progress(console=console, transient=True) as progress:
         for path in progress.track(paths, description="Reading headers"):
-            _read(path, names, outcome)
+            _read(path, names, profile, outcome)
         total = sum(len(s.files) for s in outcome.studies.values())
         task = progress.add_task("De-identifying", total=total)
         for token, study in outcome.studies.items():
@@ -121,9 +121,9 @@ def _files(source: Path) -> Iterator[Path]:
         yield from (p for p in source.rglob("*") if p.is_file() and not p.is_symlink())
 
 
-def _read(path: Path, names: Pseudonyms, outcome: Outcome) -> None:
+def _read(path: Path, names: Pseudonyms, profile: Profile, outcome: Outcome) -> None:
     with path.open("rb") as file:
-        header = read_header(file)
+        header = read_header(file, profile.scope)
     if isinstance(header, Skipped):
         outcome.skipped.append((path, header.what))
     elif isinstance(header, Dataset):

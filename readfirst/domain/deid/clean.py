@@ -12,7 +12,7 @@ from urllib.parse import unquote
 from pydicom._dicom_dict import DicomDictionary
 
 from readfirst.domain import registry
-from readfirst.domain.deid import dates
+from readfirst.domain.deid import dates, icc
 from readfirst.domain.deid.charsets import decoded, encoded, readings
 from readfirst.domain.deid.codec import PIXEL_DATA, TEXT_VRS, Bulk, Element
 from readfirst.domain.deid.content import CONCEPT_NAME, CONTENT_SEQUENCE, content_rule, dates_are_the_patients
@@ -53,6 +53,8 @@ _MEANINGS = frozenset((CONCEPT_NAME, 0x004008EA, 0x0040A301, 0x0040A504))
 _NUMERIC_VRS = frozenset(("DS", "IS", "US", "SS", "UL", "SL", "FL", "FD", "SV", "UV", "AT", "OF", "OD"))
 _CONTENT_DATES = frozenset((0x0040A120, 0x0040A121, 0x0040A122))
 _GRAPHIC_LAYER = 0x00700002
+_ICC_PROFILE = 0x00282000
+_LARGEST_PROFILE = 32 << 20  # bytes
 _BINARY = frozenset(("OB", "OW", "OD", "OF", "OL", "OV", "UN"))
 # Codes look like numbers of records: only what is known of the study is taken out of them.
 _CODES = frozenset((0x00080100, 0x00080102, 0x00080103, 0x00080119, 0x00080120, 0x00189445))
@@ -127,7 +129,7 @@ class Cleaner:
 
     def _veil(self, element: Element) -> Element | None:
         """What stays of an item that identifies: what it must have, with dummies for texts, and numbers."""
-        frame = element.tag in _ITEM_FRAME
+        frame = element.tag in _ITEM_FRAME or element.tag in _MEANINGS
         must = self._type(element.tag) in ("1", "1C", "2", "2C")
         if not frame and not must and element.vr not in _NUMERIC_VRS:
             return self._gone(element, "inside an identifying item")
@@ -230,6 +232,8 @@ class Cleaner:
             return self._text(element)
         if element.tag in _SAFE_BINARY:
             return self._safe_binary(element)
+        if element.tag == _ICC_PROFILE:
+            return self._colours(element)
         if vr in _BINARY:
             return self._least(element, "binary value not known to be safe")
         if isinstance(value, Bulk) and value.length <= _MOST_NUMBERS:
@@ -250,6 +254,19 @@ class Cleaner:
         if isinstance(head, bytes) and self.scrubber.in_bytes(head):
             return self._least(element, "known identifier in a binary value")
         return element
+
+    def _colours(self, element: Element) -> Element | None:
+        """A colour profile written anew; sRGB in the place of one that must be there and cannot be used."""
+        value = element.value
+        if isinstance(value, Bulk):
+            value = value.read() if value.length <= _LARGEST_PROFILE else b""
+        clean = icc.cleaned(value) if isinstance(value, bytes) else None
+        if clean is None or self.scrubber.in_bytes(clean):
+            if self._type(element.tag) not in ("1", "1C"):
+                return self._gone(element, "colour profile that cannot be used")
+            clean = icc.standard()
+        self._trace(element, "cleaned", "texts and makers in a colour profile")
+        return Element(element.tag, "OB", clean + bytes(len(clean) & 1))
 
     def _as_defined(self, element: Element) -> Element:
         """The element with the standard's VR where the file gives it another: a date is a date, also as text."""

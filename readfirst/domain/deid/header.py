@@ -55,13 +55,15 @@ _CLUTTER = (
 _ARCHIVE = Skipped("archive")
 # The first file of office documents and of Java programs, which are zips.
 _NO_STUDIES = (b"[Content_Types].xml", b"_rels/", b"docProps/", b"mimetype", b"META-INF/", b"AndroidManifest.xml")
+_PIPELINE = Scope()
 _TEXT = re.compile(rb"[\t\n\r\f\x20-\x7e\x80-\xff]+")
 
 
-def read_header(source: BinaryIO) -> Dataset | Refused | Skipped:
-    """The header of a DICOM file without its pixel data, or why it is none.
+def read_header(source: BinaryIO, scope: Scope = _PIPELINE) -> Dataset | Refused | Skipped:
+    """The header of a DICOM file without its pixel data, or why it is none that the scope takes.
 
-    Reads forward, only as much as it needs; the source's size is asked with `seek(0, 2)`.
+    The default scope is the pipeline's: images, no encapsulated documents. Reads forward, only as
+    much as it needs; the source's size is asked with `seek(0, 2)`.
     """
     clutter = clutter_of(source)
     if clutter == _ARCHIVE:  # a study may be in it: never passed over
@@ -76,7 +78,7 @@ def read_header(source: BinaryIO) -> Dataset | Refused | Skipped:
         return fault(error)
     if is_directory(file):
         return Skipped("DICOMDIR")
-    return refusal_of(file, Scope()) or as_dataset(file)
+    return refusal_of(file, scope) or as_dataset(file)
 
 
 def clutter_of(source: BinaryIO) -> Skipped | None:
@@ -120,11 +122,12 @@ def refusal_of(file: File, scope: Scope) -> Refused | None:
     sop_class = text_of(present[0x00080016]) if 0x00080016 in present else ""
     if not sop_class:
         return Refused(Reason.UNSUPPORTED_OBJECT, "(0008,0016), the SOP Class UID, is missing or empty")
-    if 0x00420011 in present and scope.documents == "refuse":
+    document = 0x00420011 in present
+    if document and scope.documents == "refuse":
         return Refused(Reason.ENCAPSULATED)
-    if scope.objects == "images" and not any(is_pixels(tag) for tag in present):
+    if scope.objects == "images" and not document and not any(is_pixels(tag) for tag in present):
         return Refused(Reason.NO_PIXELS, registry.name_of(sop_class))
-    if not registry.of_dicom(sop_class):
+    if not registry.of_dicom(sop_class) and not types_of(sop_class).known:
         return Refused(Reason.UNSUPPORTED_OBJECT, "a SOP class that the standard does not define")
     if file.transfer_syntax not in SUPPORTED:
         return Refused(Reason.TRANSFER_SYNTAX, not_taken(file.transfer_syntax))

@@ -19,6 +19,14 @@ Action = Literal["K", "C", "S", "P", "U", "R", "X", "Z", "D"]
 # an employer), so cleaning what is known is not enough, and the Basic Profile's removal stays.
 ABOUT_THE_PERSON = frozenset(("00102180", "00104000", "00380062", "00384000"))
 
+# Attributes that the table does not list and that name a person, a document or a place.
+UNLISTED = {
+    0x00181803: "network address",  # NTP Source Address
+    0x0040E001: "identifies a document",  # HL7 Instance Identifier
+    0x00420015: "length of a document that is gone",  # Encapsulated Document Length
+    0x0074100C: "names a person",  # Contact Display Name
+}
+
 # Options that keep what the study's other texts would be cleaned of: it is no identifier then.
 KEPT_IDENTITIES = frozenset(("retain_device_identity", "retain_institution_identity"))
 
@@ -54,6 +62,7 @@ class Plan:
 def plan_of(profile: Profile) -> Plan:
     """The profile's rule for every attribute of the table."""
     rules = {tag: _date_rule(moment, "X/Z/D", profile.options) for tag, moment in moments().items()}
+    rules |= {tag: Rule("X/Z/D", why) for tag, why in UNLISTED.items()}
     rules |= {int(r.tag, 16): rule_of(r, profile.options) for r in rows() if is_tag(r.tag)}
     return Plan(profile, rules, profile.digest)
 

@@ -41,7 +41,7 @@ class Options(Part):
 
 
 class Scope(Part):
-    """Which objects are taken."""
+    """Which objects are taken. Encapsulated documents are judged by `documents` alone, all others by `objects`."""
 
     objects: Literal["images", "any"] = "images"
     documents: Literal["refuse", "remove"] = "refuse"

@@ -10,7 +10,9 @@ import tomllib
 from importlib import resources
 from pathlib import Path
 
-from readfirst.domain.deid.plan import rule_of
+from pydicom._dicom_dict import DicomDictionary
+
+from readfirst.domain.deid.plan import UNLISTED, rule_of
 from readfirst.domain.deid.private import listed
 from readfirst.domain.deid.profile import READY, load_profile
 from readfirst.domain.deid.table import TABLE_EDITION, TABLE_ROWS, content_rows, rows
@@ -55,6 +57,9 @@ _BESIDE_THE_TABLE = """\
 | Code strings and numbers (CS, DS, IS, AS) | kept when valid for their VR and no identifier | a hiding place |
 | AE titles, web addresses (AE, UR) | removed, emptied or dummy | name places |
 | Binary values (OB, OW, OF, OD, OL, OV, UN) | removed, but for pixel data and lookup tables | a hiding place |
+| Colour profiles (ICC) | written anew from their colours; sRGB for one that cannot be used | texts, makers, dates |
+| Names of graphic layers | `LAYER1`, `LAYER2`, … throughout the file; cleaned with `graphics` | free text |
+| Texts in items that get dummies | dummy; numbers, units, shapes and references stay | a number names nobody |
 | Attributes that the standard does not define | removed | nobody knows what they hold |
 | A VR that is not the attribute's | read as the standard's VR, or emptied | a hiding place |
 | Private attributes and their creators | removed, but for those listed below or by the profile | PS3.15 E.3.10 |
@@ -85,6 +90,12 @@ def page() -> str:
         "## Beside the table",
         "",
         _BESIDE_THE_TABLE,
+        "## Removed, emptied or dummy, though the table does not list them",
+        "",
+        "| Attribute | Tag | Why |",
+        "|---|---|---|",
+        *(f"| {DicomDictionary[t][2]} | {t:08X} | {why} |" for t, why in sorted(UNLISTED.items())),
+        "",
         "## What free text is searched for beside the study's own identifiers",
         "",
         "| Pattern | Found, for example | Left, for example |",

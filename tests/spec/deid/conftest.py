@@ -86,11 +86,11 @@ def attempt(
     content: bytes, names: Pseudonyms, profile: Profile | str = "triage-default", known: KnownIdentifiers | None = None
 ) -> Clean | Refused:
     """De-identifies a file's bytes as the pipeline does."""
+    chosen = load_profile(profile) if isinstance(profile, str) else profile
     if known is None:
-        header = read_header_of(io.BytesIO(content))
+        header = read_header_of(io.BytesIO(content), chosen.scope)
         known = known_identifiers(header) if isinstance(header, Dataset) else KnownIdentifiers()
     target = io.BytesIO()
-    chosen = load_profile(profile) if isinstance(profile, str) else profile
     done = deidentify(io.BytesIO(content), target, names=names, handle=HANDLE, profile=chosen, known=known)
     assert not isinstance(done, Refused) or "led to a fault" not in done.detail, done
     return done if isinstance(done, Refused) else Clean(done, target.getvalue())
