@@ -15,12 +15,20 @@ from readfirst.domain import registry
 from readfirst.domain.deid import dates, icc
 from readfirst.domain.deid.charsets import decoded, encoded, readings
 from readfirst.domain.deid.codec import PIXEL_DATA, TEXT_VRS, Bulk, Element
-from readfirst.domain.deid.content import CONCEPT_NAME, CONTENT_SEQUENCE, content_rule, dates_are_the_patients
+from readfirst.domain.deid.codes import CODE_TEXTS, without_free_text
+from readfirst.domain.deid.content import (
+    CONCEPT_NAME,
+    CONTENT_SEQUENCE,
+    ages_capped,
+    content_rule,
+    dates_are_the_patients,
+)
 from readfirst.domain.deid.pixels.overlays import KEPT
 from readfirst.domain.deid.plan import KEPT_IDENTITIES, Plan, Rule, resolve
 from readfirst.domain.deid.private import CHARACTERISTICS, only_kept, safe_private
 from readfirst.domain.deid.scrub import BLANK, Scrubber
 from readfirst.domain.deid.table import EXTRA_VRS, Types
+from readfirst.domain.deid.vocabulary import says_only_known_words
 from readfirst.domain.deid.whose import DATE_VRS, moves, numbers_in, placeholder, printed, tells_a_day
 from readfirst.domain.deid.words import dicom_words
 from readfirst.domain.numbers import as_integers
@@ -53,6 +61,7 @@ _MEANINGS = frozenset((CONCEPT_NAME, 0x004008EA, 0x0040A301, 0x0040A504))
 _NUMERIC_VRS = frozenset(("DS", "IS", "US", "SS", "UL", "SL", "FL", "FD", "SV", "UV", "AT", "OF", "OD"))
 _CONTENT_DATES = frozenset((0x0040A120, 0x0040A121, 0x0040A122))
 _GRAPHIC_LAYER = 0x00700002
+_OPTICAL_PATHS = frozenset((0x00480106, 0x00480207, 0x006A000E))
 _ICC_PROFILE = 0x00282000
 _LARGEST_PROFILE = 32 << 20  # bytes
 _BINARY = frozenset(("OB", "OW", "OD", "OF", "OL", "OV", "UN"))
@@ -104,7 +113,7 @@ class Cleaner:
         self._private: dict[int, str] = {}  # private tags of the data set at hand that may stay
         self._veiled = False  # inside an item that identifies: its texts become dummies
         self._dated = True  # a content item's date is the patient's
-        self._layers: dict[bytes, bytes] = {}  # names of graphic layers -> what they are called now
+        self._aliases: dict[bytes, bytes] = {}  # names within the file (of layers) -> what they are called now
 
     def data_set(self, elements: list[Element]) -> list[Element]:
         """The clean elements of a data set or an item, in the order of their tags."""
@@ -117,6 +126,9 @@ class Cleaner:
         own = next((e for e in elements if e.tag == CHARACTER_SET), None)
         if own is not None and isinstance(own.value, bytes):
             self._charset = tuple(v.strip() for v in own.value.decode("latin-1").split("\\"))
+        elements = ages_capped(elements)
+        if not self.plan.options.descriptors:
+            elements = without_free_text(elements)
         kept = []
         for element in elements:
             if element.tag == CHARACTERISTICS and isinstance(element.value, list):
@@ -156,7 +168,7 @@ class Cleaner:
         if rule is not None:
             return self._ruled(element, rule)
         if tag == _GRAPHIC_LAYER and not self.plan.options.graphics:
-            return self._layer(element)
+            return self._alias(element)
         if tag & 0xFFFF == 0:
             return None  # group lengths: retired, and wrong after cleaning
         group = tag >> 16
@@ -170,7 +182,16 @@ class Cleaner:
             return self._gone(element, "no part of a data set")
         if tag not in DicomDictionary and tag not in EXTRA_VRS:
             return self._gone(element, "not in the standard")
+        if not self.plan.options.descriptors and tag not in CODE_TEXTS and self._is_free_text(element):
+            return self._alias(element) if tag in _OPTICAL_PATHS else self._least(element, "free text")
         return self._by_vr(element)
+
+    def _is_free_text(self, element: Element) -> bool:
+        """Whether a text says more than its attribute's own words, words of the body and of pictures, short numbers."""
+        defined = str(DicomDictionary[element.tag][0]) if element.tag in DicomDictionary else element.vr
+        if not isinstance(element.value, bytes) or defined not in _FREE_TEXT or element.tag == CHARACTER_SET:
+            return False
+        return not says_only_known_words(element.tag, decoded(element.value, self._charset))
 
     def _private_element(self, element: Element) -> Element | None:
         vr = self._private.get(element.tag, "")
@@ -293,12 +314,12 @@ class Cleaner:
             kept += self._items(element.tag, [item], veiled or self._veiled or action == "D")
         return Element(element.tag, "SQ", kept)
 
-    def _layer(self, element: Element) -> Element:
-        """A graphic layer under a name that says nothing, the same everywhere in the file: annotations refer to it."""
+    def _alias(self, element: Element) -> Element:
+        """A name by which parts of the file refer to each other, as one that says nothing, the same everywhere."""
         name = element.value if isinstance(element.value, bytes) else b""
-        alias = self._layers.setdefault(name.strip(b" \0"), b"LAYER%d" % (len(self._layers) + 1))
-        self._trace(element, "replaced", "name of a graphic layer")
-        return Element(element.tag, "CS", alias)
+        alias = self._aliases.setdefault(name.strip(b" \0"), b"NAME%d" % (len(self._aliases) + 1))
+        self._trace(element, "replaced", "name within the file")
+        return Element(element.tag, element.vr, alias)
 
     def _sequence(self, element: Element, items: list[list[Element]]) -> Element | None:
         return Element(element.tag, "SQ", self._items(element.tag, items, self._veiled))
@@ -373,6 +394,9 @@ class Cleaner:
         if element.vr == "IS" and (value := as_integers(value)) != element.value:
             self._trace(element, "cleaned", "a whole number that was not written as one")
             element = Element(element.tag, "IS", value)
+        if element.vr == "AS" and (capped := self._capped(value)) != value:
+            self._trace(element, "cleaned", "age over 89")
+            return Element(element.tag, "AS", capped)
         patterns = element.tag not in _CODES
         key = (element.vr, value, self._charset, patterns)
         clean = self.scrubber.memo.get(key)
@@ -384,6 +408,13 @@ class Cleaner:
             return self._least(element, "known identifier or not what its VR allows")
         self._trace(element, "cleaned", "identifier in text")
         return Element(element.tag, element.vr, clean)
+
+    @staticmethod
+    def _capped(value: bytes) -> bytes:
+        """Ages with 90 and over as 090Y (45 CFR 164.514(b)(2)(i)(C)); the same bytes where none is."""
+        ages = [a.strip(" \0") for a in value.decode("latin-1").split("\\")]
+        capped = [dates.capped_age(a) for a in ages]
+        return value if None in capped or capped == ages else "\\".join(a or "" for a in capped).encode()
 
     def _scrubbed(self, vr: str, value: bytes, patterns: bool) -> bytes:
         text = decoded(value, self._charset)

@@ -127,7 +127,7 @@ def refusal_of(file: File, scope: Scope) -> Refused | None:
         return Refused(Reason.ENCAPSULATED)
     if scope.objects == "images" and not document and not any(is_pixels(tag) for tag in present):
         return Refused(Reason.NO_PIXELS, registry.name_of(sop_class))
-    if not registry.of_dicom(sop_class) and not types_of(sop_class).known:
+    if not registry.of_dicom(sop_class):
         return Refused(Reason.UNSUPPORTED_OBJECT, "a SOP class that the standard does not define")
     if file.transfer_syntax not in SUPPORTED:
         return Refused(Reason.TRANSFER_SYNTAX, not_taken(file.transfer_syntax))

@@ -54,11 +54,13 @@ _BESIDE_THE_TABLE = """\
 | Dates of content items that Table E.3.4-1 does not list | dummy | nobody knows whose they are |
 | UIDs (UI) that DICOM has not registered | replaced, consistently | points to the original |
 | Free text (LO, SH, ST, LT, UT, UC) | cleaned of known identifiers and the patterns below | may name a person |
+| Free text with `descriptors` off | removed, emptied or dummy, but for the trade's own words and public codes | free text |
+| Ages of 90 and over (AS, ages in reports, ages in text) | 90 | Safe Harbor C |
 | Code strings and numbers (CS, DS, IS, AS) | kept when valid for their VR and no identifier | a hiding place |
 | AE titles, web addresses (AE, UR) | removed, emptied or dummy | name places |
 | Binary values (OB, OW, OF, OD, OL, OV, UN) | removed, but for pixel data and lookup tables | a hiding place |
 | Colour profiles (ICC) | written anew from their colours; sRGB for one that cannot be used | texts, makers, dates |
-| Names of graphic layers | `LAYER1`, `LAYER2`, … throughout the file; cleaned with `graphics` | free text |
+| Names of graphic layers | `NAME1`, `NAME2`, … throughout the file; cleaned with `graphics` | free text |
 | Texts in items that get dummies | dummy; numbers, units, shapes and references stay | a number names nobody |
 | Attributes that the standard does not define | removed | nobody knows what they hold |
 | A VR that is not the attribute's | read as the standard's VR, or emptied | a hiding place |

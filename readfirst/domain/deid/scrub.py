@@ -57,7 +57,7 @@ def _patterns_of(name: str) -> re.Pattern[str]:
 # Without one of these no pattern can match: most texts of a header need no further look.
 _TRIGGER = re.compile(
     r"\d{2}|\w{24}|[a-z]\d[a-z]? \d[a-z]|[^\x00-\x7f]|"
-    r"@|/|www|\\\\|:|\b(?:d\.?r|drs|prof|mr|mrs|ms|miss|mme|mlle|herrn?|frau|se|sra?|sig|by|with|to|from|"
+    r"@|/|www|ninet|nonagen|centenar|hundred|\\\\|:|\b(?:d\.?r|drs|prof|mr|mrs|ms|miss|mme|mlle|herrn?|frau|se|sra?|sig|by|with|to|from|"
     r"name|patient|pacient|pazient|mother|father|husband|wife|daughter|son|sister|brother|partner|grand|aunt|uncle|niece|"
     r"nephew|guardian|spouse|radiol|radiogr|surgeon|tech|sonogr|consult|physic|nurse|mutter|vater|ehe|tochter|sohn|madre|"
     r"padre|hij|espos|box|rue|avenue|boulevard|calle|avenida|via|viale|piazza|rua|ul|ulica|chemin|zip|plz|post|code|d/w|c/o|"
