@@ -26,7 +26,7 @@ from readfirst.domain.deid.content import (
 from readfirst.domain.deid.pixels.overlays import KEPT
 from readfirst.domain.deid.plan import KEPT_IDENTITIES, Plan, Rule, resolve
 from readfirst.domain.deid.private import CHARACTERISTICS, only_kept, safe_private
-from readfirst.domain.deid.scrub import BLANK, Scrubber
+from readfirst.domain.deid.scrub import BLANK, Scrubber, place_of
 from readfirst.domain.deid.table import EXTRA_VRS, Types
 from readfirst.domain.deid.vocabulary import says_only_known_words
 from readfirst.domain.deid.whose import DATE_VRS, moves, numbers_in, placeholder, printed, tells_a_day
@@ -65,8 +65,6 @@ _OPTICAL_PATHS = frozenset((0x00480106, 0x00480207, 0x006A000E))
 _ICC_PROFILE = 0x00282000
 _LARGEST_PROFILE = 32 << 20  # bytes
 _BINARY = frozenset(("OB", "OW", "OD", "OF", "OL", "OV", "UN"))
-# Codes look like numbers of records: only what is known of the study is taken out of them.
-_CODES = frozenset((0x00080100, 0x00080102, 0x00080103, 0x00080119, 0x00080120, 0x00189445))
 _FREE_TEXT = frozenset(["LO", "SH", "ST", "LT", "UT", "UC"])
 _FORMATS = {
     "CS": re.compile(rb"[A-Z0-9_ ]{0,16}"),
@@ -233,7 +231,7 @@ class Cleaner:
         if element.vr in DATE_VRS or element.vr == "UI":
             return element
         if why in KEPT_IDENTITIES and element.vr in _FREE_TEXT and isinstance(element.value, bytes):
-            return self._by_vr(element) if self.scrubber.shows(element.value, self._charset) else element
+            return self._by_vr(element) if self.scrubber.shows(element.value, self._charset, element.tag) else element
         return self._by_vr(element)
 
     def _by_vr(self, element: Element) -> Element | None:
@@ -397,11 +395,10 @@ class Cleaner:
         if element.vr == "AS" and (capped := self._capped(value)) != value:
             self._trace(element, "cleaned", "age over 89")
             return Element(element.tag, "AS", capped)
-        patterns = element.tag not in _CODES
-        key = (element.vr, value, self._charset, patterns)
+        key = (element.vr, value, self._charset, place_of(element.tag))
         clean = self.scrubber.memo.get(key)
         if clean is None:
-            clean = self.scrubber.memo[key] = self._scrubbed(element.vr, value, patterns)
+            clean = self.scrubber.memo[key] = self._scrubbed(*key)
         if clean == value:
             return element
         if element.vr not in _FREE_TEXT:
@@ -416,17 +413,17 @@ class Cleaner:
         capped = [dates.capped_age(a) for a in ages]
         return value if None in capped or capped == ages else "\\".join(a or "" for a in capped).encode()
 
-    def _scrubbed(self, vr: str, value: bytes, patterns: bool) -> bytes:
-        text = decoded(value, self._charset)
+    def _scrubbed(self, vr: str, value: bytes, charset: tuple[str, ...], place: int) -> bytes:
+        text = decoded(value, charset)
         if vr in _FORMATS:
             form = _FORMATS[vr]
             well_formed = all(form.fullmatch(v.strip(b" \0")) for v in value.split(b"\\"))
             known = self.scrubber.in_code(text) if vr == "CS" else self.scrubber.in_number(text)
             clean = text if well_formed and not known else ""
         else:
-            clean = self.scrubber.scrub(text, patterns)
+            clean = self.scrubber.scrub(text, place)
             if not value.isascii() or b"\x1b" in value or b"%" in value or b"&" in value:
-                clean = self._in_any_reading(value, text, clean)
+                clean = self._in_any_reading(value, text, clean, place)
         if clean == text:
             return value
         limit = MAX_CHARACTERS.get(vr)
@@ -434,10 +431,10 @@ class Cleaner:
             clean = "\\".join(v[:limit] for v in clean.split("\\"))
         return encoded(clean[:limit] if limit and vr in ("ST", "LT") else clean, self._charset)
 
-    def _in_any_reading(self, value: bytes, text: str, clean: str) -> str:
+    def _in_any_reading(self, value: bytes, text: str, clean: str, place: int) -> str:
         """Nothing of a text that names somebody when its bytes are read as something else than it says."""
         others = {*readings(value, self._charset), html.unescape(text), unquote(text)} - {text}
-        known = any(self.scrubber.holds_known(other) for other in others)
+        known = any(self.scrubber.holds_known(other, place) for other in others)
         return BLANK if known or (clean == text and self.scrubber.spelled_in(value)) else clean
 
     # -- ways to go

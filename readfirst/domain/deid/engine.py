@@ -382,7 +382,7 @@ def holds_identifier(elements: list[Element], scrubber: Scrubber, charsets: tupl
                 return True
         elif not isinstance(value, bytes) or value == DUMMY_TEXT or element.vr not in _SEARCHED:
             continue
-        elif scrubber.shows(value, charsets):
+        elif scrubber.shows(value, charsets, element.tag):
             return True
     return False
 

@@ -54,7 +54,7 @@ _BESIDE_THE_TABLE = """\
 | Dates of content items that Table E.3.4-1 does not list | dummy | nobody knows whose they are |
 | UIDs (UI) that DICOM has not registered | replaced, consistently | points to the original |
 | Free text (LO, SH, ST, LT, UT, UC) | cleaned of known identifiers and the patterns below | may name a person |
-| Free text with `descriptors` off | removed, emptied or dummy, but for the trade's own words and public codes | free text |
+| Free text with `descriptors` off | removed, emptied or dummy, but for words and codes of the trade | free text |
 | Ages of 90 and over (AS, ages in reports, ages in text) | 90 | Safe Harbor C |
 | Code strings and numbers (CS, DS, IS, AS) | kept when valid for their VR and no identifier | a hiding place |
 | AE titles, web addresses (AE, UR) | removed, emptied or dummy | name places |

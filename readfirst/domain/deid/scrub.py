@@ -16,20 +16,23 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import resources
 
+from readfirst.domain.deid import forms
 from readfirst.domain.deid.charsets import decoded, spellings
 from readfirst.domain.deid.known import KnownIdentifiers
+from readfirst.domain.deid.vocabulary import body_words, has_own_words, in_own_words, makers, trade_words
 from readfirst.domain.deid.words import (
     ABBREVIATIONS,
     CLINICAL,
     COMMON,
     EPONYM_NOUNS,
     EPONYMS,
+    OF_SOMEBODY,
     PARTICLES,
     PLACEHOLDERS,
     TERMS_AFTER,
     TERMS_BEFORE,
     TITLES,
-    dicom_words,
+    UNITS,
     lexicon,
 )
 
@@ -152,14 +155,17 @@ class Name:
 
     words: tuple[str, ...]
     initials: str
+    family: tuple[str, ...]
+    given: tuple[str, ...]
 
     @classmethod
     def of(cls, group: str) -> Name:
         """From one component group (alphabetic, ideographic or phonetic) of a PN."""
         family, _, rest = group.partition("^")
-        given = rest.split("^")[:2]
-        ordered = [w for part in (*given, family) for w in _SPLIT.split(fold(part)) if w]
-        return cls(tuple(ordered), "".join(w[0] for w in ordered if w not in PARTICLES))
+        first = tuple(w for part in rest.split("^")[:2] for w in _SPLIT.split(fold(part)) if w)
+        last = tuple(w for w in _SPLIT.split(fold(family)) if w)
+        ordered = (*first, *last)
+        return cls(ordered, "".join(w[0] for w in ordered if w not in PARTICLES), last, first)
 
 
 @dataclass
@@ -171,6 +177,9 @@ class Vocabulary:
     initials: set[str] = field(default_factory=set)
     numbers: set[str] = field(default_factory=set)  # letters and digits only
     days: set[str] = field(default_factory=set)  # day and month of a known date
+    short: set[str] = field(default_factory=set)  # numbers of one to four digits, which must stand alone
+    pairs: set[tuple[str, str]] = field(default_factory=set)  # family and given name of one person
+    characters: set[str] = field(default_factory=set)  # names of one ideograph
     spelled: set[bytes] = field(default_factory=set)  # names beyond ASCII, in any encoding
     phrases: set[str] = field(default_factory=set)  # letters and digits only
 
@@ -206,8 +215,10 @@ class Vocabulary:
         if not group.isascii():
             self.spelled.update(s for p in parts if len(p) > 1 for s in spellings(p))
         if whole and not _spaced(whole):
-            forms = (_NO_LETTER.sub("", fold(p)) for p in ("".join(parts), "".join(reversed(parts)), *parts))
-            self.ideographs.update(p for p in forms if len(p) > 1)
+            whole_and_parts = ("".join(parts), "".join(reversed(parts)), *parts)
+            bare_forms = [_NO_LETTER.sub("", fold(p)) for p in whole_and_parts]
+            self.ideographs.update(p for p in bare_forms if len(p) > 1)
+            self.characters.update(p for p in bare_forms if len(p) == 1)
             return
         if not group.isascii():
             self.words.update(_transliterated(group))
@@ -217,6 +228,11 @@ class Vocabulary:
             if len(bare) > 1 and bare not in PARTICLES | TITLES | PLACEHOLDERS:
                 self.words.add(bare)
             self.words.update(p for p in re.split(r"\W+", word) if len(p) > 3 and p not in PARTICLES)
+        for part in (name.family, name.given):
+            self.words.update(
+                w for w in forms.run_together(list(part), PARTICLES) if not _is_word(w) and w not in COMMON
+            )
+        self.pairs |= forms.pairs_of(*(_bare(part) for part in (name.family, name.given)))
         if len(name.initials) > 1:
             self.initials.add(name.initials)
             self.initials.add(name.initials[-1] + name.initials[:-1])
@@ -224,7 +240,7 @@ class Vocabulary:
     def _number(self, value: str) -> None:
         bare = re.sub(r"[\W_]", "", fold(value))
         digits = re.sub(r"\D", "", bare).lstrip("0")
-        is_word = bare.isalpha() and (bare in lexicon() or bare in COMMON)
+        is_word = bare.isalpha() and (bare in lexicon() or bare in COMMON or bare in trade_words())
         if bare.isalpha():  # an operator's login, perhaps; "CTCHEST" is none
             if len(bare) > 4 and bare == fold(value).strip() and not is_word:
                 self.words.add(bare)
@@ -232,6 +248,8 @@ class Vocabulary:
             self.numbers.add(bare)
         if len(digits) >= 5:
             self.numbers.add(digits)
+        elif digits and bare.isdigit():
+            self.short.add(digits)
 
     def _phrase(self, value: str) -> None:
         for line in re.split(r"[\r\n,;^]+", value):
@@ -239,9 +257,14 @@ class Vocabulary:
             bare = re.sub(r"[\W_]", "", fold(line))
             if len(bare) >= 5 and bare not in lexicon():
                 self.phrases.add(bare)
-            self.words.update(
-                w for w in map(fold, _WORD.findall(line)) if len(w) > 4 and w not in lexicon() and w not in EPONYMS
-            )
+            self.words.update(w for w in map(fold, _WORD.findall(line)) if len(w) > 4 and not _is_word(w))
+
+
+def _bare(words: tuple[str, ...]) -> list[str]:
+    """The words of a part of a name, letters only, without particles; and all of them as one."""
+    letters = [b for w in words if (b := re.sub(r"\W", "", w))]
+    bare = [b for b in letters if b not in PARTICLES] or letters  # "Ben" alone is a name
+    return [*bare, "".join(bare)] if len(bare) > 1 else bare
 
 
 def _transliterated(group: str) -> set[str]:
@@ -274,47 +297,52 @@ class Scrubber:
         self._squeezable = {w for w in self.vocabulary.words if len(w) >= 5} | self.vocabulary.numbers
         self._squeezable |= self.vocabulary.phrases
         self._raw = [w.encode() for w in self._squeezable if len(w) >= 5]
-        self._known_days = _day_pattern(self.vocabulary.days)
+        self._known_days = (_day_pattern(self.vocabulary.days), forms.date_pattern(known.dates))
+        self._short = forms.short_number_pattern(self.vocabulary.short)
+        self._characters = forms.one_character_pattern(self.vocabulary.characters)
         self._lengths = {len(w) for w in self.vocabulary.words if len(w) >= 5}
-        self.memo: dict[tuple[str, bytes, tuple[str, ...], bool], bytes] = {}
-        self._shown: dict[tuple[bytes, tuple[str, ...]], bool] = {}
+        self.memo: dict[tuple[str, bytes, tuple[str, ...], int], bytes] = {}
+        self._shown: dict[tuple[bytes, tuple[str, ...], int], bool] = {}
 
-    def scrub(self, text: str, patterns: bool = True) -> str:
-        """The text without known identifiers and, unless it is a code, without what looks like an identifier."""
+    def scrub(self, text: str, tag: int = 0) -> str:
+        """The text without known identifiers and, unless it is a code, without what looks like an identifier.
+
+        `tag`: the attribute, where that says what its words mean (see `place_of`).
+        """
         for _ in range(_ROUNDS):  # what is left may stand together now
-            clean = self._scrubbed(text, patterns)
+            clean = self._scrubbed(text, tag)
             if clean == text:
                 return text
             text = clean
         return BLANK
 
-    def _scrubbed(self, text: str, patterns: bool) -> str:
+    def _scrubbed(self, text: str, tag: int) -> str:
         folded = Folded.of(text)
-        spans = self._known(folded)
-        if patterns:
+        spans = self._known(folded, tag)
+        if tag not in CODES:
             plain = _plain_digits(folded.text)
             if _TRIGGER.search(plain):
                 spans += _pattern_spans(plain)
-            if self._known_days is not None:
-                spans += [m.span() for m in self._known_days.finditer(plain)]
+            spans += [m.span() for days in self._known_days if days is not None for m in days.finditer(plain)]
         else:  # a code: only a UID in it is nobody's word
             spans += [m.span() for m in _patterns_of("uid").finditer(folded.text)]
         return _blanked(folded.text, spans) if spans else text
 
-    def shows(self, value: bytes, charsets: tuple[str, ...]) -> bool:
+    def shows(self, value: bytes, charsets: tuple[str, ...], tag: int = 0) -> bool:
         """As `holds_known`, of a value's bytes; remembered, because the files of a study repeat themselves."""
-        known = self._shown.get((value, charsets))
+        place = place_of(tag)
+        known = self._shown.get((value, charsets, place))
         if known is None:
-            known = self._shown[value, charsets] = self.holds_known(decoded(value, charsets))
+            known = self._shown[value, charsets, place] = self.holds_known(decoded(value, charsets), place)
         return known
 
-    def holds_known(self, text: str) -> bool:
+    def holds_known(self, text: str, tag: int = 0) -> bool:
         """Whether a text shows a known identifier."""
-        return bool(self._known(Folded.of(text)))
+        return bool(self._known(Folded.of(text), tag))
 
     def in_code(self, text: str) -> bool:
         """Whether a code string shows a known name or number: in a word that neither DICOM nor English has."""
-        words = [w for w in re.split(r"[\W_]+", fold(text)) if w and w not in dicom_words()]
+        words = [w for w in re.split(r"[\W_]+", fold(text)) if w and w not in trade_words()]
         if any(w in self.vocabulary.words for w in words):
             return True
         squeezed = _NO_LETTER.sub("", fold(text))
@@ -350,9 +378,11 @@ class Scrubber:
         """Whether the bytes hold a known name that is not plain ASCII, in any encoding."""
         return any(s in value for s in self.vocabulary.spelled)
 
-    def _known(self, folded: Folded) -> list[tuple[int, int]]:
+    def _known(self, folded: Folded, tag: int) -> list[tuple[int, int]]:
         vocabulary = self.vocabulary
         squeezed = _NO_LETTER.sub("", folded.folded)
+        if in_own_words(tag, folded.text):  # nobody stands there, whoever is called like it; a number may
+            return [s for n in vocabulary.numbers if n in squeezed for s in self._squeezed(n, folded)]
         spans = [
             folded.span(*m.span())
             for w in vocabulary.ideographs
@@ -365,7 +395,38 @@ class Scrubber:
         spans += self._words(folded)
         if vocabulary.initials:
             spans += self._initials(folded)
+        if tag not in CODES:
+            spans += self._alone(folded)
+            spans += self._cut(folded)
         return _with_initials(folded.text, spans, vocabulary)
+
+    def _alone(self, folded: Folded) -> Iterator[tuple[int, int]]:
+        """Short numbers and names of one ideograph, which are nothing else where they stand alone."""
+        if self._short is not None:
+            for match in self._short.finditer(folded.folded):
+                yield folded.span(*match.span("number" if "number" in match.groupdict() and match["number"] else 0))
+        if self._characters is not None:
+            yield from (folded.span(*m.span()) for m in self._characters.finditer(folded.folded))
+
+    def _cut(self, folded: Folded) -> Iterator[tuple[int, int]]:
+        """Names and numbers of which a field's end left only the beginning."""
+        start = 0
+        for value in folded.folded.split("\\"):
+            end = start + len(value.rstrip(" \0"))
+            full = folded.span(start, start + len(value)) if value else (0, 0)
+            if full[1] - full[0] in forms.FIELD_ENDS or end - start in forms.FIELD_ENDS:
+                names = {w for w in self.vocabulary.words if len(w) > 4} | self.vocabulary.phrases
+                for targets, least in ((names, 4), (self.vocabulary.numbers, 5)):
+                    at = forms.cut_at_the_end(folded.folded[start:end], targets, least)
+                    if at >= 0 and not _is_word(folded.folded[start + at : end]):
+                        yield folded.span(start + at, end)
+            elif (at := forms.cut_at_the_end(folded.folded[start:end], self.vocabulary.phrases, 10)) >= 0:
+                yield folded.span(start + at, end)
+            elif (match := _LAST_NUMBER.search(folded.folded[start:end])) and any(
+                n.startswith(match[0]) for n in self.vocabulary.numbers if len(n) > len(match[0])
+            ):
+                yield folded.span(start + match.start(), end)
+            start += len(value) + 1
 
     def _squeezed(self, target: str, folded: Folded) -> Iterator[tuple[int, int]]:
         """A name or number whatever stands between its characters, as far as it is not part of another word."""
@@ -380,7 +441,7 @@ class Scrubber:
                     continue
                 pieces = [p for p in re.split(r"[\W_]+", match[0]) if p]
                 wordy = any(len(p) > 2 for p in pieces) and all(p in lexicon() or len(p) < 3 for p in pieces)
-                if 1 < len(pieces) < len(target) and wordy:
+                if 1 < len(pieces) < len(target) and wordy and not _one_name(folded, start, end, pieces):
                     continue  # "over ton"
                 start, end = _bounds(folded.folded, start, end) if len(target) >= 5 else (start, end)
             elif (
@@ -390,7 +451,7 @@ class Scrubber:
             yield folded.span(start, end)
 
     def _words(self, folded: Folded) -> Iterator[tuple[int, int]]:
-        """Names as words, also misspelt."""
+        """Names as words, also misspelt, cut, or as a login."""
         words = self.vocabulary.words
         if not words:
             return
@@ -401,32 +462,67 @@ class Scrubber:
             if bare in words or stem in words:
                 if self._a_name(folded, *match.span(), stem if stem in words else bare):
                     yield folded.span(*match.span())
-            elif self._misspelt(stem) or ((other := latin(stem)) and (other in words or self._misspelt(other))):
+            elif self._made_of_a_name(stem, folded.folded[match.end() :]):
                 yield folded.span(*match.span())
+
+    def _made_of_a_name(self, word: str, rest: str) -> bool:
+        """Whether a word that is not a name is made of one, and `rest` follows it."""
+        if self._misspelt(word) or (
+            (other := latin(word)) and (other in self.vocabulary.words or self._misspelt(other))
+        ):
+            return True
+        return not _is_word(word) and (self._begun(word, rest) or forms.is_login(word, self.vocabulary.pairs))
+
+    def _begun(self, word: str, rest: str) -> bool:
+        """Whether a word is the beginning of a name: from six letters on, or from five at the end of a value."""
+        at_end = not rest.split("\\", maxsplit=1)[0].strip(" \0.")
+        if len(word) < (5 if at_end else 6) or word in ABBREVIATIONS:
+            return False
+        if not any(len(name) > len(word) and name.startswith(word) for name in self.vocabulary.words):
+            return False
+        return not any(term.startswith(word) for term in trade_words())  # "contr" for Contreras
 
     def _a_name(self, folded: Folded, start: int, end: int, word: str) -> bool:
         """Whether a word that is a known name is meant as one: "Long, Mary" is, "long axis" is not."""
-        everyday = word in COMMON or word in ABBREVIATIONS
-        if not everyday and word not in EPONYMS and word not in TERMS_AFTER:
-            return True
-        text = folded.text
-        before = (_WORD.findall(text[max(0, folded.origin[start] - 24) : folded.origin[start]]) or [""])[-1]
-        rest = text[folded.origin[end] : folded.origin[end] + 24]
-        after = (_WORD.findall(re.sub(r"^['’]s?\b", "", rest)) or [""])[0]
-        near = {fold(w) for w in (before, after) if w and w != "MR"}  # in capitals it is no title but a modality
-        if near & (self.vocabulary.words - COMMON | TITLES) or near & {"patient", "pt", "name"}:
-            return True
-        if _is_term(word, fold(before), fold(after)):
-            return False
-        if near & self.vocabulary.words or not everyday:
+        body = word in body_words()
+        everyday = not body and (word in COMMON or word in ABBREVIATIONS or word in trade_words())
+        if not body and not everyday and word not in EPONYMS and word not in TERMS_AFTER:
             return True
         first, last = folded.span(start, end)
-        if not text[first].isupper() or text[first:last].isupper() or word in ABBREVIATIONS:
+        left, right = folded.text[max(0, first - 40) : first], folded.text[last : last + 40]
+        before = (_WORD.findall(left) or [""])[-1]
+        after = (_WORD.findall(re.sub(r"^['’]s?\b", "", right)) or [""])[0]
+        near = {fold(w) for w in (before, after) if w and w != "MR"}  # in capitals it is no title but a modality
+        if self._named_by(near, word, body) or self._initial_beside(left, right):
+            return True
+        if _is_term(word, left, right):
             return False
-        if text[:first].rstrip()[-1:] in ("", ".", ":", "\n"):
+        capital = folded.text[first].isupper()
+        if body:  # also with a capital: descriptions write every word with one
+            return capital and _PERSON_BEFORE.search(left) is not None
+        if near & self.vocabulary.words or not everyday:
+            return True
+        if not capital or folded.text[first:last].isupper() or word in ABBREVIATIONS:
             return False
-        # "CT Hand Left": where every word has a capital, a part of the body is one.
-        return not (word in dicom_words() and before[:1].isupper() and (not after or after[:1].isupper()))
+        if left.rstrip()[-1:] in ("", ".", ":", "\n"):
+            return False
+        # "CT Low Dose", "Body Coil in place": where words have a capital, one of the trade is one.
+        heading = before.isupper() or not after or after[:1].isupper() or _is_word(fold(before))
+        titled = (before[:1].isupper() and heading) or _UNIT_BEFORE.search(left) is not None
+        return _PERSON_BEFORE.search(left) is not None or not (word in trade_words() and titled)
+
+    def _named_by(self, near: set[str], word: str, body: bool) -> bool:
+        """Whether a neighbour says that a person is meant: a title, or another name that is not itself such a word."""
+        names = self.vocabulary.words - COMMON
+        if near & ((names - trade_words() if body else names) | TITLES) or near & {"patient", "pt", "name"}:
+            return True
+        return any((word, other) in self.vocabulary.pairs or (other, word) in self.vocabulary.pairs for other in near)
+
+    def _initial_beside(self, left: str, right: str) -> bool:
+        """Whether the person's initial stands beside a word: "Colon, M.", "M. Colon"."""
+        letters = {c for initials in self.vocabulary.initials for c in initials}
+        found = (_INITIAL_BEFORE.search(left), _INITIAL_AFTER.match(right))
+        return any(m is not None and fold(m["initial"]) in letters for m in found)
 
     def _misspelt(self, word: str) -> bool:
         size = len(word)
@@ -450,12 +546,40 @@ _NO_LETTER = re.compile(r"[\W_]+")
 _INITIALS = re.compile(r"(?<![\w.])(?:[^\W\d_]\.[ ]?){2,4}|(?<![\w.-])[^\W\d_a-z]{3,4}(?![\w-])")
 
 
+# What stands before a person in prose.
+_PERSON_BEFORE = re.compile(
+    r"\b(?:by|told|per|called|asked|saw|met|informed|contacted|dear"
+    r"|(?:seen|discussed|reviewed|spoke|talked|referred|sent|reported|case|chart|file|report|record)\s+(?:with|to|from|for|of))\s+$",
+    re.IGNORECASE,
+)
+_INITIAL_BEFORE = re.compile(r"(?<![^\W_])(?P<initial>[^\W\d_])\.[ ]?$")
+_INITIAL_AFTER = re.compile(r"(?:,[ ]?|[ ](?=\w\.))(?P<initial>[^\W\d_])(?!\w)")
+_LAST_NUMBER = re.compile(r"(?<![a-z\d])(?=[a-z]*\d)[a-z\d]{5,}$")
+# A code says which list it is from: words and short numbers in it are not a person's.
+CODES = frozenset((0x00080100, 0x00080102, 0x00080103, 0x00080119, 0x00080120, 0x00189445))
+
+
+def place_of(tag: int) -> int:
+    """The attribute where it says what its words mean (codes, descriptions of machines), else 0."""
+    return tag if tag in CODES or has_own_words(tag) else 0
+
+
+def _one_name(folded: Folded, start: int, end: int, pieces: list[str]) -> bool:
+    """Whether two words are a compound name written apart: "Green-wood", "Green Wood"; "long field" is not."""
+    if all(p in trade_words() for p in pieces):
+        return False
+    first, last = folded.span(start, end)
+    words = _WORD.findall(folded.text[first:last])
+    return not any(c.isspace() for c in folded.text[first:last]) or all(w[:1].isupper() for w in words)
+
+
 def _day_pattern(days: set[str]) -> re.Pattern[str] | None:
     """Finds the day and month of a known date in two digits each: "29/02", "02-29"."""
     if not days:
         return None
-    forms = "|".join(sorted(f"{d[:2]}[./-]{d[2:]}" for d in days))
-    return re.compile(rf"(?<![\d./-])(?:{forms})(?![\d/-]|\.\d)")
+    shown = "|".join(sorted(f"{d[:2]}[./-]{d[2:]}" for d in days))
+    german = "|".join(sorted(rf"{int(d[:2])}\.{int(d[2:])}\.(?=\s|$)" for d in days))
+    return re.compile(rf"(?<![\d./-])(?:(?:{shown})(?![\d/-]|\.\d)|{german})")
 
 
 @lru_cache(maxsize=4096)
@@ -478,15 +602,38 @@ def _around(text: str, start: int, end: int) -> str:
     return text[first:last]
 
 
-def _is_term(word: str, before: str, after: str) -> bool:
-    """Whether a word that is also a name belongs to a term: "Baker cyst", "Hodgkin lymphoma", "rose bengal"."""
-    if word in EPONYMS and (after in EPONYM_NOUNS or before in ("non", "de", "pseudo")):
+_UNIT_BEFORE = re.compile(r"\d[ ]?(?:mm|cm|ml|min|sec|ms|h)?[ -]?$")
+_NUMBER_BEFORE = re.compile(r"\d[ -]?$")
+_GRADE_AFTER = re.compile(r"['’]?s?[ ](?:[A-D]|[IV]{1,4}|\d{1,2}(?:[-.]\d)?)(?![\w.,])")
+# Two names of one term: "Hill-Sachs", "Hunt and Hess", "Hunt & Hess".
+_PAIR = "|".join(sorted(EPONYMS))
+_JOINED = re.compile(rf"(?:[-–]|[ ](?:and|et|und|&)[ ])(?:{_PAIR})\b", re.IGNORECASE)
+_JOINS = re.compile(rf"\b(?:{_PAIR})(?:[-–]|[ ](?:and|et|und|&)[ ])$", re.IGNORECASE)
+
+
+def _is_term(word: str, left: str, right: str) -> bool:
+    """Whether a word that is also a name belongs to a term: "Baker cyst", "loop of Henle", "50 Gray", "rose bengal"."""
+    before = [fold(w) for w in _WORD.findall(left)]
+    after = [fold(w) for w in _WORD.findall(re.sub(r"^['’]s?\b", "", right))]
+    last, following = (before or [""])[-1], (after or [""])[0]
+    if word in UNITS and _NUMBER_BEFORE.search(left):
         return True
-    return after in TERMS_AFTER.get(word, ()) or before in TERMS_BEFORE.get(word, ())
+    if word in EPONYMS:
+        if following in EPONYM_NOUNS or _GRADE_AFTER.match(right) or last in ("non", "de", "pseudo"):
+            return True
+        if (last == "of" and before[-2:-1] and before[-2] in OF_SOMEBODY) or _JOINED.match(right):
+            return True
+        if _JOINS.search(left):
+            return True
+    if word in makers() and following in makers():
+        return True
+    return following in TERMS_AFTER.get(word, ()) or last in TERMS_BEFORE.get(word, ())
 
 
 def _is_word(word: str) -> bool:
-    return word in EPONYMS or word in lexicon() or (word.endswith("s") and word[:-1] in lexicon())
+    if word in EPONYMS or word in lexicon() or word in trade_words():
+        return True
+    return word.endswith("s") and word[:-1] in lexicon()
 
 
 def _alike(word: str, name: str) -> bool:
@@ -548,6 +695,8 @@ def _pattern_spans(text: str) -> list[tuple[int, int]]:
             words = _WORD.findall(text[start : match.end()].lower())
             if name == _ANNOUNCED and all(w in ABBREVIATIONS or w in CLINICAL for w in words):
                 continue  # "Seen by CT", "Performed with Contrast"
+            if name == _ANNOUNCED and match["keep"].strip() == "MR" and all(w in body_words() for w in words):
+                continue  # "MR Knee": the modality, not a title
             if name != _CLOSE or not all(w in ABBREVIATIONS or _is_word(w) for w in words):
                 spans.append((start, match.end()))
     return spans

@@ -11,7 +11,7 @@ from importlib import resources
 
 from pydicom.datadict import tag_for_keyword
 
-from readfirst.domain.deid.words import dicom_words
+from readfirst.domain.deid.words import TERMS, dicom_words
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,18 @@ _FILE = tomllib.loads((resources.files(__package__) / "data" / "vocabulary.toml"
 @lru_cache(maxsize=1)
 def trade_words() -> frozenset[str]:
     """Words of the body, of pictures and of DICOM, folded: what descriptions are made of."""
-    words = {w for text in _FILE["words"].values() for w in text.split()}
-    return frozenset(words | {_without_accents(w) for w in words}) | dicom_words()
+    return body_words() | _folded(_FILE["words"]["pictures"]) | _folded(_FILE["words"]["findings"]) | dicom_words()
+
+
+@lru_cache(maxsize=1)
+def body_words() -> frozenset[str]:
+    """Words of the body, folded."""
+    return TERMS | _folded(" ".join(text for name, text in _FILE["words"].items() if name.startswith("body")))
+
+
+def _folded(text: str) -> frozenset[str]:
+    words = text.split()
+    return frozenset((*words, *map(_without_accents, words)))
 
 
 def _without_accents(word: str) -> str:

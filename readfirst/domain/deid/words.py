@@ -16,6 +16,9 @@ _LISTS = {k: frozenset(v.split()) for k, v in _FILE.items() if isinstance(v, str
 
 EPONYMS = _LISTS["eponyms"]
 EPONYM_NOUNS = _LISTS["eponym_nouns"]
+OF_SOMEBODY = _LISTS["of_somebody"]
+UNITS = _LISTS["units"]
+TERMS = _LISTS["terms"]
 TERMS_AFTER = {word: frozenset(after.split()) for word, after in _FILE["followed"].items()}
 TERMS_BEFORE = {word: frozenset(before.split()) for word, before in _FILE["preceded"].items()}
 COMMON = _LISTS["common"]

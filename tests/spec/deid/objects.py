@@ -209,7 +209,7 @@ def structures() -> Dataset:
 def plan() -> Dataset:
     """A plan with one beam and a brachytherapy source."""
     ds = about_her("1.2.840.10008.5.1.4.1.1.481.5", "RTPLAN", 6)
-    ds.RTPlanLabel, ds.RTPlanDate, ds.RTPlanTime, ds.RTPlanGeometry = "LUNG 5x10", "20240229", "161500", "PATIENT"
+    ds.RTPlanLabel, ds.RTPlanDate, ds.RTPlanTime, ds.RTPlanGeometry = "QUILLFEA_LUNG", "20240229", "161500", "PATIENT"
     structure, source = Dataset(), Dataset()
     structure.ReferencedSOPClassUID = "1.2.840.10008.5.1.4.1.1.481.3"
     structure.ReferencedSOPInstanceUID = structures().SOPInstanceUID

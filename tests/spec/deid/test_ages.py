@@ -62,7 +62,8 @@ def test_an_age_that_a_report_says_in_words_is_capped(names: Pseudonyms) -> None
 @pytest.mark.parametrize(
     "text",
     ["97F, fall", "97 y.o.", "aged 92 y", "92 anni", "M/93", "97 J.", "98-jährige Patientin", "Age: 101", "97 ans",
-     "91 years", "female, 95", "097Y", "born 1927", "Jg. 1927", "a ninety-one-year-old", "in her late 90s", "93 años", "97歳"],
+     "91 years", "female, 95", "097Y", "born 1927", "Jg. 1927", "a ninety-one-year-old", "in her late 90s", "93 años",
+     "97歳"],
 )  # fmt: skip
 def test_an_age_over_89_goes_from_text(text: str) -> None:
     clean = Scrubber(KnownIdentifiers()).scrub(text)
