@@ -296,6 +296,7 @@ class Scrubber:
         self.vocabulary = Vocabulary.of(known)
         self._squeezable = {w for w in self.vocabulary.words if len(w) >= 5} | self.vocabulary.numbers
         self._squeezable |= self.vocabulary.phrases
+        self._named = self._squeezable - self.vocabulary.numbers
         self._raw = [w.encode() for w in self._squeezable if len(w) >= 5]
         self._known_days = (_day_pattern(self.vocabulary.days), forms.date_pattern(known.dates))
         self._short = forms.short_number_pattern(self.vocabulary.short)
@@ -381,15 +382,23 @@ class Scrubber:
     def _known(self, folded: Folded, tag: int) -> list[tuple[int, int]]:
         vocabulary = self.vocabulary
         squeezed = _NO_LETTER.sub("", folded.folded)
+        spans = [s for n in vocabulary.numbers if n in squeezed for s in self._squeezed(n, folded)]
         if in_own_words(tag, folded.text):  # nobody stands there, whoever is called like it; a number may
-            return [s for n in vocabulary.numbers if n in squeezed for s in self._squeezed(n, folded)]
+            return spans
+        names = self._names(folded, squeezed, tag)
+        if has_own_words(tag) and all(in_own_words(tag, folded.text[start:end]) for start, end in names):
+            return spans  # "Philips … DMC GmbH" beside a patient Phillips: only the maker's name is like a name
+        return _with_initials(folded.text, spans + names, vocabulary)
+
+    def _names(self, folded: Folded, squeezed: str, tag: int) -> list[tuple[int, int]]:
+        vocabulary = self.vocabulary
         spans = [
             folded.span(*m.span())
             for w in vocabulary.ideographs
             if w in squeezed
             for m in _spread(w).finditer(folded.folded)
         ]
-        for target in self._squeezable:
+        for target in self._named:
             if target in squeezed:
                 spans += self._squeezed(target, folded)
         spans += self._words(folded)
@@ -398,7 +407,7 @@ class Scrubber:
         if tag not in CODES:
             spans += self._alone(folded)
             spans += self._cut(folded)
-        return _with_initials(folded.text, spans, vocabulary)
+        return spans
 
     def _alone(self, folded: Folded) -> Iterator[tuple[int, int]]:
         """Short numbers and names of one ideograph, which are nothing else where they stand alone."""

@@ -18,6 +18,7 @@ def scrubbed(name: str, text: str) -> str:
     ("who", "name", "keyword", "value"),
     [
         ("PatientName", "Phillips^Ann", "Manufacturer", "Philips Medical Systems"),
+        ("PatientName", "Phillips^Ann", "Manufacturer", "Philips Medical Systems DMC GmbH Hamburg"),
         ("PatientName", "Siemens^Ann", "Manufacturer", "SIEMENS"),
         ("OperatorsName", "STANDARD", "ConvolutionKernel", "STANDARD"),
         ("PatientName", "Sharp^Ann", "ConvolutionKernel", "SHARP"),
@@ -41,6 +42,7 @@ def test_an_attribute_of_a_machine_keeps_its_own_words(
     [
         ("Manufacturer", "Quillfeather Imaging"),
         ("ManufacturerModelName", "CT of Quillfeather"),
+        ("Manufacturer", "Philips, Quillfeather Oswina"),
         ("ConvolutionKernel", "QUILLFEATHER"),
         ("SequenceName", "mrn48213"),
     ],
