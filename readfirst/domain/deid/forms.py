@@ -52,6 +52,15 @@ def _begins_with_both(word: str, family: str, given: str) -> bool:
     return any(given.startswith(word[:cut]) and family.startswith(word[cut:]) for cut in range(1, len(word) - 3))
 
 
+def begin_with_both(first: str, second: str, pairs: Iterable[tuple[str, str]]) -> bool:
+    """Whether two words are the beginnings of a family and a given name, in either order: QUILL_OSW."""
+    return any(
+        (family.startswith(a) and len(a) > 2 and given.startswith(b) and len(b) > 1 and len(a) + len(b) > 5)
+        for a, b in ((first, second), (second, first))
+        for family, given in pairs
+    )
+
+
 def date_pattern(days: Iterable[str]) -> re.Pattern[str] | None:
     """Finds known days (YYYYMMDD) in any order, without zeros, with a Roman month, with two digits of the year."""
     forms = sorted({form for day in days for form in _date_forms(day)})

@@ -431,9 +431,9 @@ class Scrubber:
                         yield folded.span(start + at, end)
             elif (at := forms.cut_at_the_end(folded.folded[start:end], self.vocabulary.phrases, 10)) >= 0:
                 yield folded.span(start + at, end)
-            elif (match := _LAST_NUMBER.search(folded.folded[start:end])) and any(
-                n.startswith(match[0]) for n in self.vocabulary.numbers if len(n) > len(match[0])
-            ):
+            elif (
+                match := _LAST_DIGITS.search(folded.folded[start:end]) or _LAST_NUMBER.search(folded.folded[start:end])
+            ) and any(n.startswith(match[0]) for n in self.vocabulary.numbers if len(n) > len(match[0])):
                 yield folded.span(start + match.start(), end)
             start += len(value) + 1
 
@@ -464,7 +464,11 @@ class Scrubber:
         words = self.vocabulary.words
         if not words:
             return
+        last = None
         for match in _WORD.finditer(folded.folded):
+            if last is not None and self._both(folded, last, match):
+                yield folded.span(last.start(), match.end())
+            last = match
             word = match[0]
             bare = word.replace("'", "")
             stem = word[:-2] if word.endswith("'s") else bare
@@ -473,6 +477,13 @@ class Scrubber:
                     yield folded.span(*match.span())
             elif self._made_of_a_name(stem, folded.folded[match.end() :]):
                 yield folded.span(*match.span())
+
+    def _both(self, folded: Folded, first: re.Match[str], second: re.Match[str]) -> bool:
+        """Whether two neighbours are the beginnings of one person's names, run together as labels and logins do."""
+        between = folded.folded[first.end() : second.start()]
+        if not 0 < len(between) < 3 or between.isspace():
+            return False
+        return forms.begin_with_both(first[0], second[0], self.vocabulary.pairs)
 
     def _made_of_a_name(self, word: str, rest: str) -> bool:
         """Whether a word that is not a name is made of one, and `rest` follows it."""
@@ -563,6 +574,7 @@ _PERSON_BEFORE = re.compile(
 )
 _INITIAL_BEFORE = re.compile(r"(?<![^\W_])(?P<initial>[^\W\d_])\.[ ]?$")
 _INITIAL_AFTER = re.compile(r"(?:,[ ]?|[ ](?=\w\.))(?P<initial>[^\W\d_])(?!\w)")
+_LAST_DIGITS = re.compile(r"(?<!\d)\d{5,}$")
 _LAST_NUMBER = re.compile(r"(?<![a-z\d])(?=[a-z]*\d)[a-z\d]{5,}$")
 # A code says which list it is from: words and short numbers in it are not a person's.
 CODES = frozenset((0x00080100, 0x00080102, 0x00080103, 0x00080119, 0x00080120, 0x00189445))

@@ -24,6 +24,8 @@ def scrubbed(text: str, **known: str) -> str:
         ("Quillfeather^Oswina", "Quillfe\\Thorax", "***\\Thorax"),
         ("Quillfeather^Oswina", "plan oquillf 2", "plan *** 2"),
         ("Quillfeather^Oswina", "QUILLFEO 5x10", "*** 5x10"),
+        ("Quillfeather^Oswina", "QUILL_OSW boost", "*** boost"),
+        ("Quillfeather^Oswina", "osw.quil", "***"),
         ("van der Berg^Jan", "Vanderberg CT", "*** CT"),
         ("van der Berg^Jan", "VDBERG CT", "*** CT"),
         ("De La Cruz^Ana", "DELACRUZ CT", "*** CT"),
@@ -68,6 +70,7 @@ def test_what_only_begins_like_a_name_stays(name: str, text: str) -> None:
         ("42", "ID 42", "ID ***"),
         ("0042", "CT #42", "CT #***"),
         ("4801177", "CT chest 48011", "CT chest ***"),
+        ("4801177", "CT ID48011", "CT ID***"),
         ("QF4801177", "CT Abdomen QF480", "CT Abdomen ***"),
     ],
 )
