@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Generator
 from datetime import timedelta
 from typing import Any
@@ -54,8 +55,21 @@ def send_alert(alert: dict[str, Any]) -> float:
     this = Alert.model_validate(alert)
     clinic = settings().clinic(this.clinic)
     mail.send_once(this.token, this.finding, letters.urgent(this.handle, settings().portal_url), clinic.radiologist)
-    index.note_alert(this.token, now().isoformat(timespec="seconds"))
+    _note(this.token)
     return settings().escalate_minutes * 60 if clinic.escalation else 0.0
+
+
+def _note(token: str) -> None:
+    """Notes in the record when the e-mail was handed over. The index may be away: it is no reason to wait here."""
+    from azure.core.exceptions import AzureError
+
+    at = now().isoformat(timespec="seconds")
+    index.amend_blob(token, lambda there: there.model_copy(update={"alerted": there.alerted or at}))
+    try:
+        if (record := index.read(token)) is not None:
+            index.index(record)
+    except AzureError as error:
+        logging.warning("an alert that was sent is not in the index yet: %s", type(error).__name__)
 
 
 @blueprint.activity_trigger(input_name="alert")

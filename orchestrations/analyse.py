@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Generator
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -18,9 +19,10 @@ from readfirst.domain import clean
 from readfirst.domain.messages import AnalysisOrder, InferenceRequest
 from readfirst.domain.models import default_model
 from readfirst.domain.series import NotEligible, run_key, select_series
-from readfirst.domain.watchdog import decide
+from readfirst.domain.watchdog import Trouble, decide
 
 ANSWER = "inference"  # the external event that brings the job's answer
+_GIVE_UP = timedelta(days=1)
 
 
 @blueprint.orchestration_trigger(context_name="context")
@@ -88,12 +90,18 @@ def plan_analysis(run: dict[str, Any]) -> dict[str, Any]:
 
 @blueprint.activity_trigger(input_name="watch")
 def request_analysis(watch: dict[str, Any]) -> dict[str, Any]:
-    """Puts the request on the queue, starts the job, and sets the deadline."""
+    """Puts the request on the queue, starts the job, and sets the deadline after which nobody waits any more.
+
+    It is a day later than the one after which the study's readers are told (`Look.deadline`): capacity that comes
+    back, or a service, still brings the result.
+    """
     this = Watch.model_validate(watch)
     jobs.request(_request(this))
     trouble = jobs.start()
+    if trouble:
+        papers.note_trouble(this.run.token, this.run.n, trouble)
     requested = now()
-    deadline = requested + timedelta(minutes=settings().inference_deadline_minutes)
+    deadline = requested + timedelta(minutes=settings().inference_deadline_minutes) + _GIVE_UP
     return this.model_copy(
         update={
             "requested": requested.isoformat(),
@@ -114,22 +122,38 @@ def watch_analysis(watch: dict[str, Any]) -> dict[str, Any]:
     found = papers.result(this.run.token, this.plan.run_key)
     if found is not None:
         return Verdict(outcome=found.outcome, reason=found.reason).dump()
-    steps = decide(
-        jobs.executions(),
-        queued=jobs.requests_waiting(),
-        requested=datetime.fromisoformat(this.requested),
-        now=now(),
-        policy=jobs.policy(),
-    )
-    for hung in steps.stop:
-        jobs.stop(hung)
-    if now() >= datetime.fromisoformat(this.deadline):
-        why = steps.trouble or this.trouble or "deadline"
+    overdue = now() >= datetime.fromisoformat(this.deadline)
+    trouble = _look_after(this, overdue)
+    if overdue:
+        why = trouble or this.trouble or "deadline"
         return Verdict(outcome="failed", reason=f"{why}: the analysis did not end in time").dump()
-    if steps.ask_again:
-        jobs.request(_request(this))
-    trouble = jobs.start(steps.start) if steps.start else None
-    return Verdict(outcome="waiting", reason=trouble or steps.trouble or "").dump()
+    if trouble and trouble != this.trouble:
+        papers.note_trouble(this.run.token, this.run.n, trouble)
+    return Verdict(outcome="waiting", reason=trouble or "").dump()
+
+
+def _look_after(watch: Watch, overdue: bool) -> Trouble | None:
+    """Does what the watchdog decides. A service that does not answer is looked at again: it ends no analysis."""
+    from azure.core.exceptions import AzureError
+
+    try:
+        steps = decide(
+            jobs.executions(),
+            queued=jobs.requests_waiting(),
+            requested=datetime.fromisoformat(watch.requested),
+            now=now(),
+            policy=jobs.policy(),
+        )
+        for hung in steps.stop:
+            jobs.stop(hung)
+        if overdue:
+            return steps.trouble
+        if steps.ask_again:
+            jobs.request(_request(watch))
+        return (jobs.start(steps.start) if steps.start else None) or steps.trouble
+    except AzureError as error:
+        logging.warning("the job cannot be looked at: %s", type(error).__name__)
+        return Trouble.NOT_SEEN
 
 
 def _request(watch: Watch) -> InferenceRequest:

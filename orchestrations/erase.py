@@ -10,7 +10,7 @@ import azure.durable_functions as df
 
 from orchestrations.blueprint import SEALING, blueprint
 from orchestrations.messages import Erasure, Report, Run, Verdict, alert_instance
-from orchestrations.report import report
+from orchestrations.report import tell
 from readfirst.adapters import clients, erasure, papers
 from readfirst.adapters.ledger import ledger_of
 from readfirst.domain import names
@@ -41,7 +41,7 @@ def cancel_study(context: df.DurableOrchestrationContext) -> Generator[Any, Any,
     run = Run.model_validate(context.get_input())
     yield context.call_activity_with_retry(stop_runs, SEALING, run.token)
     told = Report(run=run, verdict=Verdict(outcome="failed", reason="cancelled: by an operator"))
-    yield context.call_activity_with_retry(report, SEALING, told.dump())
+    yield from tell(context, told)
     return "cancelled"
 
 

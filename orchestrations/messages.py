@@ -40,6 +40,7 @@ class Look(Handed):
 
     wait: float | None = None  # seconds until the next look; None: sealed
     files: int = 0
+    deadline: str = ""  # ISO 8601, UTC: what has no result by then is reported as not analysed yet; empty: never
 
 
 class Batches(Handed):

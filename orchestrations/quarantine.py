@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestrations.messages import Run
-from orchestrations.report import release_originals
+from orchestrations.report import tag_originals
 from readfirst.adapters import blobs, clients, persons, secrets
 from readfirst.adapters.ledger import ledger_of, now
 from readfirst.adapters.settings import settings
@@ -75,7 +75,7 @@ def reject(owner: str, arrival: str) -> None:
     if persons.asked(owner, arrival):
         ledger = ledger_of(owner)
         for n in range(1, ledger.runs() + 1):
-            release_originals(ledger, n)
+            tag_originals(ledger, n)
     kept = clients.container(names.UPLOADS, names.QUARANTINE).get_blob_client(f"{owner}/{arrival}")
     seen = blobs.properties(kept)
     if seen is not None:

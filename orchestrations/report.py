@@ -1,15 +1,21 @@
-"""Report: the study's record (blob first, then Cosmos), the answer to the clinic, and which alerts are due.
+"""Report: the study's record, which alerts are due, and everybody else who is told.
 
-Before that, while the AI works, the index alone lists the study (`announce`).
+Each activity writes to one service, so that each can wait for its own: the record's blob (the truth) first, then the
+alerts, then the rest side by side, each from the record. While the AI works, the index alone lists the study
+(`announce`).
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Generator
 from dataclasses import replace
 from typing import Any
 
-from orchestrations.blueprint import blueprint
+import azure.durable_functions as df
+
+from orchestrations.alert import raise_alert
+from orchestrations.blueprint import TELLING, blueprint
 from orchestrations.messages import Alert, Report, Run
 from readfirst import __version__
 from readfirst.adapters import answers, blobs, clients, index, merging, papers, persons
@@ -24,12 +30,28 @@ from readfirst.domain.findings import Analysis
 from readfirst.domain.person import Person
 from readfirst.domain.records import Provenance, StudyRecord
 from readfirst.domain.refusals import Reason
-from readfirst.domain.reporting import Outcome, Study, record_of
+from readfirst.domain.reporting import Outcome, Study, lacks_result, record_of
+
+LATE = "late: the analysis has not ended yet; its result will replace this"
+
+
+def tell(context: df.DurableOrchestrationContext, told: Report) -> Generator[Any, Any, None]:
+    """Reports a study, for an orchestrator to `yield from`. Nobody waits for the alerts, and they for nobody else.
+
+    The first steps are those of version 1.0, in its order: an instance that began with it goes on with this one.
+    """
+    for alert in (yield context.call_activity_with_retry(report, TELLING, told.dump())):
+        yield context.call_activity_with_retry(raise_alert, TELLING, alert)
+    others = (index_study, answer_clinic, request_return, release_originals)
+    yield context.task_all([context.call_activity_with_retry(one, TELLING, told.run.dump()) for one in others])
 
 
 @blueprint.activity_trigger(input_name="told")
 def report(told: dict[str, Any]) -> list[dict[str, Any]]:
-    """Writes what is known of the study. Returns the alerts that are due (none for a study that waits for no one)."""
+    """Writes the study's record. Returns the alerts that are due by the record that counts.
+
+    That is another one where a result of the run, or a newer run, was reported before (`reporting.following`).
+    """
     this = Report.model_validate(told)
     run = this.run
     ledger = ledger_of(run.token)
@@ -42,31 +64,80 @@ def report(told: dict[str, Any]) -> list[dict[str, Any]]:
         study = replace(study, refused=(*study.refused, *_kept_back(run, ledger, receipted)))
     record = record_of(
         study,
-        Outcome(this.verdict.outcome, this.verdict.reason, analysis),
+        Outcome(this.verdict.outcome, _reason(this), analysis),
         _provenance(this, analysis),
         now(),
     )
-    record = index.keep(merging.linked(record))
-    answers.say_study(run.clinic, record.handle, _answer(record))
-    if study.instances and record.state != "quarantined":
-        clients.queue(names.RETURNS).send_message(run.token)
-    if this.verdict.outcome == "failed":  # the alerts of bicep/modules/alerts.bicep look for these words
-        logging.warning("study failed: %s", this.verdict.reason.partition(":")[0])
-    elif record.state != "quarantined":
-        # Of a study that was kept back, the originals of the runs before this one have waited with it.
-        for n in range(1, run.n + 1) if ledger.rulings() else (run.n,):
-            release_originals(ledger, n)
-    if not (record.high_risk and record.purpose == "current" and record.run == run.n):
+    counts = index.keep(merging.linked(record))
+    if record.state == "failed" and lacks_result(counts):
+        # The alerts of bicep/modules/alerts.bicep look for these words.
+        logging.warning("study failed: %s", record.reason.partition(":")[0])
+    return [alert.dump() for alert in alerts_of(counts)] if counts.run == run.n else []
+
+
+def _reason(told: Report) -> str:
+    """The verdict's reason; of a result that is late, what the watchdog has found wrong with the job, if anything."""
+    trouble = papers.trouble(told.run.token, told.run.n) if told.verdict.reason == LATE else ""
+    return f"{trouble}:{LATE.partition(':')[2]}" if trouble else told.verdict.reason
+
+
+def alerts_of(record: StudyRecord) -> list[Alert]:
+    """The alerts that a record asks for: none for a study that waits for no one."""
+    if not (record.high_risk and record.purpose == "current"):
         return []
     kinds = sorted({finding.kind for finding in record.findings}) or ["study"]
-    return [Alert(token=run.token, clinic=run.clinic, handle=record.handle, finding=kind).dump() for kind in kinds]
+    return [Alert(token=record.id, clinic=record.clinic, handle=record.handle, finding=kind) for kind in kinds]
+
+
+@blueprint.activity_trigger(input_name="run")
+def index_study(run: dict[str, Any]) -> None:
+    """Copies the study's record into Cosmos DB."""
+    if (record := index.read(Run.model_validate(run).token)) is not None:
+        index.index(record)
+
+
+@blueprint.activity_trigger(input_name="run")
+def answer_clinic(run: dict[str, Any]) -> None:
+    """Tells the sender how its study stands, from the record."""
+    if (record := index.read(Run.model_validate(run).token)) is not None:
+        answers.say_study(record.clinic, record.handle, _answer(record))
+
+
+@blueprint.activity_trigger(input_name="run")
+def request_return(run: dict[str, Any]) -> None:
+    """Asks app `identity` to bring the results home. A study without a clean instance has none, and no identity."""
+    record = index.read(Run.model_validate(run).token)
+    if record is not None and record.instances and record.state != "quarantined":
+        clients.queue(names.RETURNS).send_message(record.id)
+
+
+@blueprint.activity_trigger(input_name="run")
+def release_originals(run: dict[str, Any]) -> None:
+    """Tags the run's originals as done once it has a result: only tagged ones are deleted by age."""
+    this = Run.model_validate(run)
+    record = index.read(this.token)
+    if record is None or record.run < this.n or lacks_result(record) or record.state == "quarantined":
+        return
+    ledger = ledger_of(this.token)
+    # Of a study that was kept back, the originals of the runs before this one have waited with it.
+    for n in range(1, this.n + 1) if ledger.rulings() else (this.n,):
+        tag_originals(ledger, n)
 
 
 def announce(run: Run, receipted: Receipted, run_key: str) -> None:
-    """Puts a study on the list while it is analysed: it may be read as usual at once, and shows how far the AI is."""
+    """Puts a study on the list while it is analysed: it may be read as usual at once, and shows how far the AI is.
+
+    An index that is away keeps no study from being analysed: this one is listed when it is reported.
+    """
+    from azure.core.exceptions import AzureError
+
     study = _study(run, ledger_of(run.token), receipted)
     record = record_of(study, Outcome("analysing"), None, now())
-    Worklist(clients.cosmos_container()).begun(merging.linked(record).model_copy(update={"analysing": run_key}))
+    listed = merging.linked(record).model_copy(update={"analysing": run_key})
+    try:
+        Worklist(clients.cosmos_container()).begun(listed)
+    except AzureError as error:
+        logging.warning("a study under analysis is not listed: %s", type(error).__name__)
 
 
 def _study(run: Run, ledger: Ledger, receipted: Receipted) -> Study:
@@ -126,7 +197,7 @@ def _answer(record: StudyRecord) -> dict[str, Any]:
     return answer
 
 
-def release_originals(ledger: Ledger, run: int) -> None:
+def tag_originals(ledger: Ledger, run: int) -> None:
     """Tags the run's originals as done: only tagged ones are deleted by age."""
     originals = clients.container(names.UPLOADS, names.ORIGINALS)
     for original in {arrival.original for arrival in ledger.arrivals(ledger.sealed(run).arrivals)}:

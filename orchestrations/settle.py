@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import timedelta
 from typing import Any
 
 import azure.durable_functions as df
@@ -38,7 +39,8 @@ def look_and_seal(run: dict[str, Any]) -> dict[str, Any]:
     if seal.arrivals:
         # From here on the sender sees its study by its handle; the report writes over this.
         answers.say_study(this.clinic, ledger.handle(), {"state": "in progress", "images": len(seal.arrivals)})
-    return Look(files=len(seal.arrivals)).dump()
+    deadline = now() + timedelta(minutes=settings().inference_deadline_minutes)
+    return Look(files=len(seal.arrivals), deadline=deadline.isoformat()).dump()
 
 
 def _learn(ledger: Ledger, seal: Seal) -> None:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import azure.durable_functions as df
 
-from orchestrations.alert import raise_alert
 from orchestrations.analyse import analyse
 from orchestrations.blueprint import SEALING, STEP, blueprint
 from orchestrations.deidentify import WORKERS, deidentify_batches, hold_study, workers_for
 from orchestrations.messages import Batches, Look, Plan, Report, Run, Verdict
-from orchestrations.report import report
+from orchestrations.report import LATE, tell
 from orchestrations.settle import look_and_seal, start_next
 
 _BATCH_ROUNDS = 50  # rounds of at most four minutes: a run of 20,000 files needs a few
@@ -31,7 +30,7 @@ def run_study(context: df.DurableOrchestrationContext) -> Generator[Any, Any, An
     yield context.call_activity_with_retry(start_next, SEALING, run.dump())
     if look.files == 0:
         return "no files left to take"
-    return (yield from _read_or_tell(context, run))
+    return (yield from _read_or_tell(context, run, look.deadline))
 
 
 @blueprint.orchestration_trigger(context_name="context")
@@ -40,14 +39,29 @@ def replay_study(context: df.DurableOrchestrationContext) -> Generator[Any, Any,
     return (yield from _read_or_tell(context, Run.model_validate(context.get_input())))
 
 
-def _read_or_tell(context: df.DurableOrchestrationContext, run: Run) -> Generator[Any, Any, Any]:
-    """Reads the study; where that fails for good, its readers are told that it was not analysed."""
+def _read_or_tell(context: df.DurableOrchestrationContext, run: Run, deadline: str = "") -> Generator[Any, Any, Any]:
+    """Reads the study; where that fails for good, its readers are told that it was not analysed.
+
+    Where it takes longer than the deadline, they are told to read it as usual meanwhile, and the work goes on. A run
+    that sealed under version 1.0 has no deadline here.
+    """
+    reading = context.call_sub_orchestrator(read_study, run.dump(), f"{context.instance_id}-read")
+    if deadline:
+        overdue = context.create_timer(datetime.fromisoformat(deadline))  # one that is past fires at once
+        winner = yield context.task_any([reading, overdue])
+        if winner == overdue:
+            yield from tell(context, _failed(run, LATE))
+        else:
+            overdue.cancel()
     try:
-        return (yield context.call_sub_orchestrator(read_study, run.dump(), f"{context.instance_id}-read"))
+        return (yield reading)
     except Exception as fault:
-        failed = Report(run=run, verdict=Verdict(outcome="failed", reason=f"stage-fault: {_kind(fault)}"))
-        yield context.call_activity_with_retry(report, SEALING, failed.dump())
+        yield from tell(context, _failed(run, f"stage-fault: {_kind(fault)}"))
         return "failed"
+
+
+def _failed(run: Run, reason: str) -> Report:
+    return Report(run=run, verdict=Verdict(outcome="failed", reason=reason))
 
 
 @blueprint.orchestration_trigger(context_name="context")
@@ -60,7 +74,7 @@ def read_study(context: df.DurableOrchestrationContext) -> Generator[Any, Any, A
         held = yield context.call_activity_with_retry(hold_study, STEP, run.dump())
         if held:
             kept_back = Report(run=run, verdict=Verdict(outcome="quarantined", reason=held))
-            yield context.call_activity_with_retry(report, STEP, kept_back.dump())
+            yield from tell(context, kept_back)
             return kept_back.verdict.outcome
         workers = WORKERS
     for _ in range(_BATCH_ROUNDS):
@@ -80,9 +94,7 @@ def read_study(context: df.DurableOrchestrationContext) -> Generator[Any, Any, A
             "analyse": (analysed - deidentified).total_seconds(),
         },
     )
-    alerts = yield context.call_activity_with_retry(report, STEP, told.dump())
-    for alert in alerts:
-        yield context.call_activity_with_retry(raise_alert, STEP, alert)
+    yield from tell(context, told)
     return told.verdict.outcome
 
 

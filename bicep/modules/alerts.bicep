@@ -151,7 +151,7 @@ var queries = !logAlerts
         name: 'stuck-jobs'
         on: operationsId
         description: 'Studies wait for an answer past their deadline, or a job hung. Runbook: stuck jobs.'
-        query: 'AppTraces | where Message matches regex "^(study failed: (deadline|no-gpu-quota|image-pull-failed|out-of-memory|job-hung|job-not-started|job-failed)|job execution stopped)"'
+        query: 'AppTraces | where Message matches regex "^(study failed: (late|deadline|no-gpu-quota|image-pull-failed|out-of-memory|job-hung|job-not-started|job-not-seen|job-failed)|job execution stopped)"'
         threshold: 0
         minutes: 15
         severity: 1

@@ -8,6 +8,7 @@ from typing import Any
 from readfirst.adapters import blobs, clients, reviews
 from readfirst.domain import clean, names
 from readfirst.domain.records import VERIFIED, StudyRecord
+from readfirst.domain.reporting import following
 
 
 def read(token: str) -> StudyRecord | None:
@@ -17,36 +18,40 @@ def read(token: str) -> StudyRecord | None:
 
 
 def keep(record: StudyRecord) -> StudyRecord:
-    """Writes the record's blob and indexes it, unless a later run has reported already. Returns the one that counts.
+    """Writes the record's blob if it replaces what is there (`reporting.following`). Returns the one that counts.
 
-    Of two runs that report at the same moment, the one with the older list of files never overwrites the newer.
+    The index is another service: `index` copies what counts into it.
     """
 
-    def newer(there: StudyRecord | None) -> StudyRecord | None:
+    def next_one(there: StudyRecord | None) -> StudyRecord | None:
         if there is None:
             return record
-        if there.run > record.run:
+        after = following(there, record)
+        if after is None:
             return None
-        same = VERIFIED in there.outputs and _same_analysis(there, record)
+        same = VERIFIED in there.outputs and _same_analysis(there, after)
         kept = {VERIFIED: there.outputs[VERIFIED]} if same else {}
         # A study that is kept back loses its result, and not its place: what was urgent is read as soon as before.
-        due = min(there.due, record.due) if record.state == "quarantined" else record.due
-        return record.model_copy(update={"alerted": there.alerted, "due": due, "outputs": {**record.outputs, **kept}})
+        due = min(there.due, after.due) if after.state == "quarantined" else after.due
+        return after.model_copy(update={"alerted": there.alerted, "due": due, "outputs": {**after.outputs, **kept}})
 
-    return _amend(record.id, newer) or record
+    return _amend(record.id, next_one) or record
 
 
 def _same_analysis(one: StudyRecord, other: StudyRecord) -> bool:
     return reviews.run_key(one) == reviews.run_key(other)
 
 
-def note_alert(token: str, at: str) -> None:
-    """Notes in the record when its e-mail was handed over."""
-    amend(token, lambda there: there.model_copy(update={"alerted": there.alerted or at}))
-
-
 def amend(token: str, change: Callable[[StudyRecord], StudyRecord]) -> bool:
     """Changes a study's record, blob and index. Returns whether that made a difference; no record is no error."""
+    changed = amend_blob(token, change)
+    if (record := read(token)) is not None:
+        index(record)  # whether or not it changed now: an earlier try may have ended between blob and index
+    return changed
+
+
+def amend_blob(token: str, change: Callable[[StudyRecord], StudyRecord]) -> bool:
+    """Changes a study's record, the blob only. Returns whether that made a difference; no record is no error."""
     changed = False
 
     def different(there: StudyRecord | None) -> StudyRecord | None:
@@ -60,7 +65,7 @@ def amend(token: str, change: Callable[[StudyRecord], StudyRecord]) -> bool:
 
 
 def _amend(token: str, change: Callable[[StudyRecord | None], StudyRecord | None]) -> StudyRecord | None:
-    """Changes a record as nobody else does meanwhile, and indexes what counts. `change` gives None to leave it."""
+    """Changes a record's blob as nobody else does meanwhile; returns what counts. `change` gives None to leave it."""
     from azure.core import MatchConditions
     from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 
@@ -80,10 +85,7 @@ def _amend(token: str, change: Callable[[StudyRecord | None], StudyRecord | None
                 blob.upload_blob(changed.model_dump_json(indent=1).encode(), **pinned)
             except (ResourceModifiedError, ResourceExistsError):
                 continue
-        counts = changed or there
-        if counts is not None:
-            index(counts)
-        return counts
+        return changed or there
 
 
 def index(record: StudyRecord) -> None:

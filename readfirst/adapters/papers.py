@@ -102,6 +102,18 @@ def progress(token: str, run_key: str) -> Progress | None:
         return None
 
 
+def note_trouble(token: str, run: int, trouble: str) -> None:
+    """Keeps what the watchdog has found wrong with a run's job: a report that it is late names it."""
+    container = clients.container(names.STUDIES, names.ANALYSIS)
+    blobs.put(container, clean.trouble_path(token, run), trouble.encode(), "text/plain")
+
+
+def trouble(token: str, run: int) -> str:
+    """What `note_trouble` kept last; empty where nothing was wrong."""
+    data = blobs.read(clients.container(names.STUDIES, names.ANALYSIS), clean.trouble_path(token, run))
+    return data.decode() if data else ""
+
+
 def alerted(token: str) -> list[str]:
     """The kinds of finding that an alert was sent for."""
     container = clients.container(names.STUDIES, names.ANALYSIS)

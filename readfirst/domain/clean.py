@@ -136,6 +136,11 @@ def progress_path(token: str, run_key: str) -> str:
     return f"{token}/{run_key}/progress.json"
 
 
+def trouble_path(token: str, run: int) -> str:
+    """In container `analysis`: what the watchdog found wrong with a run's job, one word of `watchdog.Trouble`."""
+    return f"{token}/trouble-{run:06d}.txt"
+
+
 def record_path(token: str) -> str:
     """The blob of a study's record, in container `analysis`."""
     return f"{token}/record.json"

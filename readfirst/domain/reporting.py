@@ -85,6 +85,30 @@ def record_of(study: Study, outcome: Outcome, provenance: Provenance | None, now
     )
 
 
+def following(there: StudyRecord, new: StudyRecord) -> StudyRecord | None:
+    """The record that takes the place of `there` when `new` is reported; None: `there` stays as it is.
+
+    An older run never overwrites a newer one, and a failure never takes a result away: not of the same run, and of
+    an earlier run not one that is flagged. That one goes on, marked as partial and with the reason why the files that
+    came later were not analysed.
+    """
+    if there.run > new.run:
+        return None
+    if new.state != "failed" or there.state != "reported":
+        return new
+    if there.run == new.run:
+        return None
+    if there.label != records.FLAGGED:
+        return new
+    update = {"run": new.run, "partial": True, "reason": new.reason, "updated": new.updated}
+    return there.model_copy(update=update)
+
+
+def lacks_result(record: StudyRecord) -> bool:
+    """Whether the record's last run has failed: a result of it that comes late has to be reported."""
+    return record.state == "failed" or (record.label == records.FLAGGED and bool(record.reason))
+
+
 def _label(analysis: Analysis | None) -> records.Label:
     if analysis is None:
         return records.NOT_ANALYSED

@@ -26,6 +26,7 @@ class Trouble(StrEnum):
     OUT_OF_MEMORY = "out-of-memory"
     HUNG = "job-hung"
     NOT_STARTED = "job-not-started"
+    NOT_SEEN = "job-not-seen"
     ENDED = "job-failed"
 
 

@@ -13,7 +13,7 @@ from function_app.commands import take_command
 from function_app.inference import take_answer
 from orchestrations.analyse import plan_analysis
 from orchestrations.messages import Plan, Report, Verdict
-from orchestrations.report import report
+from orchestrations.report import index_study, report
 from readfirst.adapters import blobs, clients, index
 from readfirst.domain import clean, names
 from readfirst.domain.findings import Analysis
@@ -61,6 +61,7 @@ def test_a_study_is_listed_while_it_is_analysed_and_its_report_ends_that(tmp_pat
     assert index.read(run.token) is None, "nothing has been reported"
     told = Report(run=run, plan=plan, verdict=Verdict(outcome="failed", reason="deadline: it did not end in time"))
     do(report, told.dump())
+    do(index_study, run.dump())
     listed = clients.cosmos_container().read_item(run.token, partition_key=run.clinic)
     assert (listed["state"], listed["analysing"]) == ("failed", "")
 

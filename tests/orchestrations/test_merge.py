@@ -23,7 +23,8 @@ def study_of(patient: str) -> StudyRecord:
             "received": "2026-01-01T00:00:00+00:00", "due": "", "updated": "",
         }
     )  # fmt: skip
-    return index.keep(made)
+    index.index(index.keep(made))
+    return made
 
 
 def now(study: StudyRecord) -> StudyRecord:

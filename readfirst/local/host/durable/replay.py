@@ -7,7 +7,7 @@ each action takes its number when it is scheduled, one after another, and what t
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
@@ -17,6 +17,7 @@ from readfirst.local.host.durable.events import ANSWERS, FAILURES, SCHEDULED, Ev
 
 Action = dict[str, Any]
 _MARK = "$OutOfProcData$:"
+_LONGEST_RETRY = 6 * 24 * 3600 * 1000  # the durable extension's own limit
 
 
 class ActionType(IntEnum):
@@ -296,7 +297,7 @@ class _Replay:
                 result.finish()
                 return
             last = count >= options["maxNumberOfAttempts"]
-            delay = 0 if last else options["firstRetryIntervalInMilliseconds"]
+            delay = 0 if last else _retry_delay(options, count)
             timer = self._timer(events.plus(self._clock, delay), cancelled=False)
             timer.then(lambda: result.finish(failed=True) if last else attempt(count + 1))
 
@@ -322,6 +323,13 @@ class _Replay:
         self._planned[number] = Scheduled(make(number), input_text)
         task = self.open[number] = _Task()
         return task
+
+
+def _retry_delay(options: Mapping[str, Any], count: int) -> int:
+    """Milliseconds until the next attempt after `count` of them: Durable Task's RetryInterceptor.ComputeNextDelay."""
+    growth = float(options.get("backoffCoefficient", 1)) ** min(count - 1, 64)  # far beyond the longest wait
+    grown = options["firstRetryIntervalInMilliseconds"] * growth
+    return int(min(grown, options.get("maxRetryIntervalInMilliseconds", _LONGEST_RETRY)))
 
 
 def _all(children: Sequence[_Task]) -> _Task:

@@ -1,0 +1,130 @@
+"""Report: each service is written to by itself, and what was reported stays reported whatever happens after it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from azure.core.exceptions import AzureError
+
+from orchestrations.analyse import plan_analysis
+from orchestrations.messages import Plan, Report, Run, Verdict
+from orchestrations.report import LATE, answer_clinic, index_study, release_originals, report, request_return
+from readfirst.adapters import blobs, clients, index, papers
+from readfirst.adapters.ledger import ledger_of
+from readfirst.domain import clean, names, records
+from readfirst.domain.findings import Analysis, Box, Code, Finding
+from readfirst.domain.models import default_model
+from readfirst.domain.records import StudyRecord
+from readfirst.local.stack import Stack
+from tests.conftest import settings_of
+from tests.orchestrations.conftest import do
+from tests.orchestrations.test_deidentify import deidentified, sealed_study
+from tests.orchestrations.weather import Weather, weather
+
+pytestmark = pytest.mark.stack
+FAILED = Verdict(outcome="failed", reason="stage-fault: ServiceResponseError")
+
+
+@pytest.fixture(autouse=True)
+def cosmos(servers: Stack) -> Iterator[Weather]:
+    """The settings of the stack, with weather before Cosmos DB."""
+    address = servers.environment["COSMOS_ENDPOINT"]
+    with weather(address) as made, settings_of({**servers.environment, "COSMOS_ENDPOINT": made.address}):
+        yield made
+
+
+def analysed(folder: Path, seed: int) -> tuple[Run, Plan]:
+    """A study whose job has written a result of high risk; nothing of it is reported yet."""
+    run, _ = sealed_study(folder, seed=seed, slices=20, size=256)
+    deidentified(run)
+    plan = Plan.model_validate(do(plan_analysis, run.dump()))
+    assert plan.outcome == "ordered"
+    series = papers.receipted(run.token, run.n).instances[0]
+    finding = Finding(
+        key="1", kind="lung-nodule", concept=Code(value="1", scheme="SCT", meaning="nodule"), category=1,
+        probability=0.9, diameter_mm=20, volume_mm3=4000, centre=None, site="left lung", series_uid=series.series_uid,
+        sop_uid=series.sop_uid, slice=0, box=Box(left=0, top=0, right=9, bottom=9),
+    )  # fmt: skip
+    result = Analysis(
+        token=run.token, run_key=plan.run_key, outcome="analysed", model=default_model().identity, risk=0.9,
+        high_risk=True, series_uid=series.series_uid, findings=(finding,),
+    )  # fmt: skip
+    container = clients.container(names.STUDIES, names.ANALYSIS)
+    blobs.put(container, clean.result_path(run.token, plan.run_key), result.model_dump_json().encode())
+    return run, plan
+
+
+def told(run: Run, plan: Plan | None = None, verdict: Verdict = FAILED) -> list[str]:
+    """Reports; returns the kinds of finding whose alerts are due."""
+    verdict = Verdict(outcome="analysed") if plan else verdict
+    return [alert["finding"] for alert in do(report, Report(run=run, plan=plan, verdict=verdict).dump())]
+
+
+def record_of(run: Run) -> StudyRecord:
+    found = index.read(run.token)
+    assert found is not None
+    return found
+
+
+def listed(run: Run) -> str:
+    return str(clients.cosmos_container().read_item(run.token, partition_key=run.clinic)["label"])
+
+
+def test_a_flagged_result_is_written_and_alerts_while_the_index_is_away(tmp_path: Path, cosmos: Weather) -> None:
+    run, plan = analysed(tmp_path, seed=41)
+    with cosmos.outage():
+        assert told(run, plan) == ["lung-nodule"]
+        for other in (answer_clinic, request_return, release_originals):
+            do(other, run.dump())
+        with pytest.raises(AzureError):
+            do(index_study, run.dump())
+    assert cosmos.refused
+    assert record_of(run).label == records.FLAGGED
+    do(index_study, run.dump())
+    assert listed(run) == records.FLAGGED
+
+
+def test_a_failure_that_is_reported_after_a_result_changes_nothing_and_alerts(tmp_path: Path) -> None:
+    run, plan = analysed(tmp_path, seed=42)
+    told(run, plan)
+    before = record_of(run)
+    for verdict in (FAILED, Verdict(outcome="failed", reason=LATE)):
+        assert told(run, verdict=verdict) == ["lung-nodule"], "whoever failed may have failed before the alert"
+        assert record_of(run) == before
+
+
+def test_a_result_takes_the_place_of_what_was_told_as_late(tmp_path: Path) -> None:
+    run, plan = analysed(tmp_path, seed=43)
+    assert told(run, verdict=Verdict(outcome="failed", reason=LATE)) == []
+    assert (record_of(run).state, record_of(run).reason) == ("failed", LATE)
+    assert told(run, plan) == ["lung-nodule"]
+    assert (record_of(run).state, record_of(run).reason) == ("reported", "")
+
+
+def test_a_late_study_says_what_is_wrong_with_its_job(tmp_path: Path) -> None:
+    run, _ = analysed(tmp_path, seed=44)
+    papers.note_trouble(run.token, run.n, "no-gpu-quota")
+    told(run, verdict=Verdict(outcome="failed", reason=LATE))
+    assert record_of(run).reason.startswith("no-gpu-quota: the analysis has not ended yet")
+
+
+def test_originals_are_released_for_deletion_only_once_there_is_a_result(tmp_path: Path) -> None:
+    run, plan = analysed(tmp_path, seed=45)
+    originals = clients.container(names.UPLOADS, names.ORIGINALS)
+    (first, *_) = ledger_of(run.token).arrivals(ledger_of(run.token).sealed(run.n).arrivals)
+    blob = originals.get_blob_client(first.original)
+    told(run)
+    do(release_originals, run.dump())
+    assert blob.get_blob_tags() == {}
+    told(run, plan)
+    do(release_originals, run.dump())
+    assert blob.get_blob_tags() == names.DONE
+
+
+def test_a_study_is_analysed_although_the_index_cannot_list_it_meanwhile(tmp_path: Path, cosmos: Weather) -> None:
+    run, _ = sealed_study(tmp_path, seed=46, slices=20, size=256)
+    deidentified(run)
+    with cosmos.outage():
+        assert Plan.model_validate(do(plan_analysis, run.dump())).outcome == "ordered"
