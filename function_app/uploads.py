@@ -17,7 +17,8 @@ import azurefunctions.extensions.bindings.blob as bindings
 
 from orchestrations.receive import Received, receive
 from orchestrations.reconcile import overdue, retake
-from orchestrations.runs import ensure
+from orchestrations.report import alerts_not_sent
+from orchestrations.runs import ensure, start_once
 from readfirst.adapters import clients
 from readfirst.adapters.settings import settings
 from readfirst.domain import names
@@ -74,11 +75,21 @@ else:
 @blueprint.timer_trigger(arg_name="timer", schedule=settings().reconcile_schedule, use_monitor=True)
 @blueprint.durable_client_input(client_name="client")
 async def reconcile(timer: func.TimerRequest, client: df.DurableOrchestrationClient) -> None:
-    """Takes what lies in an inbox although its event is overdue: events can be lost, files cannot.
+    """Takes what lies in an inbox although its event is overdue: events can be lost, files cannot. Nor can alerts.
 
     The inboxes are empty when all is well, so looking costs one listing each.
     """
+    await raise_missing_alerts(client)
     await look_again(client)
+
+
+async def raise_missing_alerts(client: df.DurableOrchestrationClient) -> None:
+    """Starts the alerts whose orchestration is gone: only an index that answers says which."""
+    try:
+        for alert in await asyncio.to_thread(alerts_not_sent):
+            await start_once(client, "alert", alert.instance, alert, over_is_done=True)
+    except Exception as error:  # the index is away: nothing of the inboxes has to wait for it
+        logging.warning("missing alerts are looked for at the next look: %s", type(error).__name__)
 
 
 async def look_again(client: df.DurableOrchestrationClient) -> None:

@@ -12,10 +12,11 @@ import azure.durable_functions as df
 from orchestrations.blueprint import MAIL, blueprint
 from orchestrations.messages import Alert
 from orchestrations.runs import start_once
-from readfirst.adapters import index, mail
+from readfirst.adapters import clients, index, mail, reviews
 from readfirst.adapters.ledger import now
 from readfirst.adapters.settings import settings
-from readfirst.domain import letters
+from readfirst.domain import letters, names
+from readfirst.domain.reviews import acknowledged
 
 ACKNOWLEDGED = "acknowledged"  # the external event: somebody has the study in hand
 
@@ -24,20 +25,30 @@ ACKNOWLEDGED = "acknowledged"  # the external event: somebody has the study in h
 def alert(context: df.DurableOrchestrationContext) -> Generator[Any, Any, Any]:
     """Tells the clinic's radiologist, then whoever the clinic names for the case that nobody answers in time.
 
-    Started once per study and kind of finding, and never awaited.
+    Started once per study and kind of finding, and never awaited. It ends when somebody has the study in hand, or when
+    everybody who could be told has been; where a letter does not go out, it says so and goes on from there.
     """
-    given = context.get_input()
-    patience = yield context.call_activity_with_retry(send_alert, MAIL, given)
-    if not patience:
-        return "sent"
-    answer = context.wait_for_external_event(ACKNOWLEDGED)
-    overdue = context.create_timer(context.current_utc_datetime + timedelta(seconds=patience))
-    winner = yield context.task_any([answer, overdue])
-    if winner == answer:
-        overdue.cancel()
-        return "acknowledged"
-    yield context.call_activity_with_retry(escalate_alert, MAIL, given)
-    return "escalated"
+    this = Alert.model_validate(context.get_input())
+    overdue = this.overdue
+    try:
+        if not overdue:
+            patience = yield context.call_activity_with_retry(send_alert, MAIL, this.dump())
+            if patience <= 0:
+                return "acknowledged" if patience < 0 else "sent"
+            answer = context.wait_for_external_event(ACKNOWLEDGED)
+            late = context.create_timer(context.current_utc_datetime + timedelta(seconds=patience))
+            winner = yield context.task_any([answer, late])
+            if winner == answer:
+                late.cancel()
+                return "acknowledged"
+            overdue = True
+        yield context.call_activity_with_retry(escalate_alert, MAIL, this.dump())
+        return "escalated"
+    except Exception:
+        stuck = this.model_copy(update={"overdue": overdue})
+        yield context.call_activity_with_retry(say_stuck, MAIL, stuck.dump())
+        context.continue_as_new(stuck.dump())
+        return None
 
 
 @blueprint.activity_trigger(input_name="alert")
@@ -51,12 +62,33 @@ async def raise_alert(alert: dict[str, Any], client: df.DurableOrchestrationClie
 
 @blueprint.activity_trigger(input_name="alert")
 def send_alert(alert: dict[str, Any]) -> float:
-    """Hands the e-mail over, once. Returns how many seconds to wait for an answer; 0: there is nobody to turn to."""
+    """Hands the e-mail over, once. Returns how many seconds to wait for an answer; 0: there is nobody to turn to.
+
+    Below 0: somebody has the study in hand already, and need not be told.
+    """
     this = Alert.model_validate(alert)
+    if _in_hand(this.token):
+        return -1.0
     clinic = settings().clinic(this.clinic)
     mail.send_once(this.token, this.finding, letters.urgent(this.handle, settings().portal_url), clinic.radiologist)
     _note(this.token)
     return settings().escalate_minutes * 60 if clinic.escalation else 0.0
+
+
+@blueprint.activity_trigger(input_name="alert")
+def say_stuck(alert: dict[str, Any]) -> None:
+    """Says that an alert does not go out: bicep/modules/alerts.bicep looks for these words."""
+    this = Alert.model_validate(alert)
+    logging.warning("alert not delivered: study %s%s", this.handle, ", escalation" if this.overdue else "")
+
+
+def _in_hand(token: str) -> bool:
+    """Whether a reader has acknowledged the study's present result, also before any letter went out."""
+    record = index.read(token)
+    if record is None:
+        return False
+    events = reviews.events(clients.container(names.STUDIES, names.REVIEWS), token)
+    return acknowledged(events, reviews.run_key(record))
 
 
 def _note(token: str) -> None:
@@ -74,7 +106,9 @@ def _note(token: str) -> None:
 
 @blueprint.activity_trigger(input_name="alert")
 def escalate_alert(alert: dict[str, Any]) -> None:
-    """Hands a second e-mail over to the clinic's escalation address, once."""
+    """Hands a second e-mail over to the clinic's escalation address, once, unless somebody has the study in hand."""
     this = Alert.model_validate(alert)
+    if _in_hand(this.token):
+        return
     letter = letters.overdue(this.handle, settings().portal_url)
     mail.send_once(this.token, f"{this.finding}-overdue", letter, settings().clinic(this.clinic).escalation)

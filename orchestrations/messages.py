@@ -123,6 +123,7 @@ class Alert(Handed):
     clinic: str
     handle: str
     finding: str  # kind of the finding
+    overdue: bool = False  # the radiologist has been told and did not answer in time: the escalation is next
 
     @property
     def instance(self) -> str:

@@ -89,6 +89,22 @@ def alerts_of(record: StudyRecord) -> list[Alert]:
     return [Alert(token=record.id, clinic=record.clinic, handle=record.handle, finding=kind) for kind in kinds]
 
 
+def alerts_not_sent() -> list[Alert]:
+    """The alerts that should have gone out by the index; what the index alone did not know is brought up to date.
+
+    Their orchestrations go on by themselves: this is for one that is gone, whatever took it.
+    """
+    worklist = Worklist(clients.cosmos_container())
+    missing: list[Alert] = []
+    for token in (token for clinic in settings().clinics for token in worklist.not_alerted(clinic.id)):
+        record = index.read(token)
+        if record is not None and record.alerted:
+            index.index(record)
+        elif record is not None:
+            missing += alerts_of(record)
+    return missing
+
+
 @blueprint.activity_trigger(input_name="run")
 def index_study(run: dict[str, Any]) -> None:
     """Copies the study's record into Cosmos DB."""

@@ -38,7 +38,10 @@ async def replay(client: df.DurableOrchestrationClient, run: Run) -> None:
 async def start_once(
     client: df.DurableOrchestrationClient, orchestrator: str, instance: str, given: Handed, *, over_is_done: bool
 ) -> None:
-    """Starts an orchestration under a fixed id; the host would silently replace a finished one, so we look first."""
+    """Starts an orchestration under a fixed id; the host would silently replace a finished one, so we look first.
+
+    `over_is_done`: one that has ended well is not started again. One that failed or was stopped has done nothing.
+    """
     if await _there(client, instance, over_is_done):
         return
     try:
@@ -53,4 +56,5 @@ async def _there(client: df.DurableOrchestrationClient, instance: str, over_is_d
     status = await client.get_status(instance)
     if not status or status.runtime_status is None:
         return False
-    return over_is_done or status.runtime_status.value not in _OVER
+    state = status.runtime_status.value
+    return state not in _OVER or (over_is_done and state == "Completed")

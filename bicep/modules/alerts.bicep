@@ -139,6 +139,15 @@ var queries = !logAlerts
         severity: 2
       }
       {
+        name: 'alerts-not-delivered'
+        on: operationsId
+        description: 'The e-mail for a high-risk study has not gone out for ten minutes. Runbook: alerts not delivered.'
+        query: 'AppTraces | where Message startswith "alert not delivered"'
+        threshold: 0
+        minutes: 15
+        severity: 0
+      }
+      {
         name: 'poison-messages'
         on: operationsId
         description: 'A message failed five times, an upload was set aside, or an inbox cannot be listed. Runbook: poison messages, stuck uploads.'

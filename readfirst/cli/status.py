@@ -28,6 +28,7 @@ def status(
     attach(state)
     from readfirst.adapters import index
     from readfirst.adapters.settings import settings
+    from readfirst.domain import ops
 
     records = sorted(index.every(), key=lambda record: record.received, reverse=True)
     console = Terminal()
@@ -43,7 +44,9 @@ def status(
         return
     table = Table("study", "clinic", "received", "state", "label", "risk", "images", title=f"{len(records)} studies")
     for r in records:
-        label = f"{r.label} ({r.reason})" if r.reason else r.label
+        notes = [r.reason, "alert not sent yet" if ops.alert_missing(r.model_dump()) else ""]
+        said = "; ".join(note for note in notes if note)
+        label = f"{r.label} ({said})" if said else r.label
         table.add_row(r.handle, r.clinic, r.received, r.state, label, f"{r.risk:.2f}", str(r.instances))
     console.print(table)
 

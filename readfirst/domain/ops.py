@@ -100,9 +100,16 @@ def figures(records: Iterable[Mapping[str, Any]], now: str, profile: costs.Profi
         "stages": _stages(studies),
         "not_analysed": dict(Counter(_code(s["reason"]) for s in studies if s.get("reason"))),
         "refused": _refused(studies),
+        "alerts_not_sent": sum(1 for s in studies if alert_missing(s)),
         "past_due": sum(1 for s in studies if s["review"] != "signed" and s["due"] < now),
         "models": _record_of_models(studies),
     }
+
+
+def alert_missing(study: Mapping[str, Any]) -> bool:
+    """Whether the study's first alert has not gone out yet, and nobody has read it meanwhile."""
+    asks = study["high_risk"] and study["purpose"] == "current" and study["review"] != "signed"
+    return bool(asks and not study.get("alerted"))
 
 
 def _per_day(studies: list[Mapping[str, Any]]) -> list[dict[str, Any]]:

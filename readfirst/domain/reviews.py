@@ -143,6 +143,11 @@ def fold(events: Iterable[Event], run_key: str) -> Review:
     return review
 
 
+def acknowledged(events: Iterable[Event], run_key: str) -> bool:
+    """Whether a reader has said of the analysis `run_key` that somebody was told, or has signed its review."""
+    return any(event.run_key == run_key and isinstance(event.what, Told | Signed) for event in events)
+
+
 def summary(review: Review) -> dict[str, object]:
     """What the study's record (and so the index) says of its review."""
     verdicts = [v.verdict for v in review.verdicts.values()]

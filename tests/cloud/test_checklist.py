@@ -92,6 +92,7 @@ def every_alert_that_the_profile_pays_for(resources: list[Resource], profile: st
     metrics = {"failed-requests", "vault-reads", "vault-refused", "keys-refused"}
     logs = {
         "failed-studies",
+        "alerts-not-delivered",
         "poison-messages",
         "stuck-jobs",
         "gpu-minutes",

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from bicep import generate
 from bicep.generate import Resource
+from orchestrations.report import LATE
 from readfirst.domain import names
 from readfirst.domain.watchdog import Trouble
 from tests.cloud.conftest import app_settings, of_type
@@ -383,12 +384,13 @@ def test_the_words_that_log_alerts_look_for_are_the_words_that_the_code_logs() -
     alerts = (generate.HERE / "modules" / "alerts.bicep").read_text()
     logged = (generate.ROOT / "orchestrations" / "report.py").read_text()
     asked = re.findall(r'Message (?:startswith|matches regex) "([^"]+)"', alerts)
-    plain = ["study failed", "upload set aside", "inbox not listed", "key near expiry"]
+    plain = ["study failed", "alert not delivered", "upload set aside", "inbox not listed", "key near expiry"]
     assert [words for words in asked if not words.startswith("^")] == plain
+    assert 'logging.warning("alert not delivered: ' in (generate.ROOT / "orchestrations" / "alert.py").read_text()
     reconciled = (generate.ROOT / "orchestrations" / "reconcile.py").read_text()
-    assert all(f'logging.error("{words}: ' in reconciled for words in plain[1:3])
+    assert all(f'logging.error("{words}: ' in reconciled for words in plain[2:4])
     (stuck,) = (words for words in asked if words.startswith("^"))
-    for trouble in ("deadline", *Trouble):
+    for trouble in ("deadline", LATE.partition(":")[0], *Trouble):
         assert re.search(stuck, f"study failed: {trouble}"), trouble
     assert re.search(stuck, "job execution stopped: no sign of life since 2026-01-01")
     assert not re.search(stuck, "study failed: no-identity")

@@ -38,6 +38,7 @@ class Study:
             "report": self.report,
             "raise_alert": lambda given: self.host.start("alert", ALERT.instance, given),
             "send_alert": lambda _: 0.0,
+            "say_stuck": lambda _: None,
             **{name: lambda _: None for name in SENT_AFTER[2:]},
             **(others or {}),
         }
@@ -129,6 +130,53 @@ def test_what_stays_broken_for_good_ends_the_study_visibly_in_the_end() -> None:
     study = Study(deadline=HOUR).goes(plan_analysis=timedelta(days=9))
     assert [told.verdict.reason.partition(":")[0] for told in study.reports] == ["late", "stage-fault"]
     assert study.host.output(RUN.instance) == "failed"
+
+
+# --- alerts
+
+
+def alerting(patience: float = 60.0, **away: timedelta) -> Host:
+    """A host on which an alert was raised, with its services away for so long."""
+
+    def unless_away(name: str, result: Any) -> Callable[[Any], Any]:
+        def activity(given: Any) -> Any:
+            if host.clock < START + away.get(name, timedelta(0)):
+                raise Away(name)
+            return result
+
+        return activity
+
+    results = {"send_alert": patience, "escalate_alert": None, "say_stuck": None}
+    host = Host({name: unless_away(name, result) for name, result in results.items()})
+    host.start("alert", ALERT.instance, ALERT.dump())
+    return host
+
+
+def test_an_alert_goes_on_for_days_until_its_service_is_back_and_says_so_meanwhile() -> None:
+    host = alerting(send_alert=50 * HOUR)
+    host.run()
+    assert host.output(ALERT.instance) == "escalated"
+    assert [at >= START + 50 * HOUR for at in host.ran("send_alert")].count(True) == 1
+    assert host.ran("send_alert")[-1] <= START + 50 * HOUR + PATIENCE
+    said = host.ran("say_stuck")
+    assert said[0] <= START + timedelta(minutes=15), "somebody has to telephone"
+    assert max(b - a for a, b in pairwise(said)) <= timedelta(minutes=15)
+    assert len(host.histories[ALERT.instance]) < 200, "its history does not grow"
+
+
+def test_an_escalation_that_does_not_go_out_is_tried_again_without_writing_to_the_radiologist_again() -> None:
+    host = alerting(escalate_alert=2 * HOUR)
+    host.run()
+    assert host.output(ALERT.instance) == "escalated"
+    assert len(host.ran("send_alert")) == 1
+    assert host.ran("escalate_alert")[-1] >= START + 2 * HOUR
+
+
+def test_an_alert_whose_study_is_in_hand_already_writes_to_nobody() -> None:
+    host = alerting(patience=-1.0)
+    host.run()
+    assert host.output(ALERT.instance) == "acknowledged"
+    assert not host.ran("escalate_alert")
 
 
 # --- instances that began under version 1.0, whose report told everybody in one activity

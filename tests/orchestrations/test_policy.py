@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
+import azure.durable_functions as df
 import pytest
 
 from orchestrations.alert import alert
@@ -14,6 +17,7 @@ from orchestrations.analyse import analyse
 from orchestrations.deidentify import WORKERS
 from orchestrations.erase import cancel_study, erase_study
 from orchestrations.messages import Alert, Erasure, Look, Plan, Run, Verdict, Watch
+from orchestrations.runs import start_once
 from orchestrations.study import read_study, run_study
 
 RUN = Run(token="0" * 32, clinic="lakeside", n=1)
@@ -258,6 +262,30 @@ def test_an_alert_that_nobody_acknowledges_goes_to_the_next_in_line() -> None:
     context = Context(ALERT, {"send_alert": 1800.0, "escalate_alert": None})
     assert run(alert, context) == "escalated"
     assert context.steps() == ["send_alert", "escalate_alert"]
+
+
+class Client:
+    """A durable client that knows one instance; it remembers what it was told to start."""
+
+    def __init__(self, state: str | None) -> None:
+        self.state, self.started = state, 0
+
+    async def get_status(self, instance: str) -> SimpleNamespace:
+        return SimpleNamespace(runtime_status=df.OrchestrationRuntimeStatus(self.state) if self.state else None)
+
+    async def start_new(self, name: str, **_: Any) -> None:
+        self.started += 1
+
+
+@pytest.mark.parametrize(
+    ("state", "started"),
+    [(None, 1), ("Pending", 0), ("Running", 0), ("Completed", 0), ("Failed", 1), ("Terminated", 1), ("Canceled", 1)],
+)
+def test_an_alert_that_gave_up_is_not_done_and_starts_again(state: str | None, started: int) -> None:
+    client = Client(state)
+    this = Alert.model_validate(ALERT)
+    asyncio.run(start_once(client, "alert", this.instance, this, over_is_done=True))
+    assert client.started == started
 
 
 DOOMED = Erasure(token=RUN.token, clinic="lakeside", handle="ABCDEFGH", by="somebody", at="2026-01-01T00:00:00Z")

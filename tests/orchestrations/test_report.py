@@ -8,15 +8,26 @@ from pathlib import Path
 import pytest
 from azure.core.exceptions import AzureError
 
+from orchestrations.alert import send_alert
 from orchestrations.analyse import plan_analysis
 from orchestrations.messages import Plan, Report, Run, Verdict
-from orchestrations.report import LATE, answer_clinic, index_study, release_originals, report, request_return
-from readfirst.adapters import blobs, clients, index, papers
+from orchestrations.report import (
+    LATE,
+    alerts_not_sent,
+    alerts_of,
+    answer_clinic,
+    index_study,
+    release_originals,
+    report,
+    request_return,
+)
+from readfirst.adapters import blobs, clients, index, papers, reviews
 from readfirst.adapters.ledger import ledger_of
 from readfirst.domain import clean, names, records
 from readfirst.domain.findings import Analysis, Box, Code, Finding
 from readfirst.domain.models import default_model
 from readfirst.domain.records import StudyRecord
+from readfirst.domain.reviews import Event, Told
 from readfirst.local.stack import Stack
 from tests.conftest import settings_of
 from tests.orchestrations.conftest import do
@@ -93,6 +104,30 @@ def test_a_failure_that_is_reported_after_a_result_changes_nothing_and_alerts(tm
     for verdict in (FAILED, Verdict(outcome="failed", reason=LATE)):
         assert told(run, verdict=verdict) == ["lung-nodule"], "whoever failed may have failed before the alert"
         assert record_of(run) == before
+
+
+def test_the_reconciler_finds_the_alert_that_has_not_gone_out_until_it_has(tmp_path: Path, cosmos: Weather) -> None:
+    run, plan = analysed(tmp_path, seed=47)
+    told(run, plan)
+    do(index_study, run.dump())
+    (alert,) = [alert for alert in alerts_not_sent() if alert.token == run.token]
+    with cosmos.outage():
+        assert do(send_alert, alert.dump()) == 0, "the letter does not wait for the index"
+    assert record_of(run).alerted
+    assert run.token not in {alert.token for alert in alerts_not_sent()}
+    assert clients.cosmos_container().read_item(run.token, partition_key=run.clinic)["alerted"]
+
+
+def test_a_study_that_a_reader_has_in_hand_already_writes_to_nobody(tmp_path: Path) -> None:
+    run, plan = analysed(tmp_path, seed=48)
+    told(run, plan)
+    (alert,) = alerts_of(record_of(run))
+    said = Told(who="ward", how="telephone", when="2026-01-01T10:00:00Z", read_back=True)
+    key = reviews.run_key(record_of(run))
+    event = Event(number=1, at="2026-01-01T10:00:00+00:00", by="oid", by_name="A. Reader", run_key=key, what=said)
+    reviews.append(clients.container(names.STUDIES, names.REVIEWS), run.token, event)
+    assert do(send_alert, alert.dump()) < 0
+    assert not record_of(run).alerted
 
 
 def test_a_result_takes_the_place_of_what_was_told_as_late(tmp_path: Path) -> None:

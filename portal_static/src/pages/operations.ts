@@ -12,6 +12,7 @@ interface Figures {
   stages: { stage: string; median: number; p95: number; count: number }[];
   not_analysed: Record<string, number>;
   refused: Record<string, number>;
+  alerts_not_sent: number;
   past_due: number;
   spend: { per_day: { day: string; usd: number }[]; studies: number; fixed_a_month: number; profile: string; prices: string };
   models: { model: string; month: string; signed: number; confirmed: number; rejected: number; positive_predictive_value: number | null; missed: number; minutes_to_review: number }[];
@@ -41,6 +42,7 @@ export class Operations extends Page {
           <p class="card"><b>${f.labels["flagged"] ?? 0}</b>flagged</p>
           <p class="card"><b>${f.labels["NOT ANALYSED: read as usual"] ?? 0}</b>not analysed</p>
           <p class="card"><b>${f.states["failed"] ?? 0}</b>failed</p>
+          <p class="card"><b>${f.alerts_not_sent}</b>alerts not sent yet</p>
           <p class="card"><b>${f.past_due}</b>past due, unsigned</p>
           <p class="card"><b>${dollars(f.spend.studies)}</b>spent on these studies</p>
         </div>
