@@ -12,6 +12,7 @@ from orchestrations.messages import Erasure, alert_instance
 from orchestrations.quarantine import answer, reject, release
 from orchestrations.runs import ensure, replay, run_of, start_once
 from readfirst.adapters import merging, papers, persons
+from readfirst.adapters.ledger import ledger_of
 from readfirst.adapters.verifying import write_verified
 from readfirst.domain import names
 from readfirst.domain.messages import Command
@@ -28,6 +29,7 @@ async def take_command(message: func.QueueMessage, client: df.DurableOrchestrati
         await _acknowledge(command, client)
     elif command.kind == "replay":
         if (run := await asyncio.to_thread(run_of, command)) is not None:
+            await asyncio.to_thread(ledger_of(run.token).resume)
             await replay(client, run)
     elif command.kind == "release":
         await _release(command, client)

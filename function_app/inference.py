@@ -11,8 +11,10 @@ from orchestrations.analyse import ANSWER
 from orchestrations.messages import Run, Verdict
 from orchestrations.runs import replay
 from readfirst.adapters import index
+from readfirst.adapters.ledger import ledger_of
 from readfirst.domain import names
 from readfirst.domain.messages import InferenceAnswer
+from readfirst.domain.reporting import lacks_result
 
 blueprint = df.Blueprint()
 
@@ -20,13 +22,19 @@ blueprint = df.Blueprint()
 @blueprint.queue_trigger(arg_name="message", queue_name=names.INFERENCE_RESULTS, connection=names.STUDIES)
 @blueprint.durable_client_input(client_name="client")
 async def take_answer(message: func.QueueMessage, client: df.DurableOrchestrationClient) -> None:
-    """Hands the answer over. One that comes after the deadline is still told: the failed run is replayed."""
+    """Hands the answer over. One that comes too late is still told: the failed run is replayed, unless called off."""
     answer = InferenceAnswer.model_validate_json(message.get_body())
     status = await client.get_status(answer.instance)
     if status and status.runtime_status is df.OrchestrationRuntimeStatus.Running:
         verdict = Verdict(outcome=answer.outcome, reason=answer.detail)
         await client.raise_event(answer.instance, ANSWER, verdict.dump())
-    elif answer.outcome != "failed":
-        record = await asyncio.to_thread(index.read, answer.token)
-        if record is not None and record.state == "failed":
-            await replay(client, Run(token=record.id, clinic=record.clinic, n=record.run))
+    elif answer.outcome != "failed" and (run := await asyncio.to_thread(_lacking, answer.token)) is not None:
+        await replay(client, run)
+
+
+def _lacking(token: str) -> Run | None:
+    """The study's last run, if it failed and its result is still wanted."""
+    record = index.read(token)
+    if record is None or not lacks_result(record) or ledger_of(token).cancelled(record.run):
+        return None
+    return Run(token=record.id, clinic=record.clinic, n=record.run)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Generator
 from datetime import timedelta
 from typing import Any
@@ -10,7 +11,8 @@ import azure.durable_functions as df
 
 from orchestrations.blueprint import SEALING, blueprint
 from orchestrations.messages import Erasure, Report, Run, Verdict, alert_instance
-from orchestrations.report import tell
+from orchestrations.report import CANCELLED, tell
+from orchestrations.settle import seal_rest
 from readfirst.adapters import clients, erasure, papers
 from readfirst.adapters.ledger import ledger_of
 from readfirst.domain import names
@@ -37,10 +39,15 @@ def erase_study(context: df.DurableOrchestrationContext) -> Generator[Any, Any, 
 
 @blueprint.orchestration_trigger(context_name="context")
 def cancel_study(context: df.DurableOrchestrationContext) -> Generator[Any, Any, Any]:
-    """Stops a run that is under way; its readers are told that the study was not analysed."""
+    """Calls off what a study is doing; its readers are told that it was not analysed.
+
+    What was reported before stays, and so do its alerts: only a replay, or files that are sent later, begin again.
+    """
     run = Run.model_validate(context.get_input())
-    yield context.call_activity_with_retry(stop_runs, SEALING, run.token)
-    told = Report(run=run, verdict=Verdict(outcome="failed", reason="cancelled: by an operator"))
+    run = Run.model_validate((yield context.call_activity_with_retry(cancel_runs, SEALING, run.dump())))
+    if not run.n:
+        return "nothing to cancel"
+    told = Report(run=run, verdict=Verdict(outcome="failed", reason=CANCELLED))
     yield from tell(context, told)
     return "cancelled"
 
@@ -49,8 +56,31 @@ def cancel_study(context: df.DurableOrchestrationContext) -> Generator[Any, Any,
 @blueprint.durable_client_input(client_name="client")
 async def stop_runs(token: str, client: df.DurableOrchestrationClient) -> int:
     """Stops every orchestration of the study, the alerts' too. Returns how many were under way."""
-    instances = [f"{token}-{n}{part}" for n in range(1, ledger_of(token).runs() + 2) for part in _PARTS]
-    instances += [alert_instance(token, finding) for finding in papers.alerted(token)]
+    alerts = [alert_instance(token, finding) for finding in papers.alerted(token)]
+    return await _stop(client, [*_instances(token, ledger_of(token).runs() + 1), *alerts])
+
+
+@blueprint.activity_trigger(input_name="run")
+@blueprint.durable_client_input(client_name="client")
+async def cancel_runs(run: dict[str, Any], client: df.DurableOrchestrationClient) -> dict[str, Any]:
+    """Calls off every run of the study that has files, the one that still settles too. Returns the last one; 0: none.
+
+    Sealing comes first: every file belongs to a run then, which a replay takes up again. Then the note in the ledger,
+    which holds back what is started by somebody who has not seen it; then what is under way is stopped.
+    """
+    this = Run.model_validate(run)
+    ledger = ledger_of(this.token)
+    last = await asyncio.to_thread(seal_rest, ledger)
+    await asyncio.to_thread(ledger.cancel, last)
+    await _stop(client, _instances(this.token, last))
+    return this.model_copy(update={"n": last}).dump()
+
+
+def _instances(token: str, runs: int) -> list[str]:
+    return [f"{token}-{n}{part}" for n in range(1, runs + 1) for part in _PARTS]
+
+
+async def _stop(client: df.DurableOrchestrationClient, instances: list[str]) -> int:
     stopped = 0
     for instance in instances:
         status = await client.get_status(instance)

@@ -32,6 +32,7 @@ from readfirst.domain.records import Provenance, StudyRecord
 from readfirst.domain.refusals import Reason
 from readfirst.domain.reporting import Outcome, Study, lacks_result, record_of
 
+CANCELLED = "cancelled: by an operator"
 LATE = "late: the analysis has not ended yet; its result will replace this"
 
 
@@ -50,11 +51,15 @@ def tell(context: df.DurableOrchestrationContext, told: Report) -> Generator[Any
 def report(told: dict[str, Any]) -> list[dict[str, Any]]:
     """Writes the study's record. Returns the alerts that are due by the record that counts.
 
-    That is another one where a result of the run, or a newer run, was reported before (`reporting.following`).
+    That is another one where a result of the run, or a newer run, was reported before (`reporting.following`), or where
+    an operator has called the run off meanwhile.
     """
     this = Report.model_validate(told)
     run = this.run
     ledger = ledger_of(run.token)
+    if this.verdict.reason != CANCELLED and ledger.cancelled(run.n):
+        there = index.read(run.token)
+        return [alert.dump() for alert in alerts_of(there)] if there and there.run == run.n else []
     analysis = papers.result(run.token, this.plan.run_key) if this.plan and this.plan.run_key else None
     receipted = papers.receipted(run.token, run.n)
     study = _study(run, ledger, receipted)

@@ -25,6 +25,8 @@ def look_and_seal(run: dict[str, Any]) -> dict[str, Any]:
     """Seals the run's files if the study is quiet; says how long to wait otherwise. A sealed run stays sealed."""
     this = Run.model_validate(run)
     ledger = ledger_of(this.token)
+    if ledger.cancelled(this.n):
+        return Look(files=0).dump()  # its files are sealed, and nobody wants them read
     if ledger.runs() >= this.n:
         seal = ledger.sealed(this.n)
     else:
@@ -41,6 +43,17 @@ def look_and_seal(run: dict[str, Any]) -> dict[str, Any]:
         answers.say_study(this.clinic, ledger.handle(), {"state": "in progress", "images": len(seal.arrivals)})
     deadline = now() + timedelta(minutes=settings().inference_deadline_minutes)
     return Look(files=len(seal.arrivals), deadline=deadline.isoformat()).dump()
+
+
+def seal_rest(ledger: Ledger) -> int:
+    """Seals every file that no run has taken, as the next run's. Returns how many runs have sealed then."""
+    while left := ledger.unsealed()[0]:
+        ledger.seal(Seal(run=ledger.runs() + 1, arrivals=tuple(note.id for note in left)))
+    runs = ledger.runs()
+    for run in range(1, runs + 1):
+        if not ledger.has_learned(run):
+            _learn(ledger, ledger.sealed(run))
+    return runs
 
 
 def _learn(ledger: Ledger, seal: Seal) -> None:

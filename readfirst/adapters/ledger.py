@@ -6,11 +6,13 @@
 {token}/learned-{run:06d}.json  the identifiers that a run's headers name, and what they say of the patient
 {token}/person                  the pseudonym that the study's clean copies carry: the first one pinned is the truth
 {token}/rulings/{n:06d}.json    what a privacy officer decided about a study of several persons, in order
+{token}/cancelled.json          the last run that an operator called off, until it is replayed
 handles/{handle}                which token has the handle
 """
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -103,6 +105,19 @@ class Ledger:
         data = blobs.read(self._container, f"{self._token}/complete.json")
         return Complete.model_validate_json(data) if data else None
 
+    def cancel(self, run: int) -> None:
+        """Notes that an operator called off the runs up to this one."""
+        blobs.put(self._container, f"{self._token}/cancelled.json", json.dumps({"run": run}).encode())
+
+    def resume(self) -> None:
+        """Takes that back."""
+        blobs.delete_now(self._container, f"{self._token}/cancelled.json")
+
+    def cancelled(self, run: int) -> bool:
+        """Whether the run was called off."""
+        data = blobs.read(self._container, f"{self._token}/cancelled.json")
+        return data is not None and run <= int(json.loads(data)["run"])
+
     def keep_learned(self, run: int, learned: Learned) -> None:
         """Keeps what a run has learned from its headers."""
         blobs.put(self._container, self._learned_name(run), learned.model_dump_json().encode())
@@ -113,6 +128,10 @@ class Ledger:
         if data is None:
             raise FileNotFoundError("what the run has learned is not there")
         return Learned.model_validate_json(data)
+
+    def has_learned(self, run: int) -> bool:
+        """Whether the run has learned."""
+        return blobs.exists(self._container, self._learned_name(run))
 
     def _learned_name(self, run: int) -> str:
         return f"{self._token}/learned-{run:06d}.json"

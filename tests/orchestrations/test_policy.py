@@ -302,7 +302,8 @@ def test_an_erasure_sweeps_again_until_nothing_comes_back() -> None:
 
 
 def test_a_cancelled_run_is_stopped_and_its_readers_are_told() -> None:
-    context = Context(RUN.dump(), {"stop_runs": 1, "report": [], **OTHERS})
+    context = Context(RUN.dump(), {"cancel_runs": RUN.next.dump(), "report": [], **OTHERS})
     assert run(cancel_study, context) == "cancelled"
     (told,) = [given for name, given in context.told if name == "report"]
+    assert told["run"] == RUN.next.dump(), "the last run with files"
     assert told["verdict"] == {"outcome": "failed", "reason": "cancelled: by an operator"}
