@@ -11,7 +11,7 @@ from readfirst.adapters.retries import AT_ONCE
 from readfirst.adapters.settings import settings
 from readfirst.domain import clean, names
 from readfirst.domain.messages import InferenceRequest
-from readfirst.domain.watchdog import Execution, Place, Policy, Trouble, trouble_of
+from readfirst.domain.watchdog import Execution, Place, Policy, Trouble, hung, last_signs, trouble_of
 
 _ALIVE = {"Running", "Processing", "Degraded", "Unknown"}
 _FAILED = "Failed"
@@ -41,19 +41,20 @@ def executions() -> list[Execution]:
 
 
 def start(place: Place = Place.MAIN) -> Trouble | None:
-    """Starts an execution unless one of that job is alive: it drains the whole queue. Returns why it did not start.
+    """Starts an execution unless one of that job is at work: it drains the whole queue. Returns why it did not start.
 
-    A lease on a blob keeps two callers from starting two; who finds it held trusts the holder, and the watchdog
-    looks again. A refusal is no fault: the request waits on the queue, and the watchdog tries again.
+    One that Azure goes on listing as running without a sign of life does not count: where it still holds the capacity,
+    Azure itself refuses the start. A lease on a blob keeps two callers from starting two; who finds it held trusts the
+    holder, and the watchdog looks again. A refusal is no fault: the request waits on the queue, and the watchdog tries
+    again.
     """
     turn = starting.take_turn()
     if turn is None:
         return None
     group, name = _job(place)
     try:
-        if turn.under_way(place, _executions(place, **AT_ONCE), datetime.now(UTC)) or not turn.announce(
-            place, datetime.now(UTC)
-        ):
+        at_work = [one for one in _executions(place) if not hung(one, datetime.now(UTC), policy())]
+        if turn.under_way(place, at_work, datetime.now(UTC)) or not turn.announce(place, datetime.now(UTC)):
             return None
         started = clients.container_apps().jobs.begin_start(group, name, polling=False, **AT_ONCE).result()
     except Exception as error:
@@ -91,24 +92,23 @@ def stop(execution: Execution) -> None:
         logging.warning("job execution not stopped: %s", error.status_code)  # the next look tries again
 
 
-def _executions(place: Place, **options: Any) -> list[Execution]:
+def _executions(place: Place) -> list[Execution]:
     group, name = _job(place)
-    beat = _beat(name)
-    listed = clients.container_apps().jobs_executions.list(group, name, **options)
-    return [_execution(place, one, beat) for one in listed]
+    # The watchdog asks again by itself.
+    listed = list(clients.container_apps().jobs_executions.list(group, name, **AT_ONCE))
+    signs = last_signs([(one.start_time or datetime.now(UTC), one.end_time) for one in listed], _beat(name))
+    return [_execution(place, one, sign) for one, sign in zip(listed, signs, strict=True)]
 
 
-def _execution(place: Place, one: Any, beat: datetime | None) -> Execution:
-    started = one.start_time or datetime.now(UTC)
+def _execution(place: Place, one: Any, sign: datetime) -> Execution:
     replicas = one.detailed_status.replicas if one.detailed_status else None
     containers = [c for replica in replicas or () for c in replica.containers or ()]
     words = [one.reason, one.message, *(w for c in containers for w in (c.status, c.additional_information))]
-    alive = one.status in _ALIVE
     return Execution(
         place=place,
         name=str(one.name),
-        alive=alive,
-        sign=max(started, beat) if alive and beat else started,
+        alive=one.status in _ALIVE,
+        sign=sign,
         trouble=trouble_of(words, [c.code for c in containers]) if one.status == _FAILED else None,
     )
 

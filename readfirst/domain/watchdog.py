@@ -15,6 +15,7 @@ _IMAGE_WORDS = ("imagepull", "errimagepull", "failed to pull", "could not be pul
 _MEMORY_WORDS = ("oomkilled", "out of memory", "outofmemory")
 LIST_LAG = timedelta(minutes=2)  # an execution is listed by then, or was never started
 _CLOCKS = timedelta(seconds=5)  # by which ours and Azure's may differ
+_SECOND = timedelta(seconds=1)
 _KILLED = 137  # exit status of SIGKILL: in a container, the kernel's answer to too much memory
 
 
@@ -66,6 +67,22 @@ class Steps:
     trouble: Trouble | None = None
 
 
+def hung(execution: Execution, now: datetime, policy: Policy) -> bool:
+    """Whether an execution that counts as alive has given no sign of life for too long. Azure may list it for ever."""
+    return execution.alive and now - execution.sign > policy.stall
+
+
+def last_signs(ran: Sequence[tuple[datetime, datetime | None]], beat: datetime | None) -> list[datetime]:
+    """The last sign of life of a job's executions, by when each started and ended.
+
+    All of a job write the same `beat`. It is a sign of the one that started last of those which ran at that moment,
+    not of one that hangs beside it. (Storage tells the moment in whole seconds, cut off.)
+    """
+    wrote = [start for start, end in ran if beat and start < beat + _SECOND and (end is None or beat <= end)]
+    writer = max(wrote, default=None)
+    return [max(start, beat) if beat and start == writer else start for start, _ in ran]
+
+
 def decide(
     executions: Sequence[Execution], *, queued: bool, requested: datetime, now: datetime, policy: Policy
 ) -> Steps:
@@ -73,17 +90,18 @@ def decide(
 
     `executions` of both jobs, newest first; `queued`: whether any request lies on the queue, hidden or not.
     """
-    hung = tuple(e for e in executions if e.alive and now - e.sign > policy.stall)
-    at_work = any(e.alive for e in executions if e not in hung)
+    stuck = tuple(e for e in executions if hung(e, now, policy))
+    at_work = any(e.alive for e in executions if e not in stuck)
     if at_work:
-        return Steps(stop=hung)
+        return Steps(stop=stuck)
     failed = next((e.trouble for e in executions if e.trouble and e.sign >= requested), None)
     late = policy.fallback_after is not None and now - requested >= policy.fallback_after
+    stopping = any(now - e.sign <= 2 * policy.stall for e in stuck)  # it may end, and give its message back
     return Steps(
-        stop=hung,
-        ask_again=not queued and not hung,  # lost with an execution that gave up without an answer
+        stop=stuck,
+        ask_again=not queued and not stopping,  # lost with an execution that gave up without an answer
         start=Place.FALLBACK if late else Place.MAIN,
-        trouble=Trouble.HUNG if hung else failed,
+        trouble=Trouble.HUNG if stuck else failed,
     )
 
 

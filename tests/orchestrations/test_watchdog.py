@@ -10,7 +10,7 @@ import pytest
 
 from orchestrations.analyse import request_analysis, watch_analysis
 from orchestrations.messages import Plan, Run, Verdict, Watch
-from readfirst.adapters import clients, jobs
+from readfirst.adapters import clients, jobs, papers
 from readfirst.domain import clean, names
 from readfirst.domain.watchdog import Execution, Place, Trouble
 from readfirst.local.stack import Stack
@@ -110,6 +110,49 @@ def test_an_execution_that_hangs_is_stopped_and_another_is_started(arm: Stack) -
     look(watch)
     (other,) = alive()
     assert other.name != hung.name
+
+
+def test_an_execution_that_cannot_be_stopped_and_runs_for_ever_keeps_no_study_waiting(
+    arm: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Azure can go on listing an execution whose container is gone: the next one starts past it, and the one after."""
+    arm.inject("jobs", "hang")
+    requested()
+    (phantom,) = alive()
+    an_hour_old(arm, phantom)
+    for _ in range(2):
+        with monkeypatch.context() as patch:
+            patch.setattr(jobs, "stop", lambda _: None)
+            watch = requested()
+            assert watch.trouble == ""
+            assert look(watch) == Verdict(outcome="waiting")
+        (worker,) = [execution for execution in alive() if execution.name != phantom.name]
+        clients.container(names.STUDIES, names.ANALYSIS).upload_blob(
+            clean.beat_path(worker.name.rpartition("-")[0]), b"", overwrite=True
+        )
+        jobs.stop(worker)
+        eventually(lambda: [execution.name for execution in alive()] == [phantom.name])
+
+
+def test_while_nobody_says_which_executions_there_are_the_analysis_waits_and_only_its_deadline_ends_it(
+    arm: Stack,
+) -> None:
+    watch = requested()
+    nowhere = {**arm.environment, "ARM_ENDPOINT": "https://127.0.0.1:1"}
+    with settings_of(nowhere):
+        assert look(watch) == Verdict(outcome="waiting", reason=Trouble.NOT_SEEN)
+        assert look(overdue(watch)).reason.startswith(Trouble.NOT_SEEN)
+        assert papers.trouble(watch.run.token, watch.run.n) == Trouble.NOT_SEEN
+    assert look(watch) == Verdict(outcome="waiting")
+
+
+def test_quota_that_comes_back_starts_the_job_at_the_next_look_however_late_that_is(arm: Stack) -> None:
+    arm.inject("jobs", "quota", 2)
+    watch = requested(waited=5)
+    assert look(watch).reason == Trouble.NO_QUOTA
+    assert alive() == []
+    assert look(watch.model_copy(update={"requested": (datetime.now(UTC) - timedelta(hours=20)).isoformat()}))
+    assert len(alive()) == 1
 
 
 def test_a_sign_of_life_keeps_a_long_execution_from_being_stopped(arm: Stack) -> None:

@@ -6,7 +6,18 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from readfirst.domain.watchdog import LIST_LAG, Execution, Place, Policy, Steps, Trouble, decide, listed, trouble_of
+from readfirst.domain.watchdog import (
+    LIST_LAG,
+    Execution,
+    Place,
+    Policy,
+    Steps,
+    Trouble,
+    decide,
+    last_signs,
+    listed,
+    trouble_of,
+)
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 POLICY = Policy(stall=timedelta(minutes=10), fallback_after=timedelta(minutes=10))
@@ -46,6 +57,24 @@ def test_an_execution_without_a_sign_of_life_is_stopped_and_another_is_started()
 
 def test_a_hung_execution_still_holds_its_message_so_nothing_is_asked_twice() -> None:
     assert not steps(alive(11), queued=False).ask_again
+
+
+def test_an_execution_that_is_listed_as_running_for_ever_holds_nothing_up() -> None:
+    for age in (21, 180, 40_000):
+        phantom = alive(age)
+        assert steps(phantom).start is Place.MAIN
+        assert steps(phantom, queued=False).ask_again, "it gives no message back any more"
+        assert steps(phantom, alive(1)) == Steps(stop=(phantom,)), "beside it another one works"
+
+
+def test_a_beat_is_a_sign_of_the_execution_that_started_last_of_those_which_ran() -> None:
+    phantom, worker, ahead = (ago(180), None), (ago(5), None), (ago(1), None)
+    assert last_signs([worker, phantom], ago(2)) == [ago(2), ago(180)]
+    assert last_signs([(ago(5), ago(2)), phantom], ago(2)) == [ago(2), ago(180)], "its last one, as it ended"
+    assert last_signs([(ago(5), ago(3)), phantom], ago(2)) == [ago(5), ago(2)], "it had ended: the other one lives"
+    assert last_signs([ahead, phantom], ago(2)) == [ago(1), ago(2)]
+    assert last_signs([worker], None) == [ago(5)]
+    assert last_signs([worker], ago(9)) == [ago(5)], "it was written before this one started"
 
 
 def test_after_the_deadline_of_the_policy_the_job_on_cpus_takes_over() -> None:
