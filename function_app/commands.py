@@ -6,6 +6,7 @@ import asyncio
 
 import azure.durable_functions as df
 import azure.functions as func
+from pydantic import ValidationError
 
 from orchestrations.alert import ACKNOWLEDGED
 from orchestrations.messages import Erasure, alert_instance
@@ -13,6 +14,7 @@ from orchestrations.quarantine import answer, reject, release
 from orchestrations.runs import ensure, replay, run_of, start_once
 from readfirst.adapters import merging, papers, persons
 from readfirst.adapters.ledger import ledger_of
+from readfirst.adapters.parked import park
 from readfirst.adapters.verifying import write_verified
 from readfirst.domain import names
 from readfirst.domain.messages import Command
@@ -24,7 +26,11 @@ blueprint = df.Blueprint()
 @blueprint.durable_client_input(client_name="client")
 async def take_command(message: func.QueueMessage, client: df.DurableOrchestrationClient) -> None:
     """Carries a command out. One that comes twice, or too late, changes nothing."""
-    command = Command.model_validate_json(message.get_body())
+    try:
+        command = Command.model_validate_json(message.get_body())
+    except ValidationError:
+        await asyncio.to_thread(park, names.COMMANDS, message.get_body().decode(errors="replace"))
+        return
     if command.kind == "acknowledge":
         await _acknowledge(command, client)
     elif command.kind == "replay":

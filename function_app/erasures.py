@@ -6,9 +6,11 @@ from datetime import UTC, datetime
 
 import azure.durable_functions as df
 import azure.functions as func
+from pydantic import ValidationError
 
 from function_app.web import audit_log
 from readfirst.adapters.erasure import sweep_vault_and_reviews
+from readfirst.adapters.parked import park
 from readfirst.domain import names
 from readfirst.domain.messages import Command
 
@@ -18,7 +20,11 @@ blueprint = df.Blueprint()
 @blueprint.queue_trigger(arg_name="message", queue_name=names.ERASURES, connection=names.STUDIES)
 def erase_identity(message: func.QueueMessage) -> None:
     """Erases identities and reviews. Audited only when there was something: the sweeps come more than once."""
-    command = Command.model_validate_json(message.get_body())
+    try:
+        command = Command.model_validate_json(message.get_body())
+    except ValidationError:
+        park(names.ERASURES, message.get_body().decode(errors="replace"))
+        return
     if found := sweep_vault_and_reviews(command.token):
         audit_log("identity").add(
             datetime.now(UTC),

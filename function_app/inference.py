@@ -6,12 +6,14 @@ import asyncio
 
 import azure.durable_functions as df
 import azure.functions as func
+from pydantic import ValidationError
 
 from orchestrations.analyse import ANSWER
 from orchestrations.messages import Run, Verdict
 from orchestrations.runs import replay
 from readfirst.adapters import index
 from readfirst.adapters.ledger import ledger_of
+from readfirst.adapters.parked import park
 from readfirst.domain import names
 from readfirst.domain.messages import InferenceAnswer
 from readfirst.domain.reporting import lacks_result
@@ -23,7 +25,11 @@ blueprint = df.Blueprint()
 @blueprint.durable_client_input(client_name="client")
 async def take_answer(message: func.QueueMessage, client: df.DurableOrchestrationClient) -> None:
     """Hands the answer over. One that comes too late is still told: the failed run is replayed, unless called off."""
-    answer = InferenceAnswer.model_validate_json(message.get_body())
+    try:
+        answer = InferenceAnswer.model_validate_json(message.get_body())
+    except ValidationError:
+        await asyncio.to_thread(park, names.INFERENCE_RESULTS, message.get_body().decode(errors="replace"))
+        return
     status = await client.get_status(answer.instance)
     if status and status.runtime_status is df.OrchestrationRuntimeStatus.Running:
         verdict = Verdict(outcome=answer.outcome, reason=answer.detail)

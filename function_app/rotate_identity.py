@@ -15,6 +15,7 @@ import azure.functions as func
 
 from readfirst.adapters import clients, rotation
 from readfirst.adapters.audit import AuditLog
+from readfirst.adapters.parked import park
 from readfirst.domain import names
 from readfirst.domain.events import Rotation
 from readfirst.domain.events import rotation as asked_for
@@ -26,7 +27,11 @@ _BUDGET_SECONDS = 240  # the platform gives an instance that it updates ten minu
 @blueprint.queue_trigger(arg_name="message", queue_name=names.IDENTITY_ROTATION, connection=names.STUDIES)
 def rewrap_identities(message: func.QueueMessage) -> None:
     """One stretch of a sweep."""
-    content = message.get_json()
+    try:
+        content = message.get_json()
+    except ValueError:
+        park(names.IDENTITY_ROTATION, message.get_body().decode(errors="replace"))
+        return
     if isinstance(content, dict) and "cursor" in content:
         sweep(str(content["cursor"]))
     elif asked_for(content) == Rotation("new-key", names.IDENTITY_KEK):

@@ -13,6 +13,7 @@ import azure.functions as func
 
 from readfirst.adapters import clients, rotation
 from readfirst.adapters.audit import AuditLog
+from readfirst.adapters.parked import park
 from readfirst.domain import names
 from readfirst.domain.events import Rotation
 from readfirst.domain.events import rotation as asked_for
@@ -23,7 +24,12 @@ blueprint = func.Blueprint()
 @blueprint.queue_trigger(arg_name="message", queue_name=names.INTAKE_ROTATION, connection=names.STUDIES)
 def rotate_secrets(message: func.QueueMessage) -> None:
     """Something in Key Vault changed: see what is due."""
-    if asked_for(message.get_json()) == Rotation("key-expires", names.PSEUDONYM_KEK):  # its policy did not rotate it
+    try:
+        content = message.get_json()
+    except ValueError:
+        park(names.INTAKE_ROTATION, message.get_body().decode(errors="replace"))
+        return
+    if asked_for(content) == Rotation("key-expires", names.PSEUDONYM_KEK):  # its policy did not rotate it
         logging.error("key near expiry: %s", names.PSEUDONYM_KEK)
     rotate()
 

@@ -186,7 +186,7 @@ var queueGrants = concat(
       union(trigger, { role: 'queueContributor' })
       union(
         trigger,
-        { name: '${trigger.name}-poison', role: 'queueSender', why: 'The host parks what failed five times.' }
+        { name: '${trigger.name}-poison', role: 'queueSender', why: 'What fails for hours, or cannot be read, is parked.' }
       )
     ]
   )),

@@ -66,15 +66,19 @@ def container(account: str, name: str) -> ContainerClient:
 
 
 @cache
-def queue(name: str) -> QueueClient:
-    """A queue of the studies account. Messages are base64, as the Functions host reads and writes them."""
+def queue(name: str, encoded: bool = True) -> QueueClient:
+    """A queue of the studies account. Messages are base64, as the Functions host reads and writes them.
+
+    Not `encoded`: they are handed over as they lie there, base64 or not.
+    """
     from azure.storage.queue import QueueClient, TextBase64DecodePolicy, TextBase64EncodePolicy
 
-    options: dict[str, Any] = {
-        "message_encode_policy": TextBase64EncodePolicy(),
-        "message_decode_policy": TextBase64DecodePolicy(),
-        **retries.storage(),
-    }
+    options: dict[str, Any] = retries.storage()
+    if encoded:
+        options |= {
+            "message_encode_policy": TextBase64EncodePolicy(),
+            "message_decode_policy": TextBase64DecodePolicy(),
+        }
     if settings().studies:
         return QueueClient.from_connection_string(settings().studies, name, **options)
     return QueueClient(settings().studies_queue_uri, name, credential=credential(), **options)

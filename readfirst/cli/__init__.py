@@ -15,6 +15,7 @@ COMMANDS = (
     "up",
     "upload",
     "status",
+    "parked",
     "sas",
     "reindex",
     "vault",

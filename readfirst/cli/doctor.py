@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
@@ -57,6 +58,7 @@ def _deployment(group: str, subscription: str, canary: str) -> None:
 
 def _local_canary(clinic: str, state: Path) -> None:
     attach(state)
+    from readfirst.adapters import parked
     from readfirst.adapters.sas import doors
     from readfirst.cli import doctor_canary
 
@@ -65,7 +67,14 @@ def _local_canary(clinic: str, state: Path) -> None:
     except KeyError as error:
         typer.echo(error.args[0], err=True)
         raise typer.Exit(2) from None
-    _show(doctor_canary.fly(urls.inbox, urls.results, every=1), f"clinic {clinic}")
+    lies = (_parked(queue, count) for queue, count in parked.counts().items())
+    _show(chain(lies, doctor_canary.fly(urls.inbox, urls.results, every=1)), f"clinic {clinic}")
+
+
+def _parked(queue: str, count: int) -> Finding:
+    return Finding(
+        f"messages of {queue}", "missing", f"{count} parked", f"see the runbook, then `readfirst parked {queue}`"
+    )
 
 
 def _show(findings: Iterable[Finding], needs: str) -> None:

@@ -92,6 +92,7 @@ def _checks(subscription: str, group: str, canary: str, arm: str) -> Iterator[Se
     accounts = azure.list("Microsoft.Storage/storageAccounts", "2025-01-01")
     yield from _keys_off(azure, accounts)
     yield from _apps(azure, identities, accounts)
+    yield from _parked(azure, accounts)
     if canary:
         from readfirst.adapters.sas import doors_of
 
@@ -136,6 +137,21 @@ def _keys_off(azure: _Azure, accounts: list[Any]) -> Iterator[Seen]:
         off = account["properties"].get("disableLocalAuth") is True
         remedy = "" if off else "azd provision"
         yield Seen(f"keys of {account['name']}", "ok" if off else "missing", "off" if off else "ON", remedy)
+
+
+def _parked(azure: _Azure, accounts: list[Any]) -> Iterator[Seen]:
+    """Messages that failed for good: Resource Manager counts them, so nobody has to be allowed to read them."""
+    waiting: dict[str, int] = {}
+    for account in accounts:
+        kind = f"Microsoft.Storage/storageAccounts/{account['name']}/queueServices/default/queues"
+        parked = [q["name"] for q in azure.list(kind, "2025-01-01") if q["name"].endswith("-poison")]
+        for queue in parked:
+            count = azure.one(f"{kind}/{queue}", "2025-01-01")["properties"].get("approximateMessageCount", 0)
+            waiting |= {queue.removesuffix("-poison"): count} if count else {}
+    for queue, count in waiting.items():
+        yield Seen(f"messages of {queue}", "missing", f"{count} parked", "runbook, poison messages")
+    if not waiting:
+        yield Seen("parked messages", "ok", "none")
 
 
 def _apps(azure: _Azure, identities: dict[str, Any], accounts: list[Any]) -> Iterator[Seen]:
@@ -212,6 +228,10 @@ class _Azure:
             found += page["value"]
             url = page.get("nextLink")
         return found
+
+    def one(self, path: str, version: str) -> Any:
+        """One resource of the group."""
+        return self._send("GET", f"{self._base}/{path}?api-version={version}")
 
     def settings(self, site: str) -> dict[str, str] | None:
         """The app settings of a site; None where who asks may not list them."""

@@ -25,14 +25,14 @@ FIXED: dict[Profile, dict[str, int]] = {
     "student": {"metric-alert": 4},
     "clinic": {
         "metric-alert": 4,
-        "log-alert-15": 7,
+        "log-alert-15": 8,
         "log-alert-5": 1,
         "registry-basic": 1,
         "portal-standard": 1,
     },
     "hospital": {
         "metric-alert": 4,
-        "log-alert-15": 7,
+        "log-alert-15": 8,
         "log-alert-5": 1,
         "registry-premium": 1,
         "portal-standard": 1,

@@ -24,6 +24,7 @@ from azure.keyvault.secrets import SecretClient
 from azure.storage.blob import BlobServiceClient, CorsRule
 from azure.storage.queue import QueueServiceClient
 
+from readfirst.adapters import parked
 from readfirst.adapters.worklist import INDEXING
 from readfirst.domain import names
 
@@ -45,6 +46,7 @@ def storage(settings: Mapping[str, str]) -> None:
     with QueueServiceClient.from_connection_string(settings[names.STUDIES]) as queues:
         for queue in names.STUDIES_QUEUES:
             _unless_it_exists(queues.create_queue, queue)
+            _unless_it_exists(queues.create_queue, parked.name_of(queue))
 
 
 def _containers(clinics: list[str]) -> Iterator[tuple[str, list[str]]]:

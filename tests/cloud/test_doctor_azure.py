@@ -42,7 +42,8 @@ class Azure(BaseHTTPRequestHandler):
             return self.answer(self.status, {})
         if path in self.answers:
             return self.answer(200, self.answers[path])
-        return self.answer(200, {"value": self.answers.get(path.rsplit("/providers/", 1)[-1], [])})
+        found = self.answers.get(path.rsplit("/providers/", 1)[-1], [])
+        return self.answer(200, found if isinstance(found, dict) else {"value": found})
 
     def do_POST(self) -> None:
         site = self.path.split("/sites/")[1].split("/")[0]
@@ -225,6 +226,17 @@ def test_keys_that_are_on_are_told(address: str, deployed: None) -> None:
         {**cosmos, "properties": {**cosmos["properties"], "disableLocalAuth": False}}
     ]
     assert [line.seen for line in bad(address).values()] == ["ON", "ON"]
+
+
+def test_messages_that_were_parked_are_counted_by_queue(address: str, deployed: None) -> None:
+    (studies,) = (a["name"] for a in Azure.answers["Microsoft.Storage/storageAccounts"] if a["name"].startswith("rfst"))
+    kind = f"Microsoft.Storage/storageAccounts/{studies}/queueServices/default/queues"
+    Azure.answers[kind] = [{"name": name} for name in ("returns", "returns-poison", "commands-poison")]
+    Azure.answers[f"{kind}/returns-poison"] = {"properties": {"approximateMessageCount": 3}}
+    Azure.answers[f"{kind}/commands-poison"] = {"properties": {"approximateMessageCount": 0}}
+    found = bad(address)
+    assert list(found) == ["messages of returns"]
+    assert found["messages of returns"].seen == "3 parked"
 
 
 # --- settings ---------------------------------------------------------------------------------------------------------

@@ -151,6 +151,21 @@ def test_a_failing_message_is_tried_five_times_and_ends_in_the_poison_queue(
     assert counts == [1, 2, 3, 4, 5]
 
 
+def test_a_failing_message_waits_as_long_and_is_tried_as_often_as_host_json_says(
+    own_host: HostProcess, azurite_of_own_hosts: Azurite
+) -> None:
+    patience = {"visibilityTimeout": "00:00:02", "maxDequeueCount": 3}
+    own_host.folder.mkdir(parents=True)
+    own_host.app = own_host.with_host_json({"extensions": {"queues": patience}})
+    own_host.start()
+    began = time.monotonic()
+    queue(azurite_of_own_hosts, "work").send_message(encoded("fail"))
+    poison = queue(azurite_of_own_hosts, "work-poison")
+    eventually(lambda: encoded("fail") in messages(poison), 60)
+    assert time.monotonic() - began >= 4, "two waits lie between three tries"
+    assert [json.loads(note)[1] for note in own_host.notes("messages")] == [1, 2, 3]
+
+
 def test_a_message_that_is_not_base64_goes_to_the_poison_queue_unseen(host: HostProcess, azurite: Azurite) -> None:
     queue(azurite, "work").send_message("not base64!")
     poison = queue(azurite, "work-poison")
