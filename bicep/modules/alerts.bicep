@@ -150,7 +150,7 @@ var queries = !logAlerts
       {
         name: 'poison-messages'
         on: operationsId
-        description: 'A message failed for eight hours or cannot be read, an upload was set aside, or an inbox cannot be listed. Runbook: poison messages, stuck uploads.'
+        description: 'A message failed for eight hours or cannot be read, an upload was set aside, or an inbox cannot be listed. Runbook: poison messages.'
         query: 'AppTraces | where Message has "Message has reached MaxDequeueCount" or Message startswith "message parked" or Message startswith "upload set aside" or Message startswith "inbox not listed"'
         threshold: 0
         minutes: 15

@@ -11,7 +11,7 @@ from readfirst.adapters.retries import AT_ONCE
 from readfirst.adapters.settings import settings
 from readfirst.domain import clean, names
 from readfirst.domain.messages import InferenceRequest
-from readfirst.domain.watchdog import Execution, Place, Policy, Trouble, hung, last_signs, trouble_of
+from readfirst.domain.watchdog import Execution, Place, Policy, Trouble, last_signs, trouble_of
 
 _ALIVE = {"Running", "Processing", "Degraded", "Unknown"}
 _FAILED = "Failed"
@@ -53,8 +53,8 @@ def start(place: Place = Place.MAIN) -> Trouble | None:
         return None
     group, name = _job(place)
     try:
-        at_work = [one for one in _executions(place) if not hung(one, datetime.now(UTC), policy())]
-        if turn.under_way(place, at_work, datetime.now(UTC)) or not turn.announce(place, datetime.now(UTC)):
+        under_way = turn.under_way(place, _executions(place), datetime.now(UTC), policy())
+        if under_way or not turn.announce(place, datetime.now(UTC)):
             return None
         started = clients.container_apps().jobs.begin_start(group, name, polling=False, **AT_ONCE).result()
     except Exception as error:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from readfirst.adapters import blobs, clients
 from readfirst.domain import names
-from readfirst.domain.watchdog import Execution, Place, listed
+from readfirst.domain.watchdog import Execution, Place, Policy, hung, listed
 
 if TYPE_CHECKING:
     from azure.storage.blob import BlobClient, BlobLeaseClient
@@ -31,9 +31,9 @@ class Turn:
         self._before: dict[str, Any] | None = None
         self._last: dict[str, Any] = json.loads(blob.download_blob().readall() or b"{}")
 
-    def under_way(self, place: Place, executions: Sequence[Execution], now: datetime) -> bool:
-        """Whether an execution of the job is alive, or was started just now and is not listed yet."""
-        if any(execution.alive for execution in executions):
+    def under_way(self, place: Place, executions: Sequence[Execution], now: datetime, policy: Policy) -> bool:
+        """Whether an execution of the job is alive and not hung, or was started just now and is not listed yet."""
+        if any(execution.alive and not hung(execution, now, policy) for execution in executions):
             return True
         last = self._last.get(place)
         return last is not None and not listed(last["name"], datetime.fromisoformat(last["at"]), executions, now)
