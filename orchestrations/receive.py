@@ -162,23 +162,23 @@ def _take_tar(upload: Upload, file: io.BufferedReader, packed: bool) -> frozense
         if packed:
             unpacked = io.BufferedReader(tars.Unpacked(file, upload.size), 1 << 20)
             if not tars.is_tar(unpacked.peek(tars.BLOCK)):
-                return set_aside(upload, Refused(Reason.ARCHIVE, "a gzip without a tar in it"))
+                return _refuse_tar(upload, Refused(Reason.ARCHIVE, "a gzip without a tar in it"))
             blobs.put_stream_once(target, unpacked)
         else:
             blobs.copy(upload.blob, upload.etag, upload.size, target)
     except tars.BROKEN:
-        return set_aside(upload, Refused(Reason.ZIP_UNREADABLE))
+        return _refuse_tar(upload, Refused(Reason.ZIP_UNREADABLE))
     except tars.TooLarge:
-        return set_aside(upload, Refused(Reason.ZIP_LIMITS, "too large when unpacked"))
+        return _refuse_tar(upload, Refused(Reason.ZIP_LIMITS, "too large when unpacked"))
     kept = target.get_blob_properties()
     whole = io.BufferedReader(blobs.BlobFile(target, str(kept.etag), int(kept.size)), 64 << 10)
     members = tars.members_of(whole)
     if isinstance(members, Refused):
-        return set_aside(upload, members)
+        return _refuse_tar(upload, members)
     seen = [(m, _tar_header(whole, m)) for m in members]
     images = [(m, h) for m, h in seen if isinstance(h, Header)]
     if not images:
-        return set_aside(upload, Refused(Reason.ZIP_NO_DICOM))
+        return _refuse_tar(upload, Refused(Reason.ZIP_NO_DICOM))
 
     def arrive(image: tuple[tars.Member, Header]) -> Run:
         member, header = image
@@ -190,6 +190,11 @@ def _take_tar(upload: Upload, file: io.BufferedReader, packed: bool) -> frozense
     others = [(m.name, verdict) for m, verdict in seen if not isinstance(verdict, Header)]
     answers.say_archive(upload.clinic, upload.id, upload.name, taken=len(images), others=others)
     return runs
+
+
+def _refuse_tar(upload: Upload, refusal: Refused) -> frozenset[Run]:
+    """Where a tool has packed the upload on the way, that is the reason, and not what the bytes look like."""
+    return set_aside(upload, Refused(Reason.CONTENT_ENCODING) if upload.encoding else refusal)
 
 
 def _tar_header(whole: IO[bytes], member: tars.Member) -> Header | Refused | Skipped:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,6 +11,7 @@ from typing import Any
 
 import azure.durable_functions as df
 import azure.functions as func
+import pydicom
 import pytest
 
 from function_app.commands import take_command
@@ -24,7 +26,7 @@ from readfirst.domain.messages import Command, InferenceAnswer
 from readfirst.domain.records import FLAGGED, NOT_ANALYSED
 from tests.orchestrations.conftest import do
 from tests.orchestrations.test_deidentify import deidentified, sealed_study
-from tests.orchestrations.test_receive import ct, folder, upload
+from tests.orchestrations.test_receive import folder, upload
 from tests.orchestrations.test_report import analysed, record_of, told
 
 pytestmark = [pytest.mark.stack, pytest.mark.usefixtures("settings")]
@@ -99,9 +101,18 @@ def test_cancelling_a_finished_study_leaves_its_result_and_its_alert(tmp_path: P
     assert client.stopped == [], "somebody still has to acknowledge it"
 
 
+def another_slice(study: Path) -> bytes:
+    """One more instance of the study that lies in the folder."""
+    dataset = pydicom.dcmread(next(p for p in sorted(study.rglob("*")) if p.is_file()))
+    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = pydicom.uid.generate_uid()
+    buffer = io.BytesIO()
+    dataset.save_as(buffer)
+    return buffer.getvalue()
+
+
 def test_files_that_were_still_settling_belong_to_a_run_that_a_replay_takes(tmp_path: Path) -> None:
-    run, planted = sealed_study(tmp_path, seed=54, slices=2)
-    late = {next(iter(upload(ct(planted["study uid"]), folder()))) for _ in range(5)}
+    run, _ = sealed_study(tmp_path, seed=54, slices=2)
+    late = {next(iter(upload(another_slice(tmp_path), folder()))) for _ in range(5)}
     assert late == {run.next}
     client = Client(alive={run.instance, run.next.instance})
     last = cancelled(run, client)
@@ -115,9 +126,9 @@ def test_files_that_were_still_settling_belong_to_a_run_that_a_replay_takes(tmp_
 
 
 def test_files_that_are_sent_later_begin_again(tmp_path: Path) -> None:
-    run, planted = sealed_study(tmp_path, seed=55, slices=2)
+    run, _ = sealed_study(tmp_path, seed=55, slices=2)
     last = cancelled(run)
-    (again,) = upload(ct(planted["study uid"]), folder())
+    (again,) = upload(another_slice(tmp_path), folder())
     assert again == last.next
     assert Look.model_validate(do(look_and_seal, again.dump())).files == 1
 

@@ -190,7 +190,7 @@ def test_looking_again_at_a_sealed_run_changes_nothing(tmp_path: Path) -> None:
     told = clients.container(names.UPLOADS, names.results(CLINIC))
     status = f"studies/{ledger_of(run.token).handle()}/status.json"
     assert json.loads(told.download_blob(status).readall())["state"] == "in progress", "its sender can see it now"
-    assert Look.model_validate(do(look_and_seal, run.dump())) == Look(files=1)
+    assert Look.model_validate(do(look_and_seal, run.dump())).files == 1
 
 
 def test_every_clean_instance_can_be_brought_back_to_its_patient(tmp_path: Path) -> None:
@@ -293,10 +293,10 @@ def test_of_an_instance_that_came_twice_in_two_versions_the_last_one_counts(tmp_
 
 
 def test_a_file_that_came_twice_counts_once_and_as_an_identical_copy(tmp_path: Path) -> None:
-    write_phantom_study(tmp_path / "study", seed=27, slices=2, size=64)
+    write_phantom_study(tmp_path / "study", seed=61, slices=2, size=64)
     same = next(iter(sorted((tmp_path / "study").iterdir()))).read_bytes()
     other_preamble = b"sent by another station".ljust(128, b"\0") + same[128:]
-    run, _ = sealed_study(tmp_path, seed=27, slices=2, extra=(same, other_preamble))
+    run, _ = sealed_study(tmp_path, seed=61, slices=2, extra=(same, other_preamble))
     deidentified(run)
     receipted = papers.receipted(run.token, run.n)
     assert (len(receipted.instances), receipted.copies, receipted.refused) == (2, 2, ())

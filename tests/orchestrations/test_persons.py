@@ -16,7 +16,7 @@ from function_app.commands import take_command
 from orchestrations.deidentify import Undecided, deidentify_batches, hold_study, workers_for
 from orchestrations.messages import Batches, Report, Run, Verdict
 from orchestrations.quarantine import answer, reject
-from orchestrations.report import report
+from orchestrations.report import answer_clinic, index_study, release_originals, report, request_return
 from orchestrations.settle import look_and_seal
 from readfirst.adapters import blobs, clients, identities, index, papers, persons, quarantine, returns, secrets
 from readfirst.adapters.ledger import ledger_of
@@ -49,6 +49,8 @@ def held(run: Run) -> StudyRecord:
     assert reason.startswith("several-persons: ")
     told = Report(run=run, verdict=Verdict(outcome="quarantined", reason=reason))
     assert do(report, told.dump()) == []
+    for other in (index_study, answer_clinic, request_return, release_originals):
+        do(other, run.dump())
     record = index.read(run.token)
     assert record is not None
     return record

@@ -172,10 +172,10 @@ def test_every_worker_shares_the_batches_until_none_is_left() -> None:
 
 def test_a_study_of_two_persons_is_told_at_once_and_nothing_of_it_is_cleaned_or_analysed() -> None:
     reason = "several-persons: The files name 2 persons."
-    context = Context(RUN.dump(), {"workers_for": 0, "hold_study": reason, "report": []})
+    context = Context(RUN.dump(), {"workers_for": 0, "hold_study": reason, "report": [], **OTHERS})
     assert run(read_study, context) == "quarantined"
-    assert context.steps() == ["workers_for", "hold_study", "report"]
-    assert context.told[-1][1]["verdict"] == {"outcome": "quarantined", "reason": reason}
+    assert context.steps() == ["workers_for", "hold_study", "report", *OTHERS]
+    assert dict(context.told)["report"]["verdict"] == {"outcome": "quarantined", "reason": reason}
 
 
 def test_a_study_whose_person_is_known_by_the_time_it_is_asked_goes_on() -> None:
@@ -185,6 +185,7 @@ def test_a_study_whose_person_is_known_by_the_time_it_is_asked_goes_on() -> None
         "deidentify_batches": False,
         "analyse": {"plan": PLAN.dump(), "verdict": Verdict(outcome="analysed").dump()},
         "report": [],
+        **OTHERS,
     }
     context = Context(RUN.dump(), answers)
     assert run(read_study, context) == "analysed"
