@@ -13,10 +13,10 @@ from pydicom.dataset import Dataset, FileDataset
 from pydicom.uid import UID
 
 from model_container.pixels import NATIVE, RLE, Format, UnreadablePixels, decode_all, native, packed
+from readfirst.domain.densities import unfit
 
 AIR = -1024
 _HIGHEST = 3071
-_DENSITIES = ("HU", "HU_MOD", "US", "")  # RescaleType; US is "unspecified", which scanners write for HU as well
 
 
 @dataclass(frozen=True)
@@ -133,15 +133,11 @@ class _Slice:
     def rescaling(self) -> tuple[float, float]:
         """Slope and intercept to HU. A CT slice that does not say them has no densities that anyone could trust."""
         group, name = self.group("PixelValueTransformationSequence"), "PixelValueTransformationSequence"
-        if "ModalityLUTSequence" in group:
-            raise UnreadablePixels("densities given by a table are not taken")
-        if str(group.get("RescaleType") or "").strip().upper() not in _DENSITIES:
-            raise UnreadablePixels("the slices hold other values than densities in HU")
+        if wrong := unfit(group.get, needed=False):
+            raise UnreadablePixels(wrong)
         if self.source.ds.get("Modality") != "CT" and "RescaleSlope" not in group:
             return 1.0, 0.0
         slope, intercept = (self.numbers(name, keyword, 1)[0] for keyword in ("RescaleSlope", "RescaleIntercept"))
-        if slope == 0:
-            raise UnreadablePixels("a slice's RescaleSlope is zero")
         return slope, intercept
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 from pydicom.dataset import Dataset
 
+from readfirst.domain import densities, image_types, said
 from readfirst.domain.models import PROJECTIONS
 from readfirst.domain.numbers import decimal, whole
 
@@ -22,18 +25,32 @@ _REGIONS = {
 }  # fmt: skip
 
 FRONTAL, LATERAL = "FRONTAL", "LATERAL"
+_INTENTS = frozenset(("FOR PRESENTATION", "FOR PROCESSING"))
 # ViewCodeSequence (PS3.16 CID 4010) as ViewPosition.
 _VIEWS = {
     "399348003": "AP", "R-10206": "AP", "272479007": "PA", "R-40888": "PA", "R-10214": "PA",
     "399173006": "LL", "R-10236": "LL", "399198007": "RL", "R-10232": "RL", "399033003": FRONTAL, "R-10202": FRONTAL,
 }  # fmt: skip
-_APART = ("ConvolutionKernel", "FilterType", "KVP", "SliceThickness", "StackID", "TemporalPositionIdentifier",
-          "TemporalPositionIndex", "NominalPercentageOfCardiacPhase")  # fmt: skip
-_RENDERED = (
+# What tells pictures of one place apart: reconstructions, then moments. Where each may stand in an enhanced file is
+# in _GROUPS. `InstanceFacts.apart` holds them in this order: new ones are added at the end.
+APART = (
+    "ConvolutionKernel", "FilterType", "KVP", "SliceThickness", "StackID", "ImageType", "ScanOptions",
+    "ContrastBolusAgent", "TemporalPositionIdentifier", "TemporalPositionIndex", "NominalPercentageOfCardiacPhase",
+    "NominalCardiacTriggerDelayTime", "NominalPercentageOfRespiratoryPhase", "NominalRespiratoryTriggerDelayTime",
+    "TriggerTime", "IrradiationEventUID", "AcquisitionUID", "AcquisitionDateTime", "AcquisitionTime",
+    "FrameAcquisitionDateTime", "ContentTime", "EchoTime", "EchoNumbers", "DiffusionBValue", "InversionTime",
+)  # fmt: skip
+_CLOCKS = ("FrameAcquisitionDateTime", "AcquisitionDateTime", "AcquisitionTime", "ContentTime")  # and TriggerTime, ms
+_GROUPS = (
     "FrameContentSequence",
     "CTReconstructionSequence",
     "CTXRayDetailsSequence",
+    "CTAcquisitionTypeSequence",
+    "PixelMeasuresSequence",
+    "TemporalPositionSequence",
     "CardiacSynchronizationSequence",
+    "RespiratorySynchronizationSequence",
+    "ContrastBolusUsageSequence",
 )
 
 Vector = tuple[float, float, float]
@@ -50,14 +67,29 @@ class Plane(BaseModel):
     pixel_spacing: tuple[float, float] | None = None
     image_type: tuple[str, ...] | None = None
     acquisition_number: int | None = None
-    rendering: str | None = None
+    rendering: str | None = None  # as in InstanceFacts
+    apart: tuple[str, ...] | None = None
+    moments: tuple[float | None, ...] | None = None
+    unfit: str | None = None
+
+
+class Part(BaseModel):
+    """Which part of a concatenation (that has `uid`) a file is, by PS3.3 C.7.6.16.2.2.4. `total`: 0 if unsaid."""
+
+    model_config = ConfigDict(frozen=True)
+
+    uid: str
+    number: int
+    total: int
+    offset: int | None = None  # frames in the parts before it
 
 
 class InstanceFacts(BaseModel):
     """The facts of one clean instance that choose and order a series. No identifier, no free text.
 
     Lengths in mm, positions and directions in the patient's coordinate system (PS3.3 C.7.6.2.1.1, LPS).
-    Absent or malformed attributes are None.
+    Absent or malformed attributes are None. What gates judge is read from the file as it was sent (domain/said.py):
+    de-identification empties what is not well-formed, and an empty value is not the same as an unreadable one.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -82,7 +114,13 @@ class InstanceFacts(BaseModel):
     gantry_tilt: float | None = None
     series_number: int | None = None
     acquisition_number: int | None = None
-    rendering: str = ""  # the same for the slices of one reconstruction and one moment (a digest: no free text)
+    rendering: str = ""  # older facts: one digest for what `apart` tells
+    apart: tuple[str, ...] = ()  # a digest for each of APART, empty where nothing is said: no free text
+    moments: tuple[float | None, ...] = ()  # seconds by each clock (_CLOCKS, TriggerTime) that the clean copy keeps
+    frame_of_reference: str = ""
+    part: Part | None = None
+    derivation: str = ""  # what made a derived picture (domain/image_types.py)
+    unfit: str = ""  # why its values are no densities of a grey picture
     view: str = ""  # of a radiograph: ViewPosition, or what stands for it; FRONTAL and LATERAL where no more is known
     laterality: str = ""  # of a paired part: L or R
     intent: str = ""  # PresentationIntentType: a radiograph's, of which there can be two versions
@@ -104,23 +142,28 @@ class InstanceFacts(BaseModel):
             yield plain.model_copy(update={"frame": number, **own})
 
 
-def facts_of(ds: Dataset, *, path: str = "", digest: str = "") -> InstanceFacts:
-    """Reads the facts from a data set (a clean one: nothing here is removed)."""
+def facts_of(ds: Dataset, *, sent: Dataset | None = None, path: str = "", digest: str = "") -> InstanceFacts:
+    """Reads the facts from a data set (a clean one: nothing here is removed), and what gates judge from what was sent:
+    the original's data set, where the other one is its clean copy."""
+    sent = ds if sent is None else sent
     meta = getattr(ds, "file_meta", None)
     frames = _integer(ds, "NumberOfFrames") or 1
-    shared, planes = _functional_groups(ds, frames)
+    shared, planes = _functional_groups(ds, sent, frames)
     plain = Plane(
         position=_numbers(ds, "ImagePositionPatient", 3), orientation=_numbers(ds, "ImageOrientationPatient", 6),
-        pixel_spacing=_numbers(ds, "PixelSpacing", 2), image_type=tuple(str(v) for v in _values(ds, "ImageType")),
+        pixel_spacing=_numbers(ds, "PixelSpacing", 2), image_type=_kinds(ds, sent, "ImageType"),
     )  # fmt: skip
+    modality = said.term_of(_text(ds, "Modality"), _text(sent, "Modality"), said.MODALITIES)
+    shared_groups = _group(ds, "SharedFunctionalGroupsSequence")
+    everywhere = (ds, *(_group(shared_groups, name) for name in _GROUPS))
     return InstanceFacts(
         study_uid=_text(ds, "StudyInstanceUID"),
         series_uid=_text(ds, "SeriesInstanceUID"),
         sop_uid=_text(ds, "SOPInstanceUID"),
         sop_class=_text(ds, "SOPClassUID"),
         transfer_syntax=str(getattr(meta, "TransferSyntaxUID", "") or ""),
-        modality=_text(ds, "Modality"),
-        body_part=_text(ds, "BodyPartExamined").upper() or _region(_group(ds, "SharedFunctionalGroupsSequence")),
+        modality=modality,
+        body_part=_body_part(ds, sent),
         image_type=shared.image_type or plain.image_type or (),
         rows=_integer(ds, "Rows") or 0,
         columns=_integer(ds, "Columns") or 0,
@@ -133,30 +176,65 @@ def facts_of(ds: Dataset, *, path: str = "", digest: str = "") -> InstanceFacts:
         gantry_tilt=(_numbers(ds, "GantryDetectorTilt", 1) or (None,))[0],
         series_number=_integer(ds, "SeriesNumber"),
         acquisition_number=_integer(ds, "AcquisitionNumber"),
-        rendering=_rendering(ds),
-        patient_age=_text(ds, "PatientAge"),
+        apart=_apart(*everywhere),
+        moments=_moments(*everywhere),
+        frame_of_reference=_text(ds, "FrameOfReferenceUID"),
+        part=_part(ds),
+        derivation=_derivation(sent),
+        unfit=_unfit(ds, shared_groups, bool(planes)) if modality not in PROJECTIONS else "",
+        instance_number=_integer(ds, "InstanceNumber"),
+        patient_age=said.age_of(_text(sent, "PatientAge"), _text(ds, "PatientAge")),
         patient=_text(ds, "PatientID"),
         path=path,
         digest=digest,
-        **(_radiograph(ds) if _text(ds, "Modality") in PROJECTIONS else {}),
+        **(_radiograph(ds, sent) if modality in PROJECTIONS else {}),
     )
 
 
-def _radiograph(ds: Dataset) -> dict[str, Any]:
-    side = _text(ds, "ImageLaterality") or _text(ds, "Laterality")
+def _body_part(ds: Dataset, sent: Dataset) -> str:
+    """As the clean copy has it, else the region that it codes, else in our words what was sent."""
+    shared = _group(ds, "SharedFunctionalGroupsSequence")
+    region = _region(shared) or _region(ds)
+    return _text(ds, "BodyPartExamined").upper() or region or said.part_of(_text(sent, "BodyPartExamined"))
+
+
+def _kinds(ds: Dataset, sent: Dataset, keyword: str) -> tuple[str, ...]:
+    """An image's or frame's type: as the clean copy has it, or, where a value was no valid one, the words we know."""
+    clean = tuple(str(v).upper() for v in _values(ds, keyword))
+    original = tuple(str(v) for v in _values(sent, keyword))
+    if clean and len(clean) == len(original) and "REMOVED" not in clean:
+        return clean
+    return tuple(image_types.known_words(value) for value in original)
+
+
+def _derivation(sent: Dataset) -> str:
+    codes = [_text(item, "CodeValue") for item in _items(sent, "DerivationCodeSequence")]
+    return image_types.derivation_of(codes, _text(sent, "DerivationDescription"), _text(sent, "LossyImageCompression"))
+
+
+def _part(ds: Dataset) -> Part | None:
+    uid, number = _text(ds, "ConcatenationUID"), _integer(ds, "InConcatenationNumber")
+    if not uid or number is None:
+        return None
+    total, offset = _integer(ds, "InConcatenationTotalNumber") or 0, _integer(ds, "ConcatenationFrameOffsetNumber")
+    return Part(uid=uid, number=number, total=total, offset=offset)
+
+
+def _radiograph(ds: Dataset, sent: Dataset) -> dict[str, Any]:
+    side = (_text(sent, "ImageLaterality") or _text(sent, "Laterality")).upper()[:1]
+    intent = _text(ds, "PresentationIntentType"), _text(sent, "PresentationIntentType")
     return {
-        "view": _view(ds),
+        "view": _view(ds, sent),
         "laterality": side if side in ("L", "R") else "",
-        "intent": _text(ds, "PresentationIntentType").upper(),
+        "intent": said.term_of(*intent, _INTENTS),
         "acquired": _acquired(ds),
-        "instance_number": _integer(ds, "InstanceNumber"),
     }
 
 
-def _view(ds: Dataset) -> str:
+def _view(ds: Dataset, sent: Dataset) -> str:
     """Which view a radiograph is: by its position, its code, or the directions in which rows and columns run."""
-    if said := _text(ds, "ViewPosition").upper():
-        return said
+    if stated := said.term_of(_text(ds, "ViewPosition"), _text(sent, "ViewPosition"), said.VIEWS):
+        return stated
     coded = _items(ds, "ViewCodeSequence")
     if coded and (known := _VIEWS.get(_text(coded[0], "CodeValue"))):
         return known
@@ -174,34 +252,80 @@ def _acquired(ds: Dataset) -> str:
     return (whole or next(dated, "")).partition(".")[0][:14]
 
 
-def _functional_groups(ds: Dataset, frames: int) -> tuple[Plane, tuple[Plane, ...]]:
+def _functional_groups(ds: Dataset, sent: Dataset, frames: int) -> tuple[Plane, tuple[Plane, ...]]:
     """What all frames of an enhanced file share, and what each has of its own; nothing of other files.
 
     A file whose groups are not as many as its frames tells nothing: nobody can say which is whose.
     """
-    own = _items(ds, "PerFrameFunctionalGroupsSequence")
-    if len(own) != frames:
+    own, was = (_items(data, "PerFrameFunctionalGroupsSequence") for data in (ds, sent))
+    if len(own) != frames or len(was) != frames:
         return Plane(), ()
-    shared = _plane(_group(ds, "SharedFunctionalGroupsSequence"))
-    return shared, tuple(_plane(group) for group in own)
+    shared, first = (_group(data, "SharedFunctionalGroupsSequence") for data in (ds, sent))
+    return _plane(shared, first), tuple(_plane(*groups) for groups in zip(own, was, strict=True))
 
 
-def _plane(group: Dataset) -> Plane:
-    kinds = tuple(str(v) for v in _values(_group(group, "CTImageFrameTypeSequence"), "FrameType"))
+def _plane(group: Dataset, sent: Dataset) -> Plane:
+    kinds = _kinds(_group(group, "CTImageFrameTypeSequence"), _group(sent, "CTImageFrameTypeSequence"), "FrameType")
+    told = [_group(group, name) for name in _GROUPS]
     return Plane(
         position=_numbers(_group(group, "PlanePositionSequence"), "ImagePositionPatient", 3),
         orientation=_numbers(_group(group, "PlaneOrientationSequence"), "ImageOrientationPatient", 6),
         pixel_spacing=_numbers(_group(group, "PixelMeasuresSequence"), "PixelSpacing", 2),
         image_type=kinds or None,
         acquisition_number=_integer(_group(group, "FrameContentSequence"), "FrameAcquisitionNumber"),
-        rendering=_rendering(*(_group(group, name) for name in _RENDERED)) or None,
+        apart=_apart(*told) or None,
+        moments=_moments(*told) or None,
+        unfit=densities.unfit(_group(group, "PixelValueTransformationSequence").get)
+        if _items(group, "PixelValueTransformationSequence")
+        else None,
     )
 
 
-def _rendering(*groups: Dataset) -> str:
-    """What tells reconstructions of one acquisition apart, and moments; empty where nothing is said."""
-    said = [_text(group, keyword) for group in groups for keyword in _APART]
-    return hashlib.sha256("\n".join(said).encode()).hexdigest()[:16] if any(said) else ""
+def _unfit(ds: Dataset, shared: Dataset, enhanced: bool) -> str:
+    """Why the values are no densities. An enhanced file's frames may have a rescaling of their own."""
+    grey = densities.not_grey(_integer(ds, "SamplesPerPixel"), _text(ds, "PhotometricInterpretation"))
+    rescaled = _group(shared, "PixelValueTransformationSequence")
+    if grey or (enhanced and rescaled is _NOTHING):
+        return grey
+    return densities.unfit((rescaled if enhanced else ds).get, needed=_text(ds, "Modality") == "CT")
+
+
+def _apart(*groups: Dataset) -> tuple[str, ...]:
+    """A digest for each of APART that is said: numbers by their value, however they are written; () for nothing."""
+    told = tuple(_digest(_written(groups, keyword)) for keyword in APART)
+    return told if any(told) else ()
+
+
+def _written(groups: Iterable[Dataset], keyword: str) -> str:
+    return next((text for group in groups if (text := "\\".join(str(v) for v in _values(group, keyword)))), "")
+
+
+@lru_cache(maxsize=4096)
+def _digest(text: str) -> str:
+    if not text.strip():
+        return ""
+    try:
+        plain = f"{float(text):.6g}"
+    except ValueError:
+        plain = " ".join(text.upper().split())
+    return hashlib.sha256(plain.encode()).hexdigest()[:6]
+
+
+def _moments(*groups: Dataset) -> tuple[float | None, ...]:
+    """Seconds by each clock of the file, and by its trigger; () where none is told."""
+    told = [_seconds(_written(groups, clock)) for clock in _CLOCKS]
+    trigger = next((n for group in groups if (n := _numbers(group, "TriggerTime", 1))), None)
+    told.append(trigger[0] / 1000 if trigger else None)
+    return tuple(told) if any(moment is not None for moment in told) else ()
+
+
+def _seconds(text: str) -> float | None:
+    """A TM, or a DT with its day, as a number that grows with time; not the seconds between moments of two days."""
+    match = re.fullmatch(r"(\d{8})?(\d{2}):?(\d{2})?:?(\d{2}(?:\.\d+)?)?(?:[+-]\d{4})?", text.strip())
+    if match is None:
+        return None
+    day, hours, minutes, seconds = match.groups()
+    return int(day or 0) * 86400.0 + (int(hours) * 60 + int(minutes or 0)) * 60 + float(seconds or 0)
 
 
 def _thickness(ds: Dataset) -> float | None:

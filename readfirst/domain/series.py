@@ -1,186 +1,282 @@
-"""Which series of a study a model gets, and in which order: by rule, so that the same study gives the same work."""
+"""Which series of a study a model gets, and in which order: by rule, so that the same study gives the same work.
+
+Coverage first, thickness second: of the series that a gate admits, the one that leaves nothing of the patient out, and
+of several such the thinnest. What no series covers as a whole is read in part, and says so (`Selection.missing`).
+"""
 
 from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Hashable, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from statistics import median
 
+from readfirst.domain.image_types import refused_as
 from readfirst.domain.instances import InstanceFacts
 from readfirst.domain.models import Gate
 from readfirst.domain.projections import select_picture
 from readfirst.domain.selection import Ineligible, NotEligible, Selection, out_of_scope
+from readfirst.domain.stacks import (
+    MISSING,
+    SAME_PLACE,
+    Stack,
+    fields_of_view,
+    height_of,
+    is_placed,
+    level_of,
+    normal_of,
+    pictures,
+)
 
-__all__ = ["Ineligible", "NotEligible", "Selection", "run_key", "select_series"]
+__all__ = ["Choice", "Ineligible", "NotEligible", "Selection", "choose", "run_key", "select_series"]
 
 _AXIAL = math.cos(math.radians(35))  # a gantry tilts up to 30 degrees
-_MISSING = 1.5  # a step longer than this many usual steps hides a slice
-_SAME_PLACE = 0.05  # mm
-_PARALLEL = 0.01  # of a direction cosine: slices that differ less are parallel
-_SAME_SPACING = 0.001  # mm
-_UPRIGHT = 0.02  # how far directions may be from unit length and a right angle
-_AS_LONG = 0.9  # of the whole stack: a part that covers less is but a part of it
 _SHIFTED = 3.0  # mm beside the stack's axis: slices of another field of view lie elsewhere
+_COARSEST = 10.0  # mm: a gate that names no spacing still does not take two slices so far apart for neighbours
+
+OTHER_PICTURE, SAME_POSITIONS, BEYOND = "another-picture", "same-positions", "beyond-what-was-read"
+NOT_AXIAL, NO_DENSITIES = "not-axial", "no-densities"
+LEFT_OUT = {
+    SAME_POSITIONS: "Another reconstruction or moment of the same positions.",
+    BEYOND: "Positions that the series read does not cover.",
+    OTHER_PICTURE: "Another picture of the study was read.",
+    NOT_AXIAL: "Not an axial slice.",
+    NO_DENSITIES: "Values that are not densities, or a picture that is not grey.",
+    "localizer": "A localizer.",
+    "projection": "A slab or projection through several slices.",
+    "reformatted": "Reformatted from other slices.",
+    "rendered": "A rendering.",
+    "screen": "A screen, protocol, dose or captured page.",
+    "map": "A map of something other than density.",
+    "derived": "Derived from other images.",
+    "unclear": "Its ImageType cannot be read.",
+}
+"""Why a slice or file of a study is not analysed, beside the codes of `Ineligible`: for people, without content."""
+
+Key = tuple[str, int]
+"""A slice: its SOP Instance UID and frame (0 in a file that has but one)."""
+
+
+@dataclass
+class _Judged:
+    """A series: what of it a gate admits, and the volumes that it can give, or why none."""
+
+    slices: list[InstanceFacts]
+    eligible: list[InstanceFacts] = field(default_factory=list)
+    reasons: dict[Key, str] = field(default_factory=dict)  # of the slices that are not eligible
+    answers: list[Selection] = field(default_factory=list)
+    refusal: NotEligible | None = None
+    lost: int = 0  # frames of parts that never came
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Every series that can be read, the best first, or why there is none; and what becomes of all other slices."""
+
+    selections: tuple[Selection, ...]
+    refusal: NotEligible | None
+    _reasons: dict[Key, str] = field(default_factory=dict)
+    _eligible: tuple[InstanceFacts, ...] = ()
+
+    def left_out(self, read: Selection | None, reach: float) -> dict[Key, str]:
+        """Why each slice that is not read is left out: a code of LEFT_OUT or of Ineligible."""
+        chosen = {_key(one) for one in read.instances} if read else set()
+        told = {key: reason for key, reason in self._reasons.items() if key not in chosen}
+        rest = [one for one in self._eligible if _key(one) not in chosen]
+        if read is None:
+            return told | {_key(one): str(self.refusal.code) if self.refusal else OTHER_PICTURE for one in rest}
+        far = {_key(one) for one in _beyond(read, rest, reach)} if read.spacing else set()
+        other = SAME_POSITIONS if read.spacing else OTHER_PICTURE
+        return told | {_key(one): BEYOND if _key(one) in far else other for one in rest}
 
 
 def select_series(instances: Sequence[InstanceFacts], gate: Gate) -> Selection | NotEligible:
-    """The thinnest complete original axial series that the gate admits (or the radiograph, by its own rule), or the
-    reason why there is none.
+    """The series that covers most and is thinnest (or the radiograph, by its own rule), or why there is none.
 
     Several answers are possible for several series; the reason returned is that of the largest one.
     """
+    choice = choose(instances, gate)
+    if choice.selections:
+        return choice.selections[0]
+    return choice.refusal or NotEligible(Ineligible.EMPTY, "The study holds no image.")
+
+
+def choose(instances: Sequence[InstanceFacts], gate: Gate) -> Choice:
+    """Judges every series of a study by a model's gate."""
     if not instances:
-        return NotEligible(Ineligible.EMPTY, "The study holds no image.")
+        return Choice((), NotEligible(Ineligible.EMPTY, "The study holds no image."))
     if len({i.patient for i in instances if i.patient}) > 1:
-        return NotEligible(Ineligible.SEVERAL_PERSONS, "The study holds images of several persons.")
+        return Choice((), NotEligible(Ineligible.SEVERAL_PERSONS, "The study holds images of several persons."))
+    slices = [piece for instance in instances for piece in instance.slices()]
     if gate.projection:
-        return select_picture(instances, gate)
-    series = _by([piece for instance in instances for piece in instance.slices()], lambda i: i.series_uid)
+        return _choose_picture(instances, slices, gate)
+    series = _by(slices, lambda i: i.series_uid)
     series.sort(key=len, reverse=True)
-    answers = [_judge(one, gate) for one in series]
-    good = [answer for answer in answers if isinstance(answer, Selection)]
-    return min(good, key=_preference) if good else answers[0]
+    judged = [_judge(one, gate, instances) for one in series]
+    eligible = [one for series in judged for one in series.eligible]
+    lost = {id(series): series.lost for series in judged if series.eligible}
+    found = []
+    for one in judged:
+        others = max((n for other, n in lost.items() if other != id(one)), default=0)
+        found += [replace(a, missing=max(_missing(a, eligible, gate), others)) for a in one.answers]
+    reasons = {key: reason for one in judged for key, reason in one.reasons.items()}
+    refusal = None if found else next((one.refusal for one in judged if one.refusal), None)
+    return Choice(tuple(sorted(found, key=_preference)), refusal, reasons, tuple(eligible))
+
+
+def _choose_picture(instances: Sequence[InstanceFacts], slices: list[InstanceFacts], gate: Gate) -> Choice:
+    """The radiograph that the gate admits; of the others, those that it does not admit say why."""
+    answer = select_picture(instances, gate)
+    refusals = {_key(one): out_of_scope([one], gate, instances) for one in slices}
+    reasons = {key: str(refused.code) for key, refused in refusals.items() if refused}
+    rest = tuple(one for one in slices if _key(one) not in reasons)
+    if isinstance(answer, NotEligible):
+        return Choice((), answer, reasons, rest)
+    return Choice((answer,), None, reasons, rest)
+
+
+def reach_of(gate: Gate) -> float:
+    """How far from the nearest slice read a position may lie and still be covered at the gate's spacing, in mm."""
+    return min(gate.max_spacing, _COARSEST) / 2 + SAME_PLACE
 
 
 def run_key(selection: Selection, model_digest: str) -> str:
-    """32 hex digits that name this work: the same slices in the same order for the same model, whatever the run."""
+    """32 hex digits that name this work: the same slices in the same order for the same model, whatever the run.
+
+    A study that is read in part is other work than the same slices read as the whole: its results say so.
+    """
     if not all(instance.digest for instance in selection.instances):
         raise ValueError("a run key needs the digest of every instance")
     digests = [f"{i.digest}#{i.frame}" if i.frame else i.digest for i in selection.instances]
-    return hashlib.sha256("\n".join(["readfirst-run-1", model_digest, *digests]).encode()).hexdigest()[:32]
+    part = [f"missing {selection.missing}"] if selection.missing else []
+    return hashlib.sha256("\n".join(["readfirst-run-1", model_digest, *digests, *part]).encode()).hexdigest()[:32]
 
 
-def _preference(selection: Selection) -> tuple[float, int, int, str, int, str]:
-    """Thin, long, first; to the last, so that the same study gives the same work in whatever order its files came."""
+def _preference(selection: Selection) -> tuple[float, float, int, int, str, int, int, str]:
+    """Leaving out least, thin, long, first; to the last, so that the same study gives the same work in whatever order
+    its files came."""
     first = selection.instances[0]
     number = first.series_number if first.series_number is not None else 1 << 30
     return (
-        round(selection.spacing, 2), -len(selection.instances), number, selection.series_uid,
-        first.acquisition_number or 0, first.sop_uid,
+        round(selection.missing * selection.spacing), round(selection.spacing, 2), -len(selection.instances), number,
+        selection.series_uid, first.acquisition_number or 0, first.instance_number or 0, first.sop_uid,
     )  # fmt: skip
 
 
-def _by(instances: Sequence[InstanceFacts], key: Callable[[InstanceFacts], Hashable]) -> list[list[InstanceFacts]]:
+def _by(instances: Iterable[InstanceFacts], key: Callable[[InstanceFacts], Hashable]) -> list[list[InstanceFacts]]:
     groups: dict[Hashable, list[InstanceFacts]] = {}
     for instance in instances:
         groups.setdefault(key(instance), []).append(instance)
     return list(groups.values())
 
 
-def _judge(series: Sequence[InstanceFacts], gate: Gate) -> Selection | NotEligible:
-    """One series against the gate: what it is first, then whether it holds usable slices."""
-    refused = out_of_scope(series, gate)
-    if refused:
-        return refused
-    slices = [i for i in series if _is_original(i)]
-    if not slices:
-        return NotEligible(Ineligible.NO_AXIAL, "The series holds localisers or derived pictures only.")
-    placed = [i for i in slices if _is_placed(i)]
-    if not placed:
-        return NotEligible(Ineligible.GEOMETRY, "The slices do not say where they lie.")
-    axial = [i for i in placed if abs(_normal(i)[2]) >= _AXIAL]
-    if not axial:
-        return NotEligible(Ineligible.NO_AXIAL, "The series holds no axial slices.")
-    stacks = _stacks(axial)
+def _key(instance: InstanceFacts) -> Key:
+    return instance.sop_uid, instance.frame
+
+
+# ---------------------------------------------------------------- one series
+
+
+def _judge(series: Sequence[InstanceFacts], gate: Gate, study: Sequence[InstanceFacts]) -> _Judged:
+    """One series against the gate: what it is first, then whether it holds usable slices that leave none of it out."""
+    judged = _Judged(list(series), refusal=out_of_scope(series, gate, study))
+    if judged.refusal:
+        judged.reasons = {_key(one): str(judged.refusal.code) for one in series}
+        return judged
+    _sort_out(judged)
+    if not judged.eligible:
+        return judged
+    judged.lost = _lost(series)
+    if judged.lost:
+        judged.refusal = NotEligible(
+            Ineligible.MISSING, "A part of the series did not come: it is a concatenation of several files."
+        )
+        return judged
+    stacks = fields_of_view(judged.eligible)
     stacks.sort(key=len, reverse=True)
-    answers = [_one_rendering(stack, gate) for stack in stacks]
-    good = [a for a in answers if isinstance(a, Selection)]
-    return min(good, key=_preference) if good else answers[0]
+    answers = [answer for stack in stacks for answer in _answers(stack, gate)]
+    good = [answer for answer in answers if isinstance(answer, Selection)]
+    judged.answers = [one for one in good if not _beyond(one, judged.eligible, _within(one))]
+    if not judged.answers:
+        judged.refusal = next((a for a in answers if isinstance(a, NotEligible)), None)
+        if len(stacks) > 1 and (good or judged.refusal is None):
+            judged.refusal = NotEligible(
+                Ineligible.SHIFTED, "The fields of view of the slices differ, and none covers the whole series."
+            )
+        judged.refusal = judged.refusal or NotEligible(
+            Ineligible.MISSING, "No picture of the series covers all of its positions."
+        )
+    return judged
 
 
-def _one_rendering(stack: Sequence[InstanceFacts], gate: Gate) -> Selection | NotEligible:
-    """Several phases or reconstructions in one series lie at the same places, or between each other. One that is
-    complete by itself is a stack of its own, for a mixture shows nothing; a part that covers less is but a part."""
-    parts = _by(stack, lambda i: (i.acquisition_number, i.rendering))
-    parts += _by(stack, lambda i: i.acquisition_number) + _by(stack, lambda i: i.rendering)
-    least = _AS_LONG * _extent(stack)
-    long = (part for part in parts if len(part) < len(stack) and _extent(part) >= least)
-    found = [answer for part in long if isinstance(answer := _judge_stack(part, gate), Selection)]
-    return min(found, key=_preference) if found else _judge_stack(stack, gate)
+def _sort_out(judged: _Judged) -> None:
+    """Parts the slices of a series that can be judged from those that show something else, with a reason for each."""
+    asked: tuple[tuple[Callable[[InstanceFacts], str], Ineligible, str], ...] = (
+        (lambda i: refused_as(i.image_type, i.derivation, i.sop_class), Ineligible.NO_AXIAL,
+         "The series holds localisers or derived pictures only."),
+        (lambda i: "" if is_placed(i) else str(Ineligible.GEOMETRY), Ineligible.GEOMETRY,
+         "The slices do not say where they lie."),
+        (lambda i: "" if abs(normal_of(i)[2]) >= _AXIAL else NOT_AXIAL, Ineligible.NO_AXIAL,
+         "The series holds no axial slices."),
+        (lambda i: NO_DENSITIES if i.unfit else "", Ineligible.UNREADABLE, ""),
+    )  # fmt: skip
+    left = judged.slices
+    for reason_of, code, text in asked:
+        told = [(one, reason_of(one)) for one in left]
+        judged.reasons |= {_key(one): reason for one, reason in told if reason}
+        if all(reason for _, reason in told):
+            judged.refusal = NotEligible(code, text or f"{left[0].unfit[:1].upper()}{left[0].unfit[1:]}.")
+            return
+        left = [one for one, reason in told if not reason]
+    judged.eligible = left
 
 
-def _extent(stack: Sequence[InstanceFacts]) -> float:
-    """From the lowest slice to the highest one, in mm."""
-    heights = [_height(instance) for instance in stack]
-    return max(heights) - min(heights)
+def _within(read: Selection) -> float:
+    """How far beside the slices read another reconstruction's may lie, in mm: less than where the next would be."""
+    return read.spacing - SAME_PLACE if len(read.instances) > 1 else SAME_PLACE
 
 
-def _is_original(instance: InstanceFacts) -> bool:
-    kinds = {value.upper() for value in instance.image_type}
-    return not kinds & {"LOCALIZER", "DERIVED", "SECONDARY", "SCREEN SAVE", "PROJECTION IMAGE"}
+def _lost(series: Sequence[InstanceFacts]) -> int:
+    """Frames of a concatenation's parts that did not come (PS3.3 C.7.6.16.2.2.4), as far as the others say; each lost
+    part counts like the longest one that came."""
+    lost = 0
+    for parts in _by((one for one in series if one.part), lambda i: i.part.uid if i.part else ""):
+        came: dict[int, int] = {}
+        for one in parts:
+            if one.part:
+                came[one.part.number] = came.get(one.part.number, 0) + 1
+        total = max(one.part.total for one in parts if one.part)
+        lost += max(0, max(total, *came) - len(came)) * max(came.values())
+    return lost
 
 
-def _is_placed(instance: InstanceFacts) -> bool:
-    """A slice that says where it lies; a file of several frames that does not say it of each is none."""
-    known = instance.position and instance.pixel_spacing and min(instance.pixel_spacing) > 0 and _is_upright(instance)
-    return bool(known and instance.rows and instance.columns and (instance.frame or instance.frames == 1))
+def _answers(stack: Stack, gate: Gate) -> list[Selection | NotEligible]:
+    found = pictures(stack)
+    if found is None:
+        return [
+            NotEligible(
+                Ineligible.MIXED,
+                "Several slices lie at one place, and nothing tells for sure which belong to one moment.",
+            )
+        ]
+    return [_judge_picture(picture, gate) for picture in found]
 
 
-def _is_upright(instance: InstanceFacts) -> bool:
-    """Whether rows and columns have directions, and these a right angle between them."""
-    if instance.orientation is None:
-        return False
-    row, column = instance.orientation[:3], instance.orientation[3:]
-    lengths = (sum(v * v for v in one) for one in (row, column))
-    across = sum(a * b for a, b in zip(row, column, strict=True))
-    return all(abs(v - 1) < _UPRIGHT for v in lengths) and abs(across) < _UPRIGHT
-
-
-def _normal(instance: InstanceFacts) -> tuple[float, float, float]:
-    if instance.orientation is None:
-        raise ValueError("the slice has no orientation")
-    rx, ry, rz, cx, cy, cz = instance.orientation
-    return (ry * cz - rz * cy, rz * cx - rx * cz, rx * cy - ry * cx)
-
-
-def _height(instance: InstanceFacts) -> float:
-    """Where the slice lies along its normal, from feet to head, in mm."""
-    if instance.position is None:
-        raise ValueError("the slice has no position")
-    normal = _normal(instance)
-    sign = 1.0 if normal[2] >= 0 else -1.0
-    return sign * sum(p * n for p, n in zip(instance.position, normal, strict=True))
-
-
-def _stacks(slices: Sequence[InstanceFacts]) -> list[list[InstanceFacts]]:
-    """Slices that can make one volume: parallel, of one size and pixel spacing."""
-    stacks: list[list[InstanceFacts]] = []
-    for one in slices:
-        mine = next((stack for stack in stacks if _fits(one, stack[0])), None)
-        if mine is None:
-            stacks.append([one])
-        else:
-            mine.append(one)
-    return stacks
-
-
-def _fits(one: InstanceFacts, other: InstanceFacts) -> bool:
-    return (
-        (one.rows, one.columns) == (other.rows, other.columns)
-        and _near(one.orientation or (), other.orientation or (), _PARALLEL)
-        and _near(one.pixel_spacing or (), other.pixel_spacing or (), _SAME_SPACING)
-    )
-
-
-def _near(some: Sequence[float], others: Sequence[float], within: float) -> bool:
-    return all(abs(a - b) <= within for a, b in zip(some, others, strict=True))
-
-
-def _judge_stack(stack: Sequence[InstanceFacts], gate: Gate) -> Selection | NotEligible:
-    """One stack of parallel slices: ordered, each place once, no gap, enough of them, fine enough."""
-    ordered = _each_place_once(stack)
+def _judge_picture(ordered: Stack, gate: Gate) -> Selection | NotEligible:
+    """Parallel slices in order, no place twice: no gap, enough of them, fine enough."""
     if len(ordered) < gate.min_slices:
         return NotEligible(
             Ineligible.TOO_FEW, f"The series has {len(ordered)} usable slices; the model needs {gate.min_slices}."
         )
-    steps = [_height(b) - _height(a) for a, b in pairwise(ordered)]
+    steps = [height_of(b) - height_of(a) for a, b in pairwise(ordered)]
     usual = median(steps) if steps else ordered[0].slice_thickness or 0.0
-    gaps = sum(1 for step in steps if step > usual * _MISSING)
+    gaps = sum(1 for step in steps if step > usual * MISSING)
     if gaps:
         return NotEligible(Ineligible.MISSING, f"The series has {gaps} gap(s) where slices are missing.")
-    if steps and min(steps) < usual / _MISSING:
+    if steps and min(steps) < usual / MISSING:
         return NotEligible(Ineligible.UNEVEN, "The slices do not lie at even steps.")
     if _shift(ordered) > _SHIFTED:
         return NotEligible(Ineligible.SHIFTED, "The slices do not lie above each other: their fields of view differ.")
@@ -206,20 +302,64 @@ def _shift(ordered: Sequence[InstanceFacts]) -> float:
     """
     places = [i.position for i in ordered if i.position]
     first, last = places[0], places[-1]
-    bottom, height = _height(ordered[0]), _height(ordered[-1]) - _height(ordered[0])
+    bottom, height = height_of(ordered[0]), height_of(ordered[-1]) - height_of(ordered[0])
     farthest = 0.0
     for instance, place in zip(ordered, places, strict=True):
-        share = (_height(instance) - bottom) / height if height else 0.0
+        share = (height_of(instance) - bottom) / height if height else 0.0
         on_line = [a + share * (b - a) for a, b in zip(first, last, strict=True)]
         farthest = max(farthest, math.dist(place, on_line))
     return farthest
 
 
-def _each_place_once(stack: Sequence[InstanceFacts]) -> list[InstanceFacts]:
-    """From feet to head; of slices at one place, the one of the first acquisition."""
-    ordered = sorted(stack, key=lambda i: (_height(i), i.acquisition_number or 0, i.sop_uid))
-    kept: list[InstanceFacts] = []
-    for instance in ordered:
-        if not kept or _height(instance) - _height(kept[-1]) > _SAME_PLACE:
-            kept.append(instance)
-    return kept
+# ---------------------------------------------------------------- what a series leaves out of the patient
+
+
+def _beyond(read: Selection, others: Iterable[InstanceFacts], reach: float) -> list[InstanceFacts]:
+    """The slices that lie farther than `reach` (mm) from every slice read, as far as places can be compared."""
+    levels = sorted(level_of(one) for one in read.instances)
+    own = read.instances[0].frame_of_reference
+    return [one for one in others if _comparable(one, own) and _distance(level_of(one), levels) > reach]
+
+
+def _comparable(one: InstanceFacts, frame_of_reference: str) -> bool:
+    return not one.frame_of_reference or not frame_of_reference or one.frame_of_reference == frame_of_reference
+
+
+def _distance(level: float, levels: Sequence[float]) -> float:
+    k = bisect_left(levels, level)
+    return min(abs(level - near) for near in levels[max(0, k - 1) : k + 1])
+
+
+def _missing(read: Selection, eligible: Sequence[InstanceFacts], gate: Gate) -> int:
+    """How many slices, at the step of those read, other series have where these have none.
+
+    In another frame of reference places mean nothing here: there only a longer series has more.
+    """
+    own, step = read.instances[0].frame_of_reference, read.spacing or 1.0
+    here: list[InstanceFacts] = []
+    elsewhere: list[InstanceFacts] = []
+    for one in eligible:
+        (here if _comparable(one, own) else elsewhere).append(one)
+    missing = 0
+    if _beyond(read, here, reach_of(gate)):
+        missing = _apart([level_of(one) for one in _beyond(read, here, step / 2 + SAME_PLACE)], step)
+    length = _length(read.instances)
+    for group in _by(elsewhere, lambda i: i.frame_of_reference):
+        more = _length(group) - length
+        if more > 2 * reach_of(gate):
+            missing = max(missing, round(more / step))
+    return missing
+
+
+def _apart(levels: Iterable[float], step: float) -> int:
+    """How many slices at this step the levels stand for: they may lie at another step, and in several stretches."""
+    ordered = sorted(levels)
+    steps = [b - a for a, b in pairwise(ordered)]
+    usual = median(steps) if steps else step
+    length = sum(min(gap, MISSING * max(usual, step)) for gap in steps) + usual
+    return max(1, round(length / step))
+
+
+def _length(slices: Sequence[InstanceFacts]) -> float:
+    levels = [level_of(one) for one in slices]
+    return max(levels) - min(levels)

@@ -12,6 +12,7 @@ from pydicom.tag import Tag
 
 from readfirst.domain.instances import InstanceFacts, facts_of
 from readfirst.domain.pseudonyms import Pseudonyms
+from readfirst.domain.said import UNREADABLE, admits_part
 from tests.spec.deid.conftest import ROOT, Clean, attempt
 
 
@@ -67,14 +68,104 @@ def test_what_is_no_place_in_space_is_no_fact(keyword, text):
     assert (facts.position, facts.orientation, facts.pixel_spacing) == (None, None, None)
 
 
-def test_slices_of_one_reconstruction_have_one_rendering_and_say_nothing_else_of_it():
-    def told(**values):
-        ds = pydicom.Dataset()
-        ds.update(
-            {Tag(k): pydicom.DataElement(Tag(k), pydicom.datadict.dictionary_VR(k), v) for k, v in values.items()}
-        )
-        return facts_of(ds).rendering
+def data(**values):
+    ds = pydicom.Dataset()
+    for keyword, value in values.items():
+        tag, vr = Tag(keyword), pydicom.datadict.dictionary_VR(keyword)
+        ds._dict[tag] = RawDataElement(tag, vr, len(value), value.encode("latin-1"), 0, False, True)
+    return ds
 
-    sharp = told(ConvolutionKernel="Doe^Jane", SliceThickness="1.0")
-    assert sharp == told(ConvolutionKernel="Doe^Jane", SliceThickness="1.0") != told(ConvolutionKernel="B30f")
-    assert told() == "" and len(sharp) == 16 and "Doe" not in sharp
+
+def test_what_tells_reconstructions_apart_is_kept_without_saying_it():
+    def apart(**values):
+        return facts_of(data(**values)).apart
+
+    sharp = apart(ConvolutionKernel="Doe^Jane", SliceThickness="1.0")
+    assert sharp == apart(ConvolutionKernel="Doe^Jane", SliceThickness="1.0") != apart(ConvolutionKernel="B30f")
+    assert apart() == () and "Doe" not in "".join(sharp)
+
+
+@pytest.mark.parametrize(
+    ("some", "other"),
+    [
+        ({"SliceThickness": "2.5"}, {"SliceThickness": "2.500000"}), ({"KVP": "120"}, {"KVP": "120.0"}),
+        ({"ConvolutionKernel": "STANDARD"}, {"ConvolutionKernel": "Standard"}),
+        ({"FilterType": "BODY  FILTER "}, {"FilterType": "Body Filter"}),
+    ],
+)  # fmt: skip
+def test_a_value_is_the_same_however_it_is_written(some, other):
+    """Scanners and archives write numbers anew, sometimes in the first file of a series only."""
+    assert facts_of(data(**some)).apart == facts_of(data(**other)).apart != ()
+
+
+@pytest.mark.parametrize(
+    ("age", "computed", "meant"),
+    [
+        ("061Y", "", "061Y"), ("7Y", "", "007Y"), ("7", "", "007Y"), ("007y", "", "007Y"), ("7 years", "", "007Y"),
+        ("0061Y", "", "061Y"), ("11 M", "", "011M"), ("3W", "", "003W"), ("61J", "", "061Y"), ("95Y", "", "090Y"),
+        ("adult", "", UNREADABLE), ("adult", "044Y", "044Y"), ("", "044Y", "044Y"), ("", "", ""), ("  ", "", ""),
+    ],
+)  # fmt: skip
+def test_an_age_is_read_as_a_person_would_read_it(age, computed, meant):
+    assert facts_of(data(PatientAge=computed), sent=data(PatientAge=age)).patient_age == meant
+
+
+@pytest.mark.parametrize(
+    ("part", "meant", "admitted"),
+    [
+        ("Chest ", "CHEST", True), ("thorax", "THORAX", True), ("Head", "HEAD", False),
+        ("BRAIN-HEAD", "BRAIN HEAD", False),
+        ("HEAD/NECK", "HEADNECK", False), ("Chest/Abdomen", "CHEST ABDOMEN", True),
+        ("abdomen, chest", "ABDOMEN CHEST", True),
+        ("Chest routine", "CHEST", True), ("Chest & Head", "CHEST HEAD", False), ("Knie li.", UNREADABLE, False),
+        ("Doe, Jane", UNREADABLE, False),
+    ],
+)  # fmt: skip
+def test_a_body_part_is_read_in_words_of_the_standard_and_no_other_word_is_kept(part, meant, admitted):
+    said = facts_of(data(), sent=data(BodyPartExamined=part)).body_part
+    assert said in (meant, meant.replace(" ", ""))
+    assert admits_part(said, ("CHEST", "THORAX", "CHESTABDOMEN")) == admitted
+
+
+def test_what_de_identification_empties_is_still_judged():
+    """A gate that sees the clean copy alone takes a child and a head for a study that does not say."""
+    ds = pydicom.dcmread(get_testdata_file("CT_small.dcm"))
+    ds.PatientBirthDate = ""
+    values = (("PatientAge", "AS", b"7Y"), ("BodyPartExamined", "CS", b"Head"),
+              ("ImageType", "CS", b"DERIVED\\SECONDARY\\AXIAL\\Doe Jane MIP-10mm "))  # fmt: skip
+    for keyword, vr, value in values:
+        ds._dict[Tag(keyword)] = RawDataElement(Tag(keyword), vr, len(value), value, 0, False, True)
+    out = io.BytesIO()
+    ds.save_as(out, enforce_file_format=True)
+    cleaned = attempt(out.getvalue(), Pseudonyms(ROOT, "hilltop"))
+    assert isinstance(cleaned, Clean), cleaned
+    facts = cleaned.facts
+    assert (facts.patient_age, facts.body_part) == ("007Y", "HEAD")
+    assert facts.image_type[:3] == ("DERIVED", "SECONDARY", "AXIAL") and "MIP" in facts.image_type[3]
+    assert "DOE" not in facts.model_dump_json().upper()
+
+
+@pytest.mark.parametrize(
+    ("changes", "unfit"),
+    [
+        ({}, False), ({"RescaleType": "Z_EFF"}, True), ({"RescaleSlope": None}, True), ({"RescaleSlope": 0}, True),
+        ({"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB"}, True), ({"RescaleType": "HU"}, False),
+    ],
+)  # fmt: skip
+def test_a_header_tells_whether_its_values_are_densities(changes, unfit):
+    ds = pydicom.dcmread(get_testdata_file("CT_small.dcm"))
+    for keyword, value in changes.items():
+        if value is None:
+            delattr(ds, keyword)
+        else:
+            setattr(ds, keyword, value)
+    assert bool(facts_of(ds).unfit) == unfit
+
+
+def test_facts_that_were_written_before_are_still_read():
+    older = {
+        "study_uid": "1", "series_uid": "2", "sop_uid": "3", "sop_class": "4", "transfer_syntax": "5", "modality": "CT",
+        "rendering": "0123456789abcdef", "planes": [{"rendering": "0123456789abcdef"}],
+    }  # fmt: skip
+    facts = InstanceFacts.model_validate(older)
+    assert facts.rendering == "0123456789abcdef" and facts.apart == () and facts.part is None

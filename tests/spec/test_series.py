@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 
 import pytest
 
-from readfirst.domain.instances import InstanceFacts, Plane
+from readfirst.domain.instances import APART, InstanceFacts, Part, Plane
 from readfirst.domain.models import Gate
-from readfirst.domain.series import Ineligible, NotEligible, Selection, run_key, select_series
+from readfirst.domain.said import UNREADABLE
+from readfirst.domain.series import (
+    BEYOND,
+    LEFT_OUT,
+    SAME_POSITIONS,
+    Ineligible,
+    NotEligible,
+    Selection,
+    choose,
+    reach_of,
+    run_key,
+    select_series,
+)
 
 GATE = Gate(
     modalities=("CT",), body_parts=("CHEST", "THORAX"), min_age=18, min_slices=8, min_coverage=20.0,
@@ -58,12 +71,42 @@ def test_slices_of_a_patient_who_lies_head_last_are_ordered_by_place_not_by_numb
     assert heights == sorted(heights)
 
 
-def test_the_thinnest_series_wins_then_the_longest_then_the_first_number():
-    thick, thin = slices(20, series="1.1", spacing=5.0), slices(30, series="1.9", spacing=1.25)
-    longer, later = slices(40, series="1.8", spacing=1.25), slices(40, series="1.0", spacing=1.25, series_number=9)
+def test_of_series_that_cover_the_same_the_thinnest_wins_then_the_first_number():
+    thick, thin = slices(20, series="1.1", spacing=5.0), slices(77, series="1.9", spacing=1.25)
+    longer, later = slices(78, series="1.8", spacing=1.25), slices(78, series="1.0", spacing=1.25, series_number=9)
     assert chosen(thick + thin).series_uid == "1.9"
     assert chosen(thick + thin + longer).series_uid == "1.8"
     assert chosen(later + longer).series_uid == "1.8"
+
+
+def test_a_thin_part_does_not_win_over_the_whole_chest():
+    """A detail reconstruction of 30 mm is thinner and shows a quarter: the rest would go unread."""
+    whole, detail = slices(48, series="1.1"), slices(24, series="1.9", spacing=1.25)
+    assert chosen(detail + whole).series_uid == "1.1" and chosen(detail + whole).missing == 0
+
+
+def test_what_no_series_covers_as_a_whole_is_read_in_part_and_says_how_much():
+    """Two acquisitions in two series: one volume is read, and 30 slices of the patient are not."""
+    lower, upper = slices(44, series="1.1"), slices(30, series="1.2", start=110.0)
+    both = chosen(lower + upper)
+    assert (both.series_uid, len(both.instances), both.missing) == ("1.1", 44, 30)
+
+
+def test_a_series_with_a_gap_still_counts_for_what_there_is_to_read():
+    gap = slices(48, series="1.1")
+    del gap[20]
+    detail = chosen(gap + slices(24, series="1.9", spacing=1.25))
+    assert detail.series_uid == "1.9" and detail.missing >= 70
+
+
+def test_in_another_frame_of_reference_only_lengths_can_be_compared():
+    """After the patient was laid anew the same height is another place, so nothing is said to be the same."""
+    first = slices(40, series="1.1", frame_of_reference="9.1")
+    moved = slices(40, series="1.2", start=700.0, frame_of_reference="9.2")
+    assert chosen(first + moved).missing == 0
+    assert chosen(first + slices(70, series="1.2", spacing=5.0, frame_of_reference="9.2")).missing == 0
+    short = slices(24, series="1.3", spacing=1.25, frame_of_reference="9.3")
+    assert chosen(short + slices(30, series="1.2", spacing=6.0, frame_of_reference="9.2")).missing > 90
 
 
 def test_a_localiser_beside_the_slices_is_no_slice():
@@ -261,3 +304,180 @@ def test_slices_at_uneven_steps_are_refused():
 @pytest.mark.parametrize("orientation", [(2, 0, 0, 0, 2, 0), (1, 0, 0, 0.5, 0.866, 0), (0,) * 6, (1, 0, 0, 1, 0, 0)])
 def test_directions_that_are_none_or_not_at_a_right_angle_are_no_geometry(orientation):
     assert refused(slices(orientation=orientation)) == Ineligible.GEOMETRY
+
+
+def told(**said):
+    """`apart` with these attributes said."""
+    return tuple(str(said.get(name, "")) for name in APART)
+
+
+def numbered(given, first=1, **changes):
+    return [i.model_copy(update={"instance_number": first + k, **changes}) for k, i in enumerate(given)]
+
+
+def again(given, suffix="9", **changes):
+    """The same places once more, as other instances."""
+    return [i.model_copy(update={"sop_uid": f"{i.sop_uid}.{suffix}", **changes}) for i in given]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"acquisition_number": 2}, {"apart": told(KVP="b")}, {"apart": told(ConvolutionKernel="b")}, {"rendering": "b"},
+        {"apart": told(SliceThickness="b")}, {"apart": told(StackID="b")}, {"apart": told(AcquisitionTime="b")},
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("cut", [3, 30, 36])
+def test_what_changes_along_the_patient_cuts_off_no_slice(changes, cut):
+    """A lesion lay in slices whose acquisition number was another one; they lay above the others, no place twice."""
+    given = slices(37, apart=told(KVP="a", ConvolutionKernel="a", SliceThickness="a", StackID="a", AcquisitionTime="a"))
+    changed = [i.model_copy(update=changes) if k >= cut else i for k, i in enumerate(given)]
+    assert list(chosen(changed).instances) == changed
+
+
+def test_a_field_of_view_that_changes_along_the_patient_is_no_volume():
+    given = slices(36)
+    wider = [i.model_copy(update={"pixel_spacing": (0.8, 0.8)}) for i in given[23:]]
+    assert refused(given[:23] + wider) == Ineligible.SHIFTED
+    larger = [i.model_copy(update={"rows": 768, "columns": 768}) for i in given[35:]]
+    assert refused(given[:35] + larger) == Ineligible.SHIFTED
+
+
+def test_two_fields_of_view_of_the_same_places_are_two_reconstructions():
+    both = slices(36) + again(slices(36, pixel_spacing=(1.0, 1.0), rows=256, columns=256))
+    assert len({i.pixel_spacing for i in chosen(both).instances}) == 1 and len(chosen(both).instances) == 36
+
+
+MOMENTS = [
+    (lambda a, b: (numbered(a), numbered(b, 13)), "numbers that go on"),
+    (lambda a, b: (numbered(a, 1), numbered(b[::-1], 13)[::-1]), "there and back"),
+    (lambda a, b: ([i.model_copy(update={"instance_number": 2 * k}) for k, i in enumerate(a)],
+                   [i.model_copy(update={"instance_number": 2 * k + 1}) for k, i in enumerate(b)]), "place by place"),
+    (lambda a, b: ([i.model_copy(update={"moments": (k / 9,)}) for k, i in enumerate(a)],
+                   [i.model_copy(update={"moments": (30 + k / 9,)}) for k, i in enumerate(b)]), "a clock that runs"),
+    (lambda a, b: ([i.model_copy(update={"apart": told(TriggerTime="0")}) for i in a],
+                   [i.model_copy(update={"apart": told(TriggerTime="4")}) for i in b]), "a trigger"),
+    (lambda a, b: ([i.model_copy(update={"acquisition_number": 1 + k // 6}) for k, i in enumerate(a)],
+                   [i.model_copy(update={"acquisition_number": 3 + k // 6}) for k, i in enumerate(b)]), "halves"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("tell", "how"), MOMENTS, ids=[how for _, how in MOMENTS])
+def test_of_two_moments_at_the_same_places_one_is_read_whole(tell, how):
+    first, second = tell(slices(acquisition_number=None), again(slices(acquisition_number=None)))
+    for seed in range(4):
+        given = random.Random(seed).sample(first + second, 24)
+        assert {i.sop_uid.endswith(".9") for i in chosen(given).instances} in ({True}, {False}), how
+        assert len(chosen(given).instances) == 12
+
+
+def test_moments_that_nothing_tells_apart_are_refused():
+    """Which of two slices at a place belongs to which moment is a guess, and a mixture shows nothing."""
+    assert refused(slices() + again(slices())) == Ineligible.MIXED
+    shuffled = random.Random(1).sample(range(24), 24)
+    plain = slices(acquisition_number=None)
+    both = [i.model_copy(update={"instance_number": shuffled[k]}) for k, i in enumerate(plain)]
+    assert refused(both + again(slices(acquisition_number=None), instance_number=7)) == Ineligible.MIXED
+
+
+def test_of_moments_of_which_one_lacks_a_slice_none_is_made_up_from_the_other():
+    """Nobody can say by numbers alone where the second pass begins if the first may be short."""
+    first, second = numbered(slices()), numbered(again(slices()), 13)
+    assert refused(first[:5] + first[6:] + second) == Ineligible.MIXED
+    told_by_phase = [i.model_copy(update={"acquisition_number": 2}) for i in second]
+    complete = chosen(first[:5] + first[6:] + told_by_phase)
+    assert {i.acquisition_number for i in complete.instances} == {2} and len(complete.instances) == 12
+
+
+def test_two_kernels_of_two_phases_are_four_pictures():
+    given = [
+        i.model_copy(update={"sop_uid": f"{i.sop_uid}.{kernel}{phase}", "acquisition_number": phase,
+                             "apart": told(ConvolutionKernel=kernel)})
+        for kernel in "ab" for phase in (1, 2) for i in slices()
+    ]  # fmt: skip
+    assert len({(i.acquisition_number, i.apart) for i in chosen(given).instances}) == 1
+
+
+def test_slices_of_bolus_tracking_beside_the_scan_are_another_picture():
+    tracking = [
+        i.model_copy(update={"position": (-180, -180, 50.0), "sop_uid": f"8.{k}"})
+        for k, i in enumerate(slices(9, acquisition_number=9, start=50.0))
+    ]
+    assert list(chosen(slices(40) + tracking).instances) == slices(40)
+
+
+def concatenation(numbers, total):
+    return [
+        enhanced(frames(12, start=30.0 * (n - 1)), series=f"1.5.{n}").model_copy(
+            update={"series_uid": "1.5", "sop_uid": f"1.5.{n}", "part": Part(uid="7.7", number=n, total=total)}
+        )
+        for n in numbers
+    ]
+
+
+def test_a_concatenation_is_read_when_all_its_parts_are_there():
+    assert len(chosen(concatenation((1, 2, 3), 3)).instances) == 36
+    assert len(chosen(concatenation((1, 2, 3), 0)).instances) == 36
+
+
+@pytest.mark.parametrize(("numbers", "total"), [((1, 2), 3), ((2, 3), 3), ((1, 3), 0), ((2, 3), 0)])
+def test_a_concatenation_of_which_a_part_is_missing_is_not_read(numbers, total):
+    assert refused(concatenation(numbers, total)) == Ineligible.MISSING
+
+
+def test_a_part_that_never_came_makes_what_else_is_read_a_part():
+    other = slices(20, series="1.1", start=0.0)
+    assert chosen(other + concatenation((1,), 2)).missing == 12
+
+
+@pytest.mark.parametrize(
+    ("age", "code"), [("007Y", Ineligible.AGE), (UNREADABLE, Ineligible.AGE), ("061Y", None), ("", None)]
+)
+def test_an_age_that_another_series_says_is_the_patient_s(age, code):
+    given = slices(40, patient_age="") + slices(9, series="1.9", patient_age=age, body_part="HEAD")
+    assert (refused(given) if code else chosen(given).series_uid) == (code or "1.2.3")
+
+
+def test_a_body_part_that_cannot_be_read_is_not_taken_for_one_that_is_not_said():
+    assert refused(slices(body_part=UNREADABLE)) == Ineligible.BODY_PART
+
+
+@pytest.mark.parametrize(
+    ("image_type", "derivation", "read"),
+    [
+        (("ORIGINAL", "SECONDARY", "AXIAL"), "", True), (("DERIVED", "PRIMARY", "AXIAL"), "kept", True),
+        (("DERIVED", "SECONDARY", "AXIAL"), "kept", True), (("DERIVED", "PRIMARY", "AXIAL"), "compressed", True),
+        (("DERIVED", "SECONDARY", "AXIAL"), "compressed", False), (("DERIVED", "PRIMARY", "AXIAL"), "", False),
+        (("DERIVED", "SECONDARY", "MPR"), "kept", False), (("ORIGINAL", "PRIMARY", "OTHER", "MIP"), "", False),
+    ],
+)  # fmt: skip
+def test_original_densities_are_read_however_they_were_stored(image_type, derivation, read):
+    given = slices(image_type=image_type, derivation=derivation)
+    assert isinstance(select_series(given, GATE), Selection) == read
+
+
+def test_a_series_without_densities_leaves_the_place_to_the_next_best():
+    """An effective-Z map is thinner than the chest itself, and shows something else."""
+    zeff = slices(40, series="1.1", spacing=1.25, unfit="the slices hold other values than densities in HU")
+    assert chosen(zeff + slices(12)).series_uid == "1.2.3"
+    assert refused(zeff) == Ineligible.UNREADABLE
+
+
+def test_every_slice_is_read_or_left_out_for_a_reason():
+    scout = again(slices(1, image_type=("ORIGINAL", "PRIMARY", "LOCALIZER")), "8")
+    head = slices(20, series="1.7", body_part="HEAD")
+    soft, above = again(slices(series="1.5"), "7"), slices(20, series="1.6", start=35.0)
+    choice = choose(slices(14) + scout + head + soft + above, GATE)
+    read = next(s for s in choice.selections if s.series_uid == "1.2.3")
+    reasons = choice.left_out(read, reach_of(GATE))
+    assert Counter(reasons.values()) == {
+        "localizer": 1, Ineligible.BODY_PART: 20, SAME_POSITIONS: 13, BEYOND: 19,
+    }  # fmt: skip
+    assert all(reason in LEFT_OUT or reason in set(Ineligible) for reason in reasons.values())
+
+
+def test_the_run_key_tells_a_part_from_the_whole():
+    whole = chosen(slices(44))
+    part = chosen(slices(44) + slices(30, series="1.2", start=110.0))
+    assert part.instances == whole.instances and part.missing
+    assert run_key(part, "a" * 64) != run_key(whole, "a" * 64)

@@ -173,7 +173,8 @@ def _deidentify(
         pixels=pixels,
         notes=tuple(notes),
     )
-    return Deidentified(facts_of(told(file, clean), digest=output), identity, receipt)
+    facts = facts_of(told(file, clean), sent=told(file, file.elements), digest=output)
+    return Deidentified(facts, identity, receipt)
 
 
 def _searched(source: BinaryIO, file: File, shape: Shape, options: Options, subject: _Subject) -> PixelCheck | Refused:
