@@ -23,6 +23,7 @@ from readfirst.domain.findings import Analysis, Box, Finding
 from readfirst.domain.instances import InstanceFacts
 from readfirst.domain.messages import AnalysisOrder
 from readfirst.domain.models import PROJECTIONS, Manifest
+from readfirst.domain.selection import Ineligible
 
 Put = Callable[[str, bytes, str], str]
 """Keeps a file (name, content, content type) and returns the name that others find it by."""
@@ -74,7 +75,7 @@ def analyse(
         token=order.token, run_key=order.run_key, outcome="analysed", model=manifest.identity,
         series_uid=order.series_uid, slices=len(volume.hu), risk=answer.risk, high_risk=high, why=why,
         findings=findings, outputs=outputs, seconds=clock.seconds, device=engine.device,
-        peak_memory_mb=peak_memory_mb(),
+        peak_memory_mb=peak_memory_mb(), accounting=order.accounting,
     )  # fmt: skip
 
 
@@ -138,7 +139,7 @@ def decode(order: Sequence[InstanceFacts], contents: Mapping[str, bytes]) -> Vol
             return read_projection(contents[order[0].path])
         return read_volume([contents[one.path] for one in order], [one.frame for one in order])
     except UnreadablePixels as error:
-        return OutOfScope("pixels-unreadable", str(error))
+        return OutOfScope(Ineligible.UNREADABLE, str(error))
 
 
 def judge(findings: Sequence[Finding], reading: Reading, manifest: Manifest) -> tuple[bool, str]:

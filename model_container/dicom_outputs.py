@@ -78,6 +78,14 @@ class Study:
         return [(d, f) for d, f in zip(self.detections, self.findings, strict=True) if d.mask is not None]
 
     @property
+    def part(self) -> str:
+        """How much of the study was read, where it was not all."""
+        if self.order.accounting:
+            return self.order.accounting.part
+        read = len(self.order.instances)
+        return f"{read} of {read + self.order.missing} slices" if self.order.missing else ""
+
+    @property
     def sources(self) -> list[Dataset]:
         """The headers of the analysed instances, each once."""
         unique = {str(header.SOPInstanceUID): header for header in self.volume.headers}
@@ -244,7 +252,7 @@ def report(study: Study, seg: Dataset | None) -> hd.sr.Comprehensive3DSR:
     ]
     found = {finding.kind for finding in study.findings}
     for channel in study.manifest.targets:
-        if channel.kind not in found:
+        if channel.kind not in found and not study.part:  # what was not read may hold it: nothing is called absent
             groups.append(_stated(study, f"absent {channel.kind}", channel, None))
     groups.append(_study_risk(study))
     content = hd.sr.MeasurementReport(
@@ -254,6 +262,7 @@ def report(study: Study, seg: Dataset | None) -> hd.sr.Comprehensive3DSR:
         title=codes.DCM.ImagingMeasurementReport,
         referenced_images=_library(study) or None,
     )
+    _account(study, content[0])
     return hd.sr.Comprehensive3DSR(
         evidence=[*study.sources, *([seg] if seg is not None else [])],
         content=content[0],
@@ -269,6 +278,19 @@ def report(study: Study, seg: Dataset | None) -> hd.sr.Comprehensive3DSR:
         is_verified=False,
         series_description=f"AI report. {study.manifest.disclaimer}",
     )
+
+
+def _account(study: Study, content: Dataset) -> None:
+    """Adds how much was read, and the books of the study, as a comment (DCM 121106) of the whole report."""
+    books = study.order.accounting
+    told = [f"Read in part: {study.part}." if study.part else "", books.sentence if books else ""]
+    if any(told):
+        comment = hd.sr.TextContentItem(
+            name=codes.DCM.Comment,
+            value=" ".join(filter(None, told)),
+            relationship_type=hd.sr.RelationshipTypeValues.CONTAINS,
+        )
+        content.ContentSequence.append(comment)
 
 
 def _library(study: Study) -> list[Dataset]:

@@ -140,7 +140,8 @@ class Job:
         prepared.order = order = AnalysisOrder.model_validate_json(text)
         if (order.token, order.run_key) != (request.token, request.run_key):
             raise CannotAnalyse("wrong-order: the order is for other work")
-        if run_key(Selection(order.series_uid, order.instances, 0.0), order.model_digest) != order.run_key:
+        ordered = Selection(order.series_uid, order.instances, 0.0, order.missing)
+        if run_key(ordered, order.model_digest) != order.run_key:
             raise CannotAnalyse("wrong-order: the order was changed after it was given")
         progress = Progress(self.studies, order)
         with ThreadPoolExecutor(1) as beside:  # the model is loaded while the pixels come

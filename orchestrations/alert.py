@@ -70,7 +70,8 @@ def send_alert(alert: dict[str, Any]) -> float:
     if _in_hand(this.token):
         return -1.0
     clinic = settings().clinic(this.clinic)
-    mail.send_once(this.token, this.finding, letters.urgent(this.handle, settings().portal_url), clinic.radiologist)
+    letter = letters.urgent(this.handle, settings().portal_url, _part(this.token))
+    mail.send_once(this.token, this.finding, letter, clinic.radiologist)
     _note(this.token)
     return settings().escalate_minutes * 60 if clinic.escalation else 0.0
 
@@ -110,5 +111,10 @@ def escalate_alert(alert: dict[str, Any]) -> None:
     this = Alert.model_validate(alert)
     if _in_hand(this.token):
         return
-    letter = letters.overdue(this.handle, settings().portal_url)
+    letter = letters.overdue(this.handle, settings().portal_url, _part(this.token))
     mail.send_once(this.token, f"{this.finding}-overdue", letter, settings().clinic(this.clinic).escalation)
+
+
+def _part(token: str) -> str:
+    record = index.read(token)
+    return record.part if record else ""

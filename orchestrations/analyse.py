@@ -5,20 +5,22 @@ from __future__ import annotations
 import logging
 from collections.abc import Generator
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 
 import azure.durable_functions as df
 
 from orchestrations.blueprint import STEP, blueprint
 from orchestrations.messages import Plan, Run, Verdict, Watch
 from orchestrations.report import announce
-from readfirst.adapters import jobs, papers
+from readfirst.adapters import books, jobs, papers
 from readfirst.adapters.ledger import ledger_of, now
+from readfirst.adapters.papers import Receipted
 from readfirst.adapters.settings import settings
 from readfirst.domain import clean
 from readfirst.domain.messages import AnalysisOrder, InferenceRequest
 from readfirst.domain.models import default_model
-from readfirst.domain.series import NotEligible, run_key, select_series
+from readfirst.domain.selection import Selection, is_unreadable
+from readfirst.domain.series import Choice, choose, run_key
 from readfirst.domain.watchdog import Trouble, decide
 
 ANSWER = "inference"  # the external event that brings the job's answer
@@ -45,9 +47,16 @@ def analyse(context: df.DurableOrchestrationContext) -> Generator[Any, Any, Any]
     winner = yield context.task_any([answer, patience])
     if winner == answer:
         patience.cancel()
-        verdict = Verdict.model_validate_json(answer.result) if isinstance(answer.result, str) else answer.result
-        return _over(watch.plan, Verdict.model_validate(verdict))
+        told = Verdict.model_validate_json(answer.result) if isinstance(answer.result, str) else answer.result
+        verdict = Verdict.model_validate(told)
+        if is_unreadable(verdict.outcome, verdict.reason):
+            context.continue_as_new({"run": run.dump()})  # the next best series is planned
+            return None
+        return _over(watch.plan, verdict)
     looked = Verdict.model_validate((yield context.call_activity_with_retry(watch_analysis, STEP, watch.dump())))
+    if is_unreadable(looked.outcome, looked.reason):
+        context.continue_as_new({"run": run.dump()})
+        return None
     if looked.outcome != "waiting":
         return _over(watch.plan, looked)
     context.continue_as_new({"run": run.dump(), "watch": watch.later(looked.reason).dump()})
@@ -60,32 +69,49 @@ def _over(plan: Plan, verdict: Verdict) -> dict[str, Any]:
 
 @blueprint.activity_trigger(input_name="run")
 def plan_analysis(run: dict[str, Any]) -> dict[str, Any]:
-    """Chooses the series by the model's gate, writes the order, and lists the study. No receipt, no inference."""
+    """Chooses the series by the model's gate, writes the order, and lists the study. No receipt, no inference.
+
+    A series that the job could not decode has a result that says so: the next best one is taken.
+    """
     this = Run.model_validate(run)
     receipted = papers.receipted(this.token, this.n)
     model = default_model()
-    chosen = select_series(receipted.instances, model.gate)
-    if isinstance(chosen, NotEligible):
-        return Plan(outcome="out-of-scope", reason=f"{chosen.code}: {chosen.text}").dump()
-    key = run_key(chosen, model.digest)
-    found = papers.result(this.token, key)
-    if found is not None:  # the job itself may have found the study out of scope: its pictures are judged there
-        outcome: Literal["known", "out-of-scope"] = "known" if found.outcome == "analysed" else "out-of-scope"
-        return Plan(outcome=outcome, run_key=key, reason=found.reason).dump()
+    choice = choose(receipted.instances, model.gate)
+    plan = Plan(
+        outcome="out-of-scope", reason=f"{choice.refusal.code}: {choice.refusal.text}" if choice.refusal else ""
+    )
+    for chosen in choice.selections:
+        key = run_key(chosen, model.digest)
+        found = papers.result(this.token, key)
+        if found is None:
+            _order(this, receipted, choice, chosen, key)
+            return Plan(outcome="ordered", run_key=key).dump()
+        if found.outcome == "analysed":
+            return Plan(outcome="known", run_key=key).dump()
+        # The job itself has found the study out of scope: its pictures are judged there.
+        plan = Plan(outcome="out-of-scope", run_key=key, reason=found.reason)
+        if not is_unreadable(found.outcome, found.reason):
+            break
+    return plan.dump()
+
+
+def _order(run: Run, receipted: Receipted, choice: Choice, chosen: Selection, key: str) -> None:
+    model, ledger = default_model(), ledger_of(run.token)
     papers.order(
         AnalysisOrder(
-            token=this.token,
-            handle=ledger_of(this.token).handle(),
+            token=run.token,
+            handle=ledger.handle(),
             run_key=key,
             model_name=model.name,
             model_digest=model.digest,
             series_uid=chosen.series_uid,
             instances=tuple(chosen.instances),
             receipts=receipted.receipts,
+            missing=chosen.missing,
+            accounting=books.close(ledger, run.n, receipted, choice, chosen, model.gate),
         )
     )
-    announce(this, receipted, key)
-    return Plan(outcome="ordered", run_key=key).dump()
+    announce(run, receipted, key)
 
 
 @blueprint.activity_trigger(input_name="watch")

@@ -144,6 +144,7 @@ class Desk:
         refused: list[clean.RefusedFile] = []
         repeats: list[clean.Repeat] = []
         arrivals = self._ledger.arrivals(ids)
+        series: dict[str, str] = {}
         for arrival in arrivals:
             verdict = self._clean_file(arrival, means)
             if isinstance(verdict, Refused):
@@ -152,6 +153,7 @@ class Desk:
                 repeats.append(_repeat(arrival, verdict))
             else:
                 done.append(verdict)
+                series[verdict.facts.series_uid] = arrival.note.series
         run = self._run
         if done:
             identity = reduce(IdentityRecord.merge, (one.identity for one in done))
@@ -164,6 +166,7 @@ class Desk:
             patient=done[0].facts.patient if done else "",
             instances=tuple(one.facts for one in done),
             refused=tuple(refused),
+            series=series,
             released=tuple(arrival.releases for arrival in arrivals if arrival.releases),
             repeats=tuple(repeats),
         )
@@ -220,7 +223,13 @@ class Desk:
                 member.seek(0)
                 blobs.put_once(quarantine, name, member, {"reason": verdict.reason.value})
         answers.say_upload(self._run.clinic, arrival.note.id, arrival.upload, verdict)
-        return clean.RefusedFile(arrival=arrival.note.id, reason=verdict.reason.value, detail=verdict.detail)
+        return clean.RefusedFile(
+            arrival=arrival.note.id,
+            reason=verdict.reason.value,
+            detail=verdict.detail,
+            series=arrival.note.series,
+            modality=arrival.note.modality,
+        )
 
 
 def _repeat(arrival: Arrival, done: Deidentified) -> clean.Repeat:

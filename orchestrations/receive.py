@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import logging
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from readfirst.adapters.ledger import Ledger, ledger_of, now
 from readfirst.domain import archives, names, tars
 from readfirst.domain.deid import read_header
 from readfirst.domain.headers import Header, header_of
-from readfirst.domain.ledger import Arrival, ArrivalNote, Complete
+from readfirst.domain.ledger import Arrival, ArrivalNote, Complete, Others
 from readfirst.domain.pseudonyms import Pseudonyms
 from readfirst.domain.refusals import Reason, Refused, Skipped
 
@@ -136,6 +137,8 @@ def _take_archive(upload: Upload, file: IO[bytes]) -> frozenset[Run]:
         return set_aside(upload, Refused(Reason.ZIP_NO_DICOM))
     original, etag = _move(upload, f"zips/{upload.id}")
     members = archive.zip.infolist()
+    for token in {upload.keys.study_token(header.study_uid) for _, header in images}:
+        ledger_of(token).keep_others(upload.id, _others([verdict for _, verdict in others]))
 
     def arrive(image: tuple[int, Header]) -> Run:
         index, header = image
@@ -201,6 +204,13 @@ def _tar_header(whole: IO[bytes], member: tars.Member) -> Header | Refused | Ski
     if not member.plain:
         return Refused(Reason.EMPTY, "a link, or a file with holes")
     return _header(io.BufferedReader(tars.Section(whole, member.offset, member.size), 16 << 10))
+
+
+def _others(verdicts: list[Refused | Skipped]) -> Others:
+    return Others(
+        skipped=Counter(verdict.what for verdict in verdicts if isinstance(verdict, Skipped)),
+        refused=Counter(verdict.reason.value for verdict in verdicts if isinstance(verdict, Refused)),
+    )
 
 
 def _header(file: IO[bytes]) -> Header | Refused | Skipped:

@@ -18,19 +18,22 @@ from orchestrations.alert import raise_alert
 from orchestrations.blueprint import TELLING, blueprint
 from orchestrations.messages import Alert, Report, Run
 from readfirst import __version__
-from readfirst.adapters import answers, blobs, clients, index, merging, papers, persons
+from readfirst.adapters import answers, blobs, books, clients, index, merging, papers, persons
 from readfirst.adapters.ledger import Ledger, ledger_of, now
 from readfirst.adapters.papers import Receipted
 from readfirst.adapters.settings import settings
 from readfirst.adapters.worklist import Worklist
 from readfirst.domain import clean, names
+from readfirst.domain.accounting import Accounting
 from readfirst.domain.clean import RefusedFile
 from readfirst.domain.deid import ENGINE_VERSION, TABLE_EDITION
 from readfirst.domain.findings import Analysis
+from readfirst.domain.models import default_model
 from readfirst.domain.person import Person
 from readfirst.domain.records import Provenance, StudyRecord
 from readfirst.domain.refusals import Reason
 from readfirst.domain.reporting import Outcome, Study, lacks_result, record_of
+from readfirst.domain.series import choose
 
 CANCELLED = "cancelled: by an operator"
 LATE = "late: the analysis has not ended yet; its result will replace this"
@@ -69,7 +72,7 @@ def report(told: dict[str, Any]) -> list[dict[str, Any]]:
         study = replace(study, refused=(*study.refused, *_kept_back(run, ledger, receipted)))
     record = record_of(
         study,
-        Outcome(this.verdict.outcome, _reason(this), analysis),
+        Outcome(this.verdict.outcome, _reason(this), analysis, _accounting(this, ledger, receipted)),
         _provenance(this, analysis),
         now(),
     )
@@ -188,6 +191,17 @@ def _kept_back(run: Run, ledger: Ledger, receipted: Receipted) -> list[RefusedFi
     return [RefusedFile(arrival=arrival, reason=Reason.SEVERAL_PERSONS.value) for arrival in held]
 
 
+def _accounting(told: Report, ledger: Ledger, receipted: Receipted) -> Accounting:
+    """The study's books by what the job was asked to read, if it has read it."""
+    gate, verdict = default_model().gate, told.verdict
+    choice = choose(receipted.instances, gate)
+    order = papers.ordered(told.run.token, told.plan.run_key) if told.plan and verdict.outcome == "analysed" else None
+    read = choice.as_read(order.series_uid, order.instances, gate) if order else None
+    broken = verdict.outcome not in ("analysed", "out-of-scope")
+    why = verdict.reason.partition(":")[0]
+    return books.close(ledger, told.run.n, receipted, choice, read, gate, why=why, broken=broken)
+
+
 def _provenance(told: Report, analysis: Analysis | None) -> Provenance:
     job = {f"job.{stage}": seconds for stage, seconds in (analysis.seconds if analysis else {}).items()}
     return Provenance(
@@ -209,6 +223,10 @@ def _answer(record: StudyRecord) -> dict[str, Any]:
         "images": record.instances,
         "partial": record.partial,
     }
+    if record.part:
+        answer["readInPart"] = record.part
+    if record.accounting:
+        answer["accounting"] = record.accounting.model_dump()
     if record.reason:
         answer["reason"] = record.reason
     if record.refused:

@@ -2,7 +2,11 @@
 
 import { SignIn, type Config } from "./signin.js";
 
-export type Label = "flagged" | "not flagged by AI (does not exclude disease)" | "NOT ANALYSED: read as usual";
+export type Label =
+  | "flagged"
+  | "not flagged by AI (does not exclude disease)"
+  | "READ IN PART: read as usual"
+  | "NOT ANALYSED: read as usual";
 export type ReviewState = "unread" | "in progress" | "signed";
 
 /** How far an analysis under way is. `waiting`: nobody works on it at this moment. */
@@ -21,6 +25,8 @@ export interface StudyLine {
   label: Label;
   reason: string;
   partial: boolean;
+  /** How much was read, where it was not all: "67 of 74 slices". Absent in what was written by older versions. */
+  part?: string;
   instances: number;
   modality: string;
   body_part: string;
@@ -36,6 +42,20 @@ export interface StudyLine {
   progress: Progress | null;
   /** 0: past its maximum wait, 1: high risk, 2: the rest. */
   band: 0 | 1 | 2;
+}
+
+/** What became of every file received, and of every frame of the files read. Reasons are codes. */
+export interface Accounting {
+  received: number;
+  read: number;
+  left_out: Record<string, number>;
+  refused: Record<string, number>;
+  skipped: Record<string, number>;
+  identical: number;
+  frames: number;
+  analysed: number;
+  frames_left_out: Record<string, number>;
+  unsaid: string[];
 }
 
 export interface Finding {
@@ -72,6 +92,8 @@ export interface Study extends Omit<StudyLine, "band" | "progress"> {
   copies?: number;
   /** What the files do not agree on about their one patient, as codes. */
   disagree?: string[];
+  /** Null or absent in records of older versions. */
+  accounting?: Accounting | null;
   findings: Finding[];
   alerted: string;
   provenance: {

@@ -53,6 +53,8 @@ def say_result(clinic: str, handle: str, study_uid: str, accession: str, record:
         "highRisk": record.high_risk,
         "risk": record.risk,
         "reason": record.reason,
+        "readInPart": record.part,
+        "accounting": record.accounting.model_dump() if record.accounting else None,
         "findings": [_finding(f) for f in record.findings],
         "model": record.provenance.model.model_dump() if record.provenance and record.provenance.model else None,
         "at": _at(),

@@ -7,19 +7,21 @@
 {token}/person                  the pseudonym that the study's clean copies carry: the first one pinned is the truth
 {token}/rulings/{n:06d}.json    what a privacy officer decided about a study of several persons, in order
 {token}/cancelled.json          the last run that an operator called off, until it is replayed
+{token}/others/{upload}.json    what came in the same archive and is of no study
 handles/{handle}                which token has the handle
 """
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from readfirst.adapters import blobs, clients
 from readfirst.domain import names
-from readfirst.domain.ledger import Arrival, ArrivalNote, Complete, Learned, Seal
+from readfirst.domain.ledger import Arrival, ArrivalNote, Complete, Learned, Others, Seal
 from readfirst.domain.person import Ruling
 from readfirst.domain.pseudonyms import handle_of
 
@@ -94,6 +96,19 @@ class Ledger:
 
     def _seal_name(self, run: int) -> str:
         return f"{self._token}/seals/{run:06d}.json"
+
+    def keep_others(self, upload: str, others: Others) -> None:
+        """Keeps what came with the study's files in one archive; a second time is no error."""
+        blobs.put_once(self._container, f"{self._token}/others/{upload}.json", others.model_dump_json().encode())
+
+    def others(self) -> Others:
+        """All that `keep_others` kept, together."""
+        names = list(blobs.names(self._container, f"{self._token}/others/"))
+        kept = [Others.model_validate_json(blobs.read(self._container, name) or b"{}") for name in names]
+        return Others(
+            skipped=sum((Counter(one.skipped) for one in kept), Counter()),
+            refused=sum((Counter(one.refused) for one in kept), Counter()),
+        )
 
     def say_complete(self, complete: Complete) -> None:
         """Keeps the sender's word; the last one counts."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pydantic import ValidationError
 
@@ -27,6 +28,8 @@ class Receipted:
     refused: tuple[RefusedFile, ...]
     receipts: tuple[str, ...]
     copies: int = 0  # files that said the same as one that counts
+    series: Mapping[str, str] = field(default_factory=dict)  # clean UID -> token in the ledger
+    released: frozenset[str] = frozenset()  # arrivals that a person released: other arrivals took their place
 
 
 class UnsignedReceipts(Exception):
@@ -64,6 +67,8 @@ def receipted(token: str, run: int) -> Receipted:
         refused=tuple(r for facts in batches for r in facts.refused if r.arrival not in released) + found.replaced,
         receipts=receipts,
         copies=found.copies,
+        series={uid: token for facts in batches for uid, token in facts.series.items()},
+        released=frozenset(released),
     )
 
 
@@ -84,6 +89,12 @@ def order(work: AnalysisOrder) -> None:
     blobs.put(
         container, clean.order_path(work.token, work.run_key), work.model_dump_json().encode(), "application/json"
     )
+
+
+def ordered(token: str, run_key: str) -> AnalysisOrder | None:
+    """What the job was asked to read, if it was asked."""
+    data = blobs.read(clients.container(names.STUDIES, names.CLEAN), clean.order_path(token, run_key))
+    return AnalysisOrder.model_validate_json(data) if data else None
 
 
 def result(token: str, run_key: str) -> Analysis | None:

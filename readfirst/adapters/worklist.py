@@ -28,9 +28,9 @@ _YEARS = range(2020, 2200)
 
 # What a line of the worklist shows: findings stay behind, which keeps the page small.
 _FIELDS = (
-    "id", "clinic", "handle", "patient", "run", "state", "label", "reason", "partial", "instances", "modality",
-    "body_part", "priority", "purpose", "received", "due", "rank", "updated", "risk", "high_risk", "why", "review",
-    "alerted", "moved_days", "analysing",
+    "id", "clinic", "handle", "patient", "run", "state", "label", "reason", "partial", "part", "instances",
+    "modality", "body_part", "priority", "purpose", "received", "due", "rank", "updated", "risk", "high_risk", "why",
+    "review", "alerted", "moved_days", "analysing",
 )  # fmt: skip
 _PROJECTION = ", ".join(f"c.{name}" for name in _FIELDS)
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from readfirst.domain.accounting import Accounting, Received
+from readfirst.domain.books import account
 from readfirst.domain.deid import read_header
 from readfirst.domain.deid.codec import with_preamble
 from readfirst.domain.findings import Analysis
@@ -17,7 +19,8 @@ from readfirst.domain.instances import InstanceFacts, facts_of
 from readfirst.domain.messages import AnalysisOrder
 from readfirst.domain.person import Stated, persons
 from readfirst.domain.refusals import Refused, Skipped
-from readfirst.domain.series import NotEligible, Selection, run_key, select_series
+from readfirst.domain.selection import Selection, is_unreadable
+from readfirst.domain.series import choose, run_key
 
 if TYPE_CHECKING:
     from model_container.analyse import Clock
@@ -51,11 +54,16 @@ def analyse(
         instances, contents = read_study(study, left_out)
         for reason, count in sorted(left_out.items()):
             typer.echo(f"left out, {count} file{'s' * (count > 1)}: {reason}", err=True)
-        selection = select_series(instances, default_model().gate)
-    if isinstance(selection, NotEligible):
-        typer.echo(f"NOT ANALYSED ({selection.code}): {selection.text}", err=True)
+        gate = default_model().gate
+        choice = choose(instances, gate)
+    if choice.refusal:
+        typer.echo(f"NOT ANALYSED ({choice.refusal.code}): {choice.refusal.text}", err=True)
         raise typer.Exit(2)
-    result = analyse_series(selection, contents, out, clock)
+    for selection in choice.selections:  # one that cannot be decoded leaves its place to the next best
+        accounting = account(Received(len(instances), skipped=left_out), instances, (), choice, selection, gate)
+        result = analyse_series(selection, contents, out, clock, accounting)
+        if not is_unreadable(result.outcome, result.reason):
+            break
     if result.outcome == "out-of-scope":
         typer.echo(f"NOT ANALYSED ({result.reason})", err=True)
         raise typer.Exit(2)
@@ -91,7 +99,9 @@ def read_study(folder: Path, left_out: Counter[str] | None = None) -> tuple[list
     return [i.model_copy(update={"patient": whose[stated[i.path]]}) for i in instances], contents
 
 
-def analyse_series(selection: Selection, contents: dict[str, bytes], out: Path, clock: Clock) -> Analysis:
+def analyse_series(
+    selection: Selection, contents: dict[str, bytes], out: Path, clock: Clock, accounting: Accounting | None = None
+) -> Analysis:
     """Runs the job's analysis on a series and writes its files into `out`, result.json last."""
     from model_container.analyse import analyse, decode, out_of_scope
     from model_container.bundles import Shelf
@@ -109,6 +119,7 @@ def analyse_series(selection: Selection, contents: dict[str, bytes], out: Path, 
     order = AnalysisOrder(
         token="", handle="", run_key=run_key(selection, manifest.digest), model_name=manifest.name,
         model_digest=manifest.digest, series_uid=selection.series_uid, instances=selection.instances, receipts=(),
+        missing=selection.missing, accounting=accounting,
     )  # fmt: skip
     with clock.stage("decode"):
         volume = decode(selection.instances, contents)
@@ -137,6 +148,10 @@ def _show(result: Analysis, out: Path) -> None:
         )
     console = Terminal()
     console.print(table)
+    if result.accounting and result.accounting.part:
+        console.print(f"READ IN PART: {result.accounting.part}", markup=False)
+    if result.accounting:
+        console.print(result.accounting.sentence, markup=False)
     console.print(f"risk {result.risk:.2f}, {'HIGH' if result.high_risk else 'not high'}: {result.why}", markup=False)
     stages = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in result.seconds.items())
     console.print(f"{result.slices} slices on {result.device}: {stages}; files in {out}", markup=False)

@@ -27,6 +27,8 @@ class RefusedFile(BaseModel):
     arrival: str
     reason: str
     detail: str = ""
+    series: str = ""  # its series' token in the ledger
+    modality: str = ""
 
 
 class Repeat(BaseModel):
@@ -49,6 +51,7 @@ class BatchFacts(BaseModel):
     patient: str  # the patient's token; "" where every file was refused
     instances: tuple[InstanceFacts, ...]
     refused: tuple[RefusedFile, ...] = ()
+    series: dict[str, str] = {}  # series of `instances` by their clean UID -> token in the ledger
     released: tuple[str, ...] = ()  # arrivals that an earlier batch refused and a person has released since
     repeats: tuple[Repeat, ...] = ()
 

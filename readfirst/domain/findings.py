@@ -7,6 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from readfirst.domain.accounting import Accounting
+
 SYNTHETIC = "SYNTHETIC MODEL, NOT FOR DIAGNOSIS"
 
 
@@ -90,5 +92,6 @@ class Analysis(Part):
     findings: tuple[Finding, ...] = ()
     outputs: dict[str, str] = {}  # kind ("seg", "sr", "sc-1", …) -> blob name in container `analysis`
     seconds: dict[str, float] = {}  # per stage: "download", "decode", "infer", "write"
+    accounting: Accounting | None = None  # the study's books when the work was ordered
     device: str = ""
     peak_memory_mb: float = 0.0

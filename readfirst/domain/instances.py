@@ -131,6 +131,11 @@ class InstanceFacts(BaseModel):
     path: str = ""  # blob name in container `clean`
     digest: str = ""  # sha256 of the clean file, hex
 
+    @property
+    def place(self) -> tuple[str, str]:
+        """What names the instance: its series and its SOP Instance UID, for two series may name theirs alike."""
+        return self.series_uid, self.sop_uid
+
     def slices(self) -> Iterator[InstanceFacts]:
         """One for each frame of an enhanced file, as if it were a file of its own; else the instance itself."""
         if not self.planes:

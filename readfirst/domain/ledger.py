@@ -62,6 +62,13 @@ class Learned(Entry):
     stated: tuple[tuple[Stated, int], ...] | None = None
 
 
+class Others(Entry):
+    """The members of an archive that are of no study: they count with each study whose files came with them."""
+
+    skipped: dict[str, int] = {}  # what it is -> files
+    refused: dict[str, int] = {}  # reason -> files
+
+
 STUDY_UID = r"^[0-9.]{1,128}$"  # archives hold some beyond the 64 characters of PS3.5 9
 
 

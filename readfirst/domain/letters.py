@@ -26,16 +26,23 @@ def operation_id(token: str, finding: str) -> str:
     return str(uuid.uuid5(_OPERATIONS, f"{token}|{finding}"))
 
 
-def urgent(handle: str, portal_url: str) -> Letter:
-    """Asks the radiologist to read a study now. The AI suspects; the reader decides."""
-    why = f"The AI suspects a finding that should not wait in study {handle}."
+def urgent(handle: str, portal_url: str, part: str = "") -> Letter:
+    """Asks the radiologist to read a study now. The AI suspects; the reader decides. `part`: how much it has read,
+    where that was not all."""
+    why = f"The AI suspects a finding that should not wait in study {handle}.{_only(part)}"
     return _letter(f"Readfirst: study {handle} should be read now", why, handle, portal_url)
 
 
-def overdue(handle: str, portal_url: str) -> Letter:
+def overdue(handle: str, portal_url: str, part: str = "") -> Letter:
     """Tells the next in line that nobody has acknowledged the study."""
-    why = f"Nobody has acknowledged study {handle}, in which the AI suspects a finding that should not wait."
+    why = (
+        f"Nobody has acknowledged study {handle}, in which the AI suspects a finding that should not wait.{_only(part)}"
+    )
     return _letter(f"Readfirst: study {handle} has not been acknowledged", why, handle, portal_url)
+
+
+def _only(part: str) -> str:
+    return f" It has read the study in part only: {part}." if part else ""
 
 
 def _letter(subject: str, why: str, handle: str, portal_url: str) -> Letter:

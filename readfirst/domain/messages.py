@@ -9,6 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from readfirst.domain.accounting import Accounting
 from readfirst.domain.instances import InstanceFacts
 
 
@@ -38,6 +39,8 @@ class AnalysisOrder(Message):
     series_uid: str
     instances: tuple[InstanceFacts, ...]  # the selected series' clean instances, in order
     receipts: tuple[str, ...]  # blob names in container `clean`: no receipt, no inference
+    missing: int = 0  # slices of the patient that are not among `instances`: the study is read in part
+    accounting: Accounting | None = None  # the study's books when the work was ordered
 
 
 class InferenceAnswer(Message):

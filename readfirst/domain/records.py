@@ -6,12 +6,19 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, computed_field
 
+from readfirst.domain.accounting import Accounting
 from readfirst.domain.findings import Finding, ModelIdentity
 
 State = Literal["receiving", "deidentifying", "analysing", "reported", "failed", "quarantined"]
-Label = Literal["flagged", "not flagged by AI (does not exclude disease)", "NOT ANALYSED: read as usual"]
+Label = Literal[
+    "flagged",
+    "not flagged by AI (does not exclude disease)",
+    "READ IN PART: read as usual",
+    "NOT ANALYSED: read as usual",
+]
 FLAGGED: Label = "flagged"
 NOT_FLAGGED: Label = "not flagged by AI (does not exclude disease)"
+READ_IN_PART: Label = "READ IN PART: read as usual"
 NOT_ANALYSED: Label = "NOT ANALYSED: read as usual"
 
 
@@ -61,6 +68,8 @@ class StudyRecord(BaseModel):
     label: Label
     reason: str = ""  # for NOT ANALYSED: code and text
     partial: bool = False
+    part: str = ""  # how much was read where it was not all: "67 of 74 slices"; flagged or not
+    accounting: Accounting | None = None  # every file and frame; older records have none
     instances: int = 0
     refused: dict[str, int] = {}  # reason code -> files
     copies: int = 0  # files that said the same as one of the instances

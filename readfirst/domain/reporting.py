@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from readfirst.domain import records, triage
+from readfirst.domain.accounting import Accounting
 from readfirst.domain.clean import RefusedFile
 from readfirst.domain.findings import Analysis
 from readfirst.domain.instances import InstanceFacts
@@ -22,6 +23,7 @@ class Outcome:
     kind: str  # analysed | out-of-scope | failed | quarantined; analysing: it has not ended
     reason: str = ""
     analysis: Analysis | None = None
+    accounting: Accounting | None = None
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ def record_of(study: Study, outcome: Outcome, provenance: Provenance | None, now
     priority = words.priority if words else "routine"
     high_risk = analysis is not None and analysis.high_risk
     main = _main(study.instances, analysis)
+    part = outcome.accounting.part if analysis and outcome.accounting else ""
     return StudyRecord(
         id=study.token,
         clinic=study.clinic,
@@ -61,9 +64,11 @@ def record_of(study: Study, outcome: Outcome, provenance: Provenance | None, now
         study_uid=main.study_uid if main else "",
         run=study.run,
         state=_STATES.get(outcome.kind, "reported"),
-        label=_label(analysis),
+        label=_label(analysis, part),
         reason="" if analysis else _reason(study, outcome),
-        partial=study.short or bool(study.refused),
+        partial=study.short or bool(study.refused) or bool(part),
+        part=part,
+        accounting=outcome.accounting,
         instances=len(study.instances),
         refused=dict(Counter(refused.reason for refused in study.refused)),
         copies=study.copies,
@@ -109,10 +114,13 @@ def lacks_result(record: StudyRecord) -> bool:
     return record.state == "failed" or (record.label == records.FLAGGED and bool(record.reason))
 
 
-def _label(analysis: Analysis | None) -> records.Label:
+def _label(analysis: Analysis | None, part: str) -> records.Label:
+    """What was found is told however much was read; that nothing was found, only where nothing was left out."""
     if analysis is None:
         return records.NOT_ANALYSED
-    return records.FLAGGED if analysis.high_risk or analysis.findings else records.NOT_FLAGGED
+    if analysis.high_risk or analysis.findings:
+        return records.FLAGGED
+    return records.READ_IN_PART if part else records.NOT_FLAGGED
 
 
 def _reason(study: Study, outcome: Outcome) -> str:

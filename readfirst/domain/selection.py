@@ -81,6 +81,11 @@ def out_of_scope(
     return None
 
 
+def is_unreadable(outcome: str, reason: str) -> bool:
+    """Whether a series turned out not to be decodable, by an analysis' outcome and reason: the next best is taken."""
+    return outcome == "out-of-scope" and reason.partition(":")[0] == Ineligible.UNREADABLE
+
+
 def unsaid(series: Sequence[InstanceFacts]) -> tuple[str, ...]:
     """What the header does not say at all, so that the pixels had to decide: for people."""
     asked = (

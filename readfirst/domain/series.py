@@ -56,7 +56,7 @@ LEFT_OUT = {
 }
 """Why a slice or file of a study is not analysed, beside the codes of `Ineligible`: for people, without content."""
 
-Key = tuple[str, int]
+Key = tuple[tuple[str, str], int]  # the instance's place, and the frame
 """A slice: its SOP Instance UID and frame (0 in a file that has but one)."""
 
 
@@ -80,15 +80,31 @@ class Choice:
     refusal: NotEligible | None
     _reasons: dict[Key, str] = field(default_factory=dict)
     _eligible: tuple[InstanceFacts, ...] = ()
+    _lost: dict[str, int] = field(default_factory=dict)  # frames of parts that never came, by series
 
-    def left_out(self, read: Selection | None, reach: float) -> dict[Key, str]:
-        """Why each slice that is not read is left out: a code of LEFT_OUT or of Ineligible."""
+    def as_read(self, series_uid: str, slices: Sequence[InstanceFacts], gate: Gate) -> Selection:
+        """What was ordered to be read, in any version, with what it leaves out by today's rules."""
+        if gate.projection:
+            return Selection(series_uid, tuple(slices), 0.0)
+        steps = [height_of(b) - height_of(a) for a, b in pairwise(slices)]
+        read = Selection(series_uid, tuple(slices), round(median(steps), 4) if steps else 1.0)
+        return replace(read, missing=self.missing(read, gate))
+
+    def missing(self, read: Selection, gate: Gate) -> int:
+        """How many slices of the patient are not read with these; a part that never came counts with its frames."""
+        lost = max((n for series_uid, n in self._lost.items() if series_uid != read.series_uid), default=0)
+        return max(_missing(read, self._eligible, gate), lost)
+
+    def left_out(self, read: Selection | None, reach: float, why: str = "") -> dict[Key, str]:
+        """Why each slice that is not read is left out: a code of LEFT_OUT or of Ineligible, or `why` none was."""
         chosen = {_key(one) for one in read.instances} if read else set()
         told = {key: reason for key, reason in self._reasons.items() if key not in chosen}
         rest = [one for one in self._eligible if _key(one) not in chosen]
         if read is None:
-            return told | {_key(one): str(self.refusal.code) if self.refusal else OTHER_PICTURE for one in rest}
-        far = {_key(one) for one in _beyond(read, rest, reach)} if read.spacing else set()
+            code = why or (str(self.refusal.code) if self.refusal else OTHER_PICTURE)
+            return told | {_key(one): code for one in rest}
+        near = read.spacing / 2 + SAME_PLACE if read.missing else reach  # as `missing` counts them
+        far = {_key(one) for one in _beyond(read, rest, near)} if read.spacing else set()
         other = SAME_POSITIONS if read.spacing else OTHER_PICTURE
         return told | {_key(one): BEYOND if _key(one) in far else other for one in rest}
 
@@ -116,15 +132,12 @@ def choose(instances: Sequence[InstanceFacts], gate: Gate) -> Choice:
     series = _by(slices, lambda i: i.series_uid)
     series.sort(key=len, reverse=True)
     judged = [_judge(one, gate, instances) for one in series]
-    eligible = [one for series in judged for one in series.eligible]
-    lost = {id(series): series.lost for series in judged if series.eligible}
-    found = []
-    for one in judged:
-        others = max((n for other, n in lost.items() if other != id(one)), default=0)
-        found += [replace(a, missing=max(_missing(a, eligible, gate), others)) for a in one.answers]
+    eligible = tuple(one for series in judged for one in series.eligible)
     reasons = {key: reason for one in judged for key, reason in one.reasons.items()}
-    refusal = None if found else next((one.refusal for one in judged if one.refusal), None)
-    return Choice(tuple(sorted(found, key=_preference)), refusal, reasons, tuple(eligible))
+    lost = {one.slices[0].series_uid: one.lost for one in judged if one.lost}
+    books = Choice((), next((one.refusal for one in judged if one.refusal), None), reasons, eligible, lost)
+    found = [replace(a, missing=books.missing(a, gate)) for one in judged for a in one.answers]
+    return replace(books, selections=tuple(sorted(found, key=_preference)), refusal=None if found else books.refusal)
 
 
 def _choose_picture(instances: Sequence[InstanceFacts], slices: list[InstanceFacts], gate: Gate) -> Choice:
@@ -174,7 +187,7 @@ def _by(instances: Iterable[InstanceFacts], key: Callable[[InstanceFacts], Hasha
 
 
 def _key(instance: InstanceFacts) -> Key:
-    return instance.sop_uid, instance.frame
+    return instance.place, instance.frame
 
 
 # ---------------------------------------------------------------- one series

@@ -24,6 +24,7 @@ export class About extends Page {
       <section><h2>What the labels mean</h2><dl class="facts">
         <div><dt>flagged</dt><dd>The model found what it looks for. High risk is read first, and its radiologist got an e-mail.</dd></div>
         <div><dt>not flagged by AI</dt><dd>The model found nothing of what it looks for. This does not exclude disease: it is read as usual.</dd></div>
+        <div><dt>READ IN PART</dt><dd>The model found nothing in what it read, and that was not all: the study page says how much. It is read as usual.</dd></div>
         <div><dt>NOT ANALYSED</dt><dd>No model looked at it (refused, quarantined, failed, timed out, out of scope). It is read as usual.</dd></div>
       </dl></section>
       <section><h2>Model cards</h2>${this.loading ? this.skeleton(2) : this.models.length ? html`<div class="cards">${this.models.map((m) => this.card(m))}</div>` : html`<p class="dim">No model has spoken yet.</p>`}</section>

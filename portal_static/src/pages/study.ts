@@ -4,7 +4,7 @@ import { keyed } from "lit/directives/keyed.js";
 import { until } from "lit/directives/until.js";
 
 import { studyOf, studyPath } from "../address.js";
-import type { Finding, ImageSeries, Mask, Missed, Picture, ReviewEvent, StudyDetail, StudyLine, Told, Verdict } from "../api.js";
+import type { Accounting, Finding, ImageSeries, Mask, Missed, Picture, ReviewEvent, StudyDetail, StudyLine, Told, Verdict } from "../api.js";
 import { Problem, imagesOf } from "../api.js";
 import { CATEGORY, ago, clock, dollars, exam, percent, seconds } from "../format.js";
 import { Page, go, typing } from "../page.js";
@@ -419,11 +419,26 @@ export class StudyPage extends Page {
       ${study.reason ? html`<p>${study.reason}</p>` : nothing}
       ${study.label === "NOT ANALYSED: read as usual" ? nothing : html`<p class="risk"><span>Risk</span><meter min="0" max="1" low="0.3" high="0.6" .value=${study.risk} aria-label="Risk"></meter><b>${percent(study.risk)}</b></p>`}
       ${review.superseded ? html`<p class="notice urgent">A newer result came after the sign-off. Look again, please.</p>` : nothing}
-      ${study.partial ? html`<p class="notice">Some files of this study were refused: it is not complete.</p>` : nothing}
       ${study.disagree?.length ? html`<p class="notice">The files of this study do not agree about the patient: ${study.disagree.map((what) => DISAGREE[what] ?? what).join(", ")}.</p>` : nothing}
       ${study.copies ? html`<p class="dim">${study.copies} ${study.copies === 1 ? "file" : "files"} came twice, identical: counted once.</p>` : nothing}
+      ${study.part ? html`<p class="notice urgent">Read in part: ${study.part}. What was not read may hold findings.</p>` : study.partial ? html`<p class="notice">Some files of this study were refused: it is not complete.</p>` : nothing}
+      ${study.accounting ? this.books(study.accounting) : nothing}
       ${model ? html`<p class="dim"><a href="/about">${model.name} ${model.version}</a>: ${model.disclaimer}</p>` : nothing}
     </section>`;
+  }
+
+  /** What became of every file and frame: two sums, each with its reasons. */
+  private books(all: Accounting): TemplateResult {
+    const row = (what: string, count: number): TemplateResult | typeof nothing => (count ? html`<div><dt>${what}</dt><dd>${count}</dd></div>` : nothing);
+    const rows = (what: string, counts: Record<string, number>): (TemplateResult | typeof nothing)[] =>
+      Object.entries(counts).sort().map(([reason, count]) => row(`${what}: ${reason.replaceAll("-", " ")}`, count));
+    return html`<details class="books"><summary>${all.received} files received, ${all.read} read</summary>
+      <dl class="facts">
+        ${row("Files received", all.received)}${row("Read", all.read)}${rows("Left out", all.left_out)}${rows("Refused", all.refused)}${rows("Skipped", all.skipped)}${row("Identical copies", all.identical)}
+        ${row("Frames in the files read", all.frames)}${row("Analysed", all.analysed)}${rows("Frames left out", all.frames_left_out)}
+      </dl>
+      ${all.unsaid.length ? html`<p class="dim">The header does not say: ${all.unsaid.join(", ")}. The pictures themselves had to decide.</p>` : nothing}
+    </details>`;
   }
 
   private findings(): TemplateResult | typeof nothing {

@@ -9,7 +9,7 @@ import { Page, go, typing } from "../page.js";
 export const POLL_MS = 10_000;
 const TICK_MS = 30_000;
 const BANDS = ["Past its maximum wait", "High risk", "In order of due time"] as const;
-const LABELS: Label[] = ["flagged", "not flagged by AI (does not exclude disease)", "NOT ANALYSED: read as usual"];
+const LABELS: Label[] = ["flagged", "not flagged by AI (does not exclude disease)", "READ IN PART: read as usual", "NOT ANALYSED: read as usual"];
 const FILTERS = ["review", "label", "modality", "clinic", "handle"] as const;
 
 interface Answer {
@@ -189,7 +189,7 @@ export class Worklist extends Page {
       @click=${(e: Event) => (e.target as HTMLElement).closest("a") ?? go(studyPath(study.handle))} @focusin=${() => (this.chosen = index)}>
       <th scope="row"><a class="handle" href=${studyPath(study.handle)}>${study.handle}</a>
         ${study.priority === "stat" ? html`<span class="tag stat">STAT</span>` : nothing}</th>
-      <td>${exam(study)} <span class="dim">${study.instances} images</span>${study.partial ? html` <span class="tag">partial</span>` : nothing}</td>
+      <td>${exam(study)} <span class="dim">${study.instances} images</span>${study.part ? html` <span class="tag part">read in part: ${study.part}</span>` : study.partial ? html` <span class="tag">partial</span>` : nothing}</td>
       <td>${resultOf(study, study.progress)}</td>
       <td class="why"><span title=${study.why || study.reason}>${study.why || study.reason || "–"}</span></td>
       <td>${waiting(study, now)}</td>
@@ -212,9 +212,16 @@ export class Worklist extends Page {
   }
 }
 
+const MARKS: Record<Label, [string, string]> = {
+  "flagged": ["flagged", "▲"],
+  "not flagged by AI (does not exclude disease)": ["unflagged", "–"],
+  "READ IN PART: read as usual": ["unanalysed", "◐"],
+  "NOT ANALYSED: read as usual": ["unanalysed", "◇"],
+};
+
 /** The label exactly as the reader must see it, with a shape beside it for those who do not see colours. */
 export function labelOf(study: { label: Label; high_risk: boolean }): TemplateResult {
-  const [kind, mark] = study.label === "flagged" ? ["flagged", "▲"] : study.label.startsWith("NOT ANALYSED") ? ["unanalysed", "◇"] : ["unflagged", "–"];
+  const [kind, mark] = MARKS[study.label] ?? MARKS["NOT ANALYSED: read as usual"];
   return html`<span class="label ${kind} ${study.high_risk ? "high" : ""}"><span aria-hidden="true">${mark}</span> ${study.label}</span>`;
 }
 

@@ -1,0 +1,53 @@
+"""A study's books, closed from the ledger and the receipts: what came, what was read, what was left out and why."""
+
+from __future__ import annotations
+
+from readfirst.adapters.ledger import Ledger
+from readfirst.adapters.papers import Receipted
+from readfirst.domain.accounting import Accounting, Received
+from readfirst.domain.books import account
+from readfirst.domain.models import Gate
+from readfirst.domain.selection import Selection
+from readfirst.domain.series import Choice
+
+
+def close(
+    ledger: Ledger,
+    run: int,
+    receipted: Receipted,
+    choice: Choice,
+    read: Selection | None,
+    gate: Gate,
+    *,
+    why: str = "",
+    broken: bool = False,
+) -> Accounting:
+    """The accounting of all files up to a run. `why`: the reason code where nothing was read; `broken`: because a
+    stage failed, so that some files may never have been cleaned."""
+    received = _received(ledger, run, receipted)
+    known = len(receipted.instances) + len(receipted.refused) + received.identical
+    return account(
+        received,
+        receipted.instances,
+        receipted.refused,
+        choice,
+        read,
+        gate,
+        why=why,
+        short=ledger.sealed(run).short,
+        with_read={receipted.series[read.series_uid]} if read and read.series_uid in receipted.series else (),
+        never_cleaned=max(0, received.files - known) if broken else 0,
+    )
+
+
+def _received(ledger: Ledger, run: int, receipted: Receipted) -> Received:
+    """What came up to that run. A file that a person released came once, though it has two arrivals."""
+    runs = range(1, run + 1)
+    arrivals = {arrival for n in runs for arrival in ledger.sealed(n).arrivals} - receipted.released
+    others = ledger.others()
+    return Received(
+        files=len(arrivals),
+        identical=receipted.copies,
+        skipped=others.skipped,
+        refused=others.refused,
+    )
