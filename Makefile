@@ -9,7 +9,7 @@ READER := tests/model/reader
 STUDY ?=
 MODEL_VERSION ?= $(shell sed -n 's/.*"version": "\(.*\)".*/\1/p' model_container/models/readfirst-chest/manifest.json)
 
-.PHONY: help demo up test check policy bench env portal clean model sbom
+.PHONY: help demo up test drawn check policy bench env portal clean model sbom
 help: ## This list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
@@ -71,6 +71,9 @@ $(BIN)/.tools: $(BIN)/.made requirements-bench.txt model_container/requirements-
 
 test: env portal $(READER)/node_modules/.made $(BIN)/.tools check ## All checks and all tests
 	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder $(PYTEST_ARGS)
+
+drawn: $(BIN)/.made ## 2,000 drawn studies: nothing left out in silence, no mixture, closed books
+	READFIRST_DRAWN=2000 $(BIN)/python -m pytest -q tests/drawn
 
 .venv-checkov/bin/checkov:
 	$(PYTHON) -m venv .venv-checkov

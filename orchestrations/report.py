@@ -199,7 +199,7 @@ def _accounting(told: Report, ledger: Ledger, receipted: Receipted) -> Accountin
     read = choice.as_read(order.series_uid, order.instances, gate) if order else None
     broken = verdict.outcome not in ("analysed", "out-of-scope")
     why = verdict.reason.partition(":")[0]
-    return books.close(ledger, told.run.n, receipted, choice, read, gate, why=why, broken=broken)
+    return books.close(ledger, told.run.n, receipted, choice, read, gate, why=why, broken=broken, reported=True)
 
 
 def _provenance(told: Report, analysis: Analysis | None) -> Provenance:

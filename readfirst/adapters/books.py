@@ -21,9 +21,11 @@ def close(
     *,
     why: str = "",
     broken: bool = False,
+    reported: bool = False,
 ) -> Accounting:
     """The accounting of all files up to a run. `why`: the reason code where nothing was read; `broken`: because a
-    stage failed, so that some files may never have been cleaned."""
+    stage failed, so that some files may never have been cleaned. `reported`: for the study's record, which the next
+    run replaces, not for an order, whose results stay: files that came since count as still to be taken."""
     received = _received(ledger, run, receipted)
     known = len(receipted.instances) + len(receipted.refused) + received.identical
     return account(
@@ -37,6 +39,7 @@ def close(
         short=ledger.sealed(run).short,
         with_read={receipted.series[read.series_uid]} if read and read.series_uid in receipted.series else (),
         never_cleaned=max(0, received.files - known) if broken else 0,
+        to_come=_to_come(ledger, run) if reported else 0,
     )
 
 
@@ -51,3 +54,9 @@ def _received(ledger: Ledger, run: int, receipted: Receipted) -> Received:
         skipped=others.skipped,
         refused=others.refused,
     )
+
+
+def _to_come(ledger: Ledger, run: int) -> int:
+    """How many of the study's files no run up to this one has taken."""
+    taken = {arrival for n in range(1, run + 1) for arrival in ledger.sealed(n).arrivals}
+    return sum(note.id not in taken for note in ledger.notes())

@@ -41,6 +41,7 @@ class Accounting(BaseModel):
     missing: int = 0  # slices, at the step of those read, that lie where nothing was read
     not_had: int = 0  # files that may belong to what was to be read, and were refused
     short: bool = False  # fewer files came than the sender announced
+    to_come: int = 0  # files that arrived and that a later run takes
     unsaid: tuple[str, ...] = ()  # what the header does not say, so that the pixels had to decide
 
     @property
@@ -62,6 +63,8 @@ class Accounting(BaseModel):
             return f"{self.analysed} slice(s); {self.not_had} file(s) could not be read"
         if self.short:
             return f"{self.analysed} slice(s); fewer files came than were announced"
+        if self.to_come:
+            return f"{self.analysed} slice(s); {self.to_come} file(s) that came later are still to be taken"
         return "" if self.holds else f"{self.analysed} slice(s); some files are not accounted for"
 
     @property

@@ -34,6 +34,7 @@ def account(
     short: bool = False,
     with_read: Collection[str] = (),
     never_cleaned: int = 0,
+    to_come: int = 0,
 ) -> Accounting:
     """Closes a study's books. `read`: what was analysed; None where nothing was, for the reason code `why`.
 
@@ -62,6 +63,7 @@ def account(
         missing=read.missing if read else 0,
         not_had=_not_had(received, refused, gate, with_read),
         short=short,
+        to_come=to_come,
         unsaid=unsaid(read.instances) if read else (),
     )
 

@@ -106,9 +106,11 @@ def pictures(stack: Stack) -> list[Stack] | None:
     A part of another picture's places that is not complete by itself is left out.
     """
     by_value = list(_partitions(stack))
-    whole = [(full, parts) for parts in by_value if (full := [p for p in parts if _is_complete(p, stack)])]
+    ends = _heights(stack)[0], _heights(stack)[-1]
+    several = [parts for parts in by_value if len(parts) < len(stack)]
+    whole = [full for parts in several if (full := [part for part in parts if _is_complete(part, ends)])]
     if whole:
-        most, _ = max(whole, key=lambda found: (len(found[0]), -sum(_doubled(p) for p in found[0])))
+        most = max(whole, key=lambda full: (len(full), -sum(_doubled(part) for part in full)))
         answers = [pictures(part) for part in most]
         known = [picture for answer in answers if answer for picture in answer]
         return known or None
@@ -157,18 +159,15 @@ def _heights(stack: Stack) -> list[float]:
     return [height_of(place[0]) for place in places(stack)]
 
 
-def _is_complete(part: Stack, stack: Stack) -> bool:
-    """Whether a part is a picture of the stack's places by itself: at even steps, and less than a step shorter."""
-    if len(part) == len(stack):
-        return False
-    own, all_of_it = _heights(part), _heights(stack)
+def _is_complete(part: Stack, ends: tuple[float, float]) -> bool:
+    """Whether a part is a picture by itself of all places between two ends: at even steps, less than a step shorter."""
+    own = _heights(part)
     steps = [b - a for a, b in pairwise(own)]
     if not steps:
-        return len(all_of_it) == 1
+        return ends[1] - ends[0] <= SAME_PLACE
     usual = median(steps)
     even = max(steps) <= MISSING * usual and min(steps) >= usual / MISSING
-    ends = max(own[0] - all_of_it[0], all_of_it[-1] - own[-1])
-    return even and ends < usual - SAME_PLACE
+    return even and max(own[0] - ends[0], ends[1] - own[-1]) < usual - SAME_PLACE
 
 
 def _continued(parts: Sequence[Stack]) -> Stack | None:

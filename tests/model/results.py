@@ -28,8 +28,9 @@ class Says:
         return self.answer
 
 
-def outputs(contents, *detections, model=None, risk=0.7, unwritable=""):
-    """The analysis and its files; the store refuses the one that is `unwritable`. `model`: the default one."""
+def outputs(contents, *detections, model=None, risk=0.7, unwritable="", accounting=None):
+    """The analysis and its files; the store refuses the one that is `unwritable`. `model`: the default one.
+    `accounting`: the study's books, as they come with the order."""
     model = model or default_model()
     paths = {hashlib.sha256(content).hexdigest(): content for content in contents}
     facts = [facts_of(pydicom.dcmread(io.BytesIO(content)), path=d, digest=d) for d, content in paths.items()]
@@ -39,6 +40,7 @@ def outputs(contents, *detections, model=None, risk=0.7, unwritable=""):
     order = AnalysisOrder(
         token="ab" * 16, handle="ABCD1234", run_key=run_key(selection, model.digest), model_name=model.name,
         model_digest=model.digest, series_uid=selection.series_uid, instances=selection.instances, receipts=(),
+        accounting=accounting,
     )  # fmt: skip
     files = {}
 

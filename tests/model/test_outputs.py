@@ -19,6 +19,7 @@ from model_container import overlay
 from model_container.analyse import midline, site_of, told
 from model_container.reading import Detection, Mask
 from model_container.volume import read_volume
+from readfirst.domain.accounting import Accounting
 from readfirst.domain.models import default_model
 from tests.model.files import enhanced, rewritten
 from tests.model.results import outputs
@@ -74,6 +75,19 @@ def test_a_study_with_findings_gets_seg_sr_and_a_key_image_for_each(positive):
     assert set(files) == {"overlay-1.png", "overlay-2.png", *result.outputs.values()}
 
 
+def test_a_report_says_how_much_was_read_and_what_became_of_every_file(phantom):
+    """Of a study that is read in part nothing is called absent: what was not read may hold it."""
+    read = len(phantom.selection.instances)
+    books = Accounting(received=read + 3, read=read, left_out={"localizer": 3}, frames=read, analysed=read)
+    for missing in (0, 7):
+        told = books.model_copy(update={"missing": missing})
+        result, files = outputs(slices(phantom), accounting=told)
+        said = dict(concepts(opened(files, "sr.dcm")))
+        assert f"{read + 3} files received: {read} read, 3 left out (localizer 3)" in said["Comment"]
+        assert (f"Read in part: {read} of {read + 7} slices." in said["Comment"]) == bool(missing)
+        assert ("Presence" not in said) == bool(missing) and result.accounting == told
+
+
 def test_a_study_without_findings_gets_a_report_that_says_absent_and_no_empty_segmentation(negative):
     result, files = negative
     said = list(concepts(opened(files, "sr.dcm")))
@@ -113,7 +127,7 @@ def bare(ds):
 def foreign(ds):
     """A Japanese file, with values that the standard does not know."""
     ds.SpecificCharacterSet = ["", "ISO 2022 IR 87"]
-    ds.PatientName, ds.PatientSex, ds.PatientAge = "Yamada^Tarou=山田^太郎", "X", "9"
+    ds.PatientName, ds.PatientSex, ds.PatientAge = "Yamada^Tarou=山田^太郎", "X", "61"
 
 
 WAYS = {

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import io
 from pathlib import Path
 
 import azure.functions as func
+import pydicom
 import pytest
 
 from function_app.commands import take_command
 from function_app.inference import take_answer
 from orchestrations.analyse import plan_analysis
-from orchestrations.messages import Plan, Report, Verdict
+from orchestrations.messages import Plan, Report, Run, Verdict
 from orchestrations.report import index_study, report
-from readfirst.adapters import blobs, clients, index
+from orchestrations.settle import look_and_seal
+from readfirst.adapters import blobs, clients, index, papers
 from readfirst.domain import clean, names
 from readfirst.domain.findings import Analysis
-from readfirst.domain.messages import Command, InferenceAnswer
+from readfirst.domain.messages import AnalysisOrder, Command, InferenceAnswer
 from readfirst.domain.models import default_model
-from readfirst.domain.records import NOT_ANALYSED, StudyRecord
+from readfirst.domain.records import NOT_ANALYSED, NOT_FLAGGED, READ_IN_PART, StudyRecord
+from readfirst.local.phantom import write_phantom_study
 from tests.orchestrations.conftest import do
 from tests.orchestrations.test_deidentify import deidentified, sealed_study
+from tests.orchestrations.test_receive import folder, upload
 
 pytestmark = [pytest.mark.stack, pytest.mark.usefixtures("settings")]
 
@@ -64,6 +69,85 @@ def test_a_study_is_listed_while_it_is_analysed_and_its_report_ends_that(tmp_pat
     do(index_study, run.dump())
     listed = clients.cosmos_container().read_item(run.token, partition_key=run.clinic)
     assert (listed["state"], listed["analysing"]) == ("failed", "")
+
+
+def test_a_series_that_the_job_could_not_decode_leaves_its_place_to_the_next_best(tmp_path: Path) -> None:
+    run, _ = sealed_study(tmp_path, seed=34, slices=20, size=256, extra=_second_series(tmp_path, seed=34))
+    deidentified(run)
+    orders = []
+    for _ in range(2):
+        plan = Plan.model_validate(do(plan_analysis, run.dump()))
+        assert plan.outcome == "ordered"
+        orders.append(_ordered(run, plan))
+        _keep_result(run, plan, "out-of-scope", "pixels-unreadable: cannot decode it")
+    assert orders[0].series_uid != orders[1].series_uid and all(len(order.instances) == 20 for order in orders)
+    last = Plan.model_validate(do(plan_analysis, run.dump()))
+    assert (last.outcome, last.reason.partition(":")[0]) == ("out-of-scope", "pixels-unreadable")
+
+
+def test_the_books_are_in_order_record_and_answer_and_they_close(tmp_path: Path) -> None:
+    """Forty-one files came: twenty are read, twenty are another reconstruction, one is a copy of one of them."""
+    again = _second_series(tmp_path, seed=35)
+    run, _ = sealed_study(tmp_path, seed=35, slices=20, size=256, extra=(*again, again[0]))
+    deidentified(run)
+    plan = Plan.model_validate(do(plan_analysis, run.dump()))
+    books = _ordered(run, plan).accounting
+    assert books is not None and books.holds and books.part == ""
+    assert (books.received, books.read, books.left_out) == (41, 20, {"same-positions": 20})
+    assert books.identical == 1
+    _keep_result(run, plan, "analysed", "")
+    do(report, Report(run=run, plan=plan, verdict=Verdict(outcome="analysed")).dump())
+    record = index.read(run.token)
+    assert record is not None and record.accounting == books and record.label == NOT_FLAGGED
+
+
+def test_a_truncated_slice_makes_the_study_read_in_part(tmp_path: Path) -> None:
+    planted = tmp_path / "other"
+    write_phantom_study(planted, seed=36, slices=21, size=256)
+    files = sorted(planted.iterdir(), key=lambda p: float(pydicom.dcmread(p).ImagePositionPatient[2]))
+    whole = files[0].read_bytes()
+    here = folder()
+    runs = [upload(p.read_bytes(), f"{here}/{p.name}") for p in files[1:]]
+    upload(whole[: len(whole) // 2], f"{here}/cut")
+    (run,) = runs[0]
+    do(look_and_seal, run.dump())
+    deidentified(run)
+    plan = Plan.model_validate(do(plan_analysis, run.dump()))
+    _keep_result(run, plan, "analysed", "")
+    do(report, Report(run=run, plan=plan, verdict=Verdict(outcome="analysed")).dump())
+    record = index.read(run.token)
+    assert record is not None and record.label == READ_IN_PART and record.partial
+    assert record.accounting is not None and record.accounting.holds and record.accounting.refused == {"truncated": 1}
+    assert record.part == "20 slice(s); 1 file(s) could not be read"
+
+
+def _second_series(tmp_path: Path, *, seed: int) -> tuple[bytes, ...]:
+    """The study's slices once more, as another reconstruction."""
+    write_phantom_study(tmp_path / "twice", seed=seed, slices=20, size=256)
+    made = []
+    for path in sorted((tmp_path / "twice").iterdir()):
+        ds = pydicom.dcmread(path)
+        ds.SeriesInstanceUID, ds.SOPInstanceUID = f"{ds.SeriesInstanceUID}.7", f"{ds.SOPInstanceUID}.7"
+        ds.file_meta.MediaStorageSOPInstanceUID, ds.SeriesNumber = ds.SOPInstanceUID, 9
+        out = io.BytesIO()
+        ds.save_as(out, enforce_file_format=True)
+        made.append(out.getvalue())
+    return tuple(made)
+
+
+def _ordered(run: Run, plan: Plan) -> AnalysisOrder:
+    order = papers.ordered(run.token, plan.run_key)
+    assert order is not None
+    return order
+
+
+def _keep_result(run: Run, plan: Plan, outcome: str, reason: str) -> None:
+    result = Analysis.model_validate(
+        {"token": run.token, "run_key": plan.run_key, "outcome": outcome, "reason": reason,
+         "model": default_model().identity, "series_uid": _ordered(run, plan).series_uid}
+    )  # fmt: skip
+    container = clients.container(names.STUDIES, names.ANALYSIS)
+    blobs.put(container, clean.result_path(run.token, plan.run_key), result.model_dump_json().encode())
 
 
 @pytest.mark.parametrize(

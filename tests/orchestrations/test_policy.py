@@ -232,6 +232,16 @@ def test_the_jobs_answer_ends_the_wait(as_text: bool) -> None:
     assert context.timers[0].cancelled
 
 
+@pytest.mark.parametrize("heard", ["by its answer", "by the watchdog"])
+def test_a_series_that_cannot_be_decoded_is_no_answer_but_a_reason_to_plan_again(heard: str) -> None:
+    """The plan finds the result that says so, and takes the next best series."""
+    unreadable = Verdict(outcome="out-of-scope", reason="pixels-unreadable: cannot decode JPEG 2000")
+    steps = {"plan_analysis": PLAN.dump(), "request_analysis": WATCH.dump(), "watch_analysis": unreadable.dump()}
+    events = {"inference": unreadable.dump()} if heard == "by its answer" else {}
+    context = Context({"run": RUN.dump()}, steps, events=events)
+    assert run(analyse, context) is None and context.again == {"run": RUN.dump()}
+
+
 def test_a_silent_job_is_looked_after_again_and_again_with_growing_patience() -> None:
     waiting = Verdict(outcome="waiting", reason="no-gpu-quota")
     context = Context({"run": RUN.dump(), "watch": WATCH.dump()}, {"watch_analysis": waiting.dump()})

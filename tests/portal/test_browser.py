@@ -15,10 +15,11 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 from pydicom import dcmread
 
+from readfirst.domain.accounting import Accounting
 from readfirst.domain.deid import IdentityRecord
 from readfirst.domain.findings import Box
 from readfirst.domain.person import Question, Stated
-from readfirst.domain.records import StudyRecord
+from readfirst.domain.records import READ_IN_PART, StudyRecord
 from tests.portal.browser import CHROMIUM, chromium, picture_of, signed_in
 from tests.portal.stage import LESION, SIDE, Stage, chest, furnish, staged
 from tests.portal.studies import analysed_now, record
@@ -77,6 +78,28 @@ def _settled(page: Page) -> None:
     if page.locator("rf-study .viewport").count():
         _ready(page)
     page.wait_for_load_state("networkidle")
+
+
+def test_a_study_that_was_read_in_part_says_so_in_the_list_and_on_its_page(
+    stage: Stage, as_user: Callable[..., Page]
+) -> None:
+    """Never "not flagged" for what was left out; and what became of every file stands on the page."""
+    books = Accounting(
+        received=80, read=67, left_out={"beyond-what-was-read": 7, "localizer": 2}, refused={"truncated": 1},
+        skipped={"text": 3}, frames=67, analysed=67, missing=7, unsaid=("age",),
+    )  # fmt: skip
+    assert books.holds
+    study = stage.put(record(391, "lakeside", label=READ_IN_PART, partial=True, part=books.part, accounting=books))
+    page = as_user("radiologist.lakeside", f"/?handle={study.handle}")
+    line = page.locator("table.studies tbody tr").filter(has_text=study.handle)
+    expect(line.locator(".label")).to_contain_text("READ IN PART: read as usual")
+    expect(line).to_contain_text("read in part: 67 of 74 slices")
+    expect(line).not_to_contain_text("not flagged")
+    line.locator("a.handle").click()
+    expect(page.locator(".notice").filter(has_text="Read in part: 67 of 74 slices")).to_be_visible()
+    page.get_by_text("80 files received, 67 read").click()
+    expect(page.locator(".books")).to_contain_text("Left out: beyond what was read")
+    expect(page.locator(".books")).to_contain_text("The header does not say: age")
 
 
 def test_a_high_risk_study_arrives_is_read_by_keyboard_corrected_completed_and_signed(

@@ -90,6 +90,12 @@ def test_fewer_files_than_announced_and_lost_members_of_an_archive_make_a_part()
     assert not closed(slices(14), received=Received(14, refused={"not-dicom": 1}, skipped={"text": 9})).part
 
 
+def test_files_that_came_later_are_still_to_be_taken_before_nothing_was_found():
+    """A series that has fallen silent is read while others arrive: what they show is not known yet."""
+    books = closed(slices(14), to_come=3)
+    assert books.holds and record(books).label == records.READ_IN_PART and "3 file(s)" in books.part
+
+
 def test_what_the_header_does_not_say_is_in_the_books():
     assert closed(slices(14, patient_age="", body_part="")).unsaid == ("age", "body part")
     assert closed(slices(14)).unsaid == ()
