@@ -229,6 +229,7 @@ class Desk:
             detail=verdict.detail,
             series=arrival.note.series,
             modality=arrival.note.modality,
+            instance=arrival.instance,
         )
 
 

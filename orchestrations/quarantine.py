@@ -25,6 +25,8 @@ def release(owner: str, arrival: str) -> Run | None:
     if owner in {clinic.id for clinic in settings().clinics}:
         inbox = clients.container(names.UPLOADS, names.inbox(owner))
         blobs.copy(kept, etag, size, inbox.get_blob_client(f"released/{arrival}"))
+        if study := (seen.metadata or {}).get("study"):
+            ledger_of(study).forget_others(arrival)
         blobs.delete(kept, etag)
         return None
     ledger = ledger_of(owner)

@@ -20,7 +20,7 @@ from orchestrations.messages import Run
 from readfirst.adapters import answers, blobs, clients, secrets
 from readfirst.adapters.ledger import Ledger, ledger_of, now
 from readfirst.domain import archives, names, tars
-from readfirst.domain.deid import read_header
+from readfirst.domain.deid import named_in, read_header
 from readfirst.domain.headers import Header, header_of
 from readfirst.domain.ledger import Arrival, ArrivalNote, Complete, Others
 from readfirst.domain.pseudonyms import Pseudonyms
@@ -107,8 +107,9 @@ def _take(upload: Upload) -> frozenset[Run]:
         if kind := archives.other_kind(head):
             return set_aside(upload, Refused(Reason.ARCHIVE, kind))
         header = _header(file)
+        named = named_in(cast(BinaryIO, file)) if isinstance(header, Refused) else ("", "")
     if not isinstance(header, Header):
-        return set_aside(upload, Refused(Reason.CONTENT_ENCODING) if upload.encoding else header)
+        return set_aside(upload, Refused(Reason.CONTENT_ENCODING) if upload.encoding else header, named)
     token = upload.keys.study_token(header.study_uid)
     original, etag = _move(upload, f"{token}/{upload.id}")
     return frozenset({_arrive(upload, header, Moved(original, etag, upload.id, upload.size))})
@@ -137,8 +138,8 @@ def _take_archive(upload: Upload, file: IO[bytes]) -> frozenset[Run]:
         return set_aside(upload, Refused(Reason.ZIP_NO_DICOM))
     original, etag = _move(upload, f"zips/{upload.id}")
     members = archive.zip.infolist()
-    for token in {upload.keys.study_token(header.study_uid) for _, header in images}:
-        ledger_of(token).keep_others(upload.id, _others([verdict for _, verdict in others]))
+    named = [(verdict, _named(archive, i, verdict)) for i, verdict in others]
+    _keep_others(upload, {header.study_uid for _, header in images}, named)
 
     def arrive(image: tuple[int, Header]) -> Run:
         index, header = image
@@ -190,8 +191,11 @@ def _take_tar(upload: Upload, file: io.BufferedReader, packed: bool) -> frozense
 
     with ThreadPoolExecutor(_PARALLEL_MEMBERS) as pool:
         runs = frozenset(pool.map(arrive, images))
-    others = [(m.name, verdict) for m, verdict in seen if not isinstance(verdict, Header)]
-    answers.say_archive(upload.clinic, upload.id, upload.name, taken=len(images), others=others)
+    others = [(m, verdict) for m, verdict in seen if not isinstance(verdict, Header)]
+    named = [(verdict, _tar_named(whole, m, verdict)) for m, verdict in others]
+    _keep_others(upload, {header.study_uid for _, header in images}, named)
+    told = [(m.name, verdict) for m, verdict in others]
+    answers.say_archive(upload.clinic, upload.id, upload.name, taken=len(images), others=told)
     return runs
 
 
@@ -200,17 +204,41 @@ def _refuse_tar(upload: Upload, refusal: Refused) -> frozenset[Run]:
     return set_aside(upload, Refused(Reason.CONTENT_ENCODING) if upload.encoding else refusal)
 
 
+def _tar_named(whole: IO[bytes], member: tars.Member, verdict: Refused | Skipped) -> tuple[str, str]:
+    if isinstance(verdict, Skipped) or not member.plain:
+        return "", ""
+    return named_in(cast(BinaryIO, io.BufferedReader(tars.Section(whole, member.offset, member.size), 16 << 10)))
+
+
 def _tar_header(whole: IO[bytes], member: tars.Member) -> Header | Refused | Skipped:
     if not member.plain:
         return Refused(Reason.EMPTY, "a link, or a file with holes")
     return _header(io.BufferedReader(tars.Section(whole, member.offset, member.size), 16 << 10))
 
 
-def _others(verdicts: list[Refused | Skipped]) -> Others:
-    return Others(
-        skipped=Counter(verdict.what for verdict in verdicts if isinstance(verdict, Skipped)),
-        refused=Counter(verdict.reason.value for verdict in verdicts if isinstance(verdict, Refused)),
-    )
+def _keep_others(upload: Upload, studies: set[str], others: list[tuple[Refused | Skipped, tuple[str, str]]]) -> None:
+    """Counts an archive's other members (each with the study and instance that it names, if any) with the study that
+    they name, or else with each study in the archive."""
+    for study in studies | {named for _, (named, _) in others if named}:
+        mine = [(v, sop) for v, (named, sop) in others if named == study or (not named and study in studies)]
+        refused = [(verdict.reason.value, sop) for verdict, sop in mine if isinstance(verdict, Refused)]
+        ledger_of(upload.keys.study_token(study)).keep_others(
+            upload.id,
+            Others(
+                skipped=Counter(verdict.what for verdict, _ in mine if isinstance(verdict, Skipped)),
+                refused=Counter(reason for reason, _ in refused),
+                instances={upload.keys.arrival("instance", sop): reason for reason, sop in refused if sop},
+            ),
+        )
+
+
+def _named(archive: archives.Archive, index: int, verdict: Refused | Skipped) -> tuple[str, str]:
+    if isinstance(verdict, Skipped):
+        return "", ""
+    try:
+        return named_in(cast(BinaryIO, io.BufferedReader(archive.open(index), 16 << 10)))
+    except archives.DAMAGED:
+        return "", ""
 
 
 def _header(file: IO[bytes]) -> Header | Refused | Skipped:
@@ -281,10 +309,16 @@ def _next_run(ledger: Ledger, token: str, clinic: str) -> Run:
     return Run(token=token, clinic=clinic, n=ledger.runs() + 1)
 
 
-def set_aside(upload: Upload, verdict: Refused | Skipped) -> frozenset[Run]:
-    """Moves what cannot be taken into quarantine, where it can be looked at and replayed, and tells the clinic."""
+def set_aside(upload: Upload, verdict: Refused | Skipped, named: tuple[str, str] = ("", "")) -> frozenset[Run]:
+    """Moves what cannot be taken into quarantine, where it can be looked at and replayed, and tells the clinic. Of a
+    file whose beginning names its study (and instance), the study's readers are told that it is missing."""
     target = clients.container(names.UPLOADS, names.QUARANTINE).get_blob_client(f"{upload.clinic}/{upload.id}")
     reason = verdict.reason.value if isinstance(verdict, Refused) else "skipped"
-    blobs.copy(upload.blob, upload.etag, upload.size, target, metadata={"reason": reason})
+    metadata = {"reason": reason}
+    if named[0]:
+        metadata["study"] = upload.keys.study_token(named[0])
+        missing = {upload.keys.arrival("instance", named[1]): reason} if named[1] else {}
+        ledger_of(metadata["study"]).keep_others(upload.id, Others(refused={reason: 1}, instances=missing))
+    blobs.copy(upload.blob, upload.etag, upload.size, target, metadata=metadata)
     answers.say_upload(upload.clinic, upload.id, upload.name, verdict)
     return frozenset()

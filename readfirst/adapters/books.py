@@ -48,11 +48,17 @@ def _received(ledger: Ledger, run: int, receipted: Receipted) -> Received:
     runs = range(1, run + 1)
     arrivals = {arrival for n in runs for arrival in ledger.sealed(n).arrivals} - receipted.released
     others = ledger.others()
+    refused = {one.arrival for one in receipted.refused}
+    asked = any(one.instance for one in receipted.refused) or others.instances  # else nobody has to read the arrivals
+    superseded = {arrival for n in runs for arrival in ledger.learned(n).superseded}
+    taken = ledger.arrivals(tuple(sorted(arrivals - refused - superseded))) if asked else []
     return Received(
         files=len(arrivals),
         identical=receipted.copies,
         skipped=others.skipped,
         refused=others.refused,
+        refused_instances=others.instances,
+        taken={arrival.instance for arrival in taken},
     )
 
 

@@ -7,7 +7,7 @@
 {token}/person                  the pseudonym that the study's clean copies carry: the first one pinned is the truth
 {token}/rulings/{n:06d}.json    what a privacy officer decided about a study of several persons, in order
 {token}/cancelled.json          the last run that an operator called off, until it is replayed
-{token}/others/{upload}.json    what came in the same archive and is of no study
+{token}/others/{upload}.json    what came for the study, or in one archive with it, and has no place of its own
 handles/{handle}                which token has the handle
 """
 
@@ -98,7 +98,7 @@ class Ledger:
         return f"{self._token}/seals/{run:06d}.json"
 
     def keep_others(self, upload: str, others: Others) -> None:
-        """Keeps what came with the study's files in one archive; a second time is no error."""
+        """Keeps what came for the study and has no place of its own here; a second time is no error."""
         blobs.put_once(self._container, f"{self._token}/others/{upload}.json", others.model_dump_json().encode())
 
     def others(self) -> Others:
@@ -108,7 +108,14 @@ class Ledger:
         return Others(
             skipped=sum((Counter(one.skipped) for one in kept), Counter()),
             refused=sum((Counter(one.refused) for one in kept), Counter()),
+            instances={token: reason for one in kept for token, reason in one.instances.items()},
         )
+
+    def forget_others(self, upload: str) -> None:
+        """Forgets what `keep_others` kept: the file is received again."""
+        blob = self._container.get_blob_client(f"{self._token}/others/{upload}.json")
+        if blobs.properties(blob) is not None:
+            blob.delete_blob()
 
     def say_complete(self, complete: Complete) -> None:
         """Keeps the sender's word; the last one counts."""

@@ -7,7 +7,7 @@ in part: its label never says "not flagged".
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from pydantic import BaseModel, ConfigDict
@@ -21,6 +21,8 @@ class Received:
     identical: int = 0  # of them, copies of an instance that came once more
     skipped: Mapping[str, int] = field(default_factory=dict)
     refused: Mapping[str, int] = field(default_factory=dict)  # reason -> files, beside those of the ledger
+    refused_instances: Mapping[str, str] = field(default_factory=dict)  # of those: token of the instance -> reason
+    taken: Collection[str] = ()  # tokens of the instances that were not refused
 
 
 class Accounting(BaseModel):

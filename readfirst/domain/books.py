@@ -75,9 +75,13 @@ def _main(reasons: Counter[str]) -> str:
 
 def _not_had(received: Received, refused: Sequence[RefusedFile], gate: Gate, with_read: Collection[str]) -> int:
     """Refused files that may have been slices of what was to be read: of a series that was read, or of the model's
-    modality and refused for a reason that slices are refused for."""
-    count = sum(number for reason, number in received.refused.items() if reason in _MAY_BE_SLICES)
+    modality and refused for a reason that slices are refused for. One that was sent anew and taken is not missing."""
+    again = [reason for token, reason in received.refused_instances.items() if token in received.taken]
+    others = Counter(received.refused) - Counter(again)
+    count = sum(number for reason, number in others.items() if reason in _MAY_BE_SLICES)
     for one in refused:
+        if one.instance and one.instance in received.taken:
+            continue
         same_series = one.series in with_read and one.reason not in _NO_PICTURES
         other = one.reason in _MAY_BE_SLICES and (not one.modality or one.modality in gate.modalities)
         count += bool(same_series or other)

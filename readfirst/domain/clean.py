@@ -29,6 +29,7 @@ class RefusedFile(BaseModel):
     detail: str = ""
     series: str = ""  # its series' token in the ledger
     modality: str = ""
+    instance: str = ""  # token of its SOP Instance UID
 
 
 class Repeat(BaseModel):

@@ -63,10 +63,12 @@ class Learned(Entry):
 
 
 class Others(Entry):
-    """The members of an archive that are of no study: they count with each study whose files came with them."""
+    """What came for a study and has no place in the ledger: a file that was refused as it arrived, and the members of
+    an archive that name no study, which count with each study whose files came with them."""
 
     skipped: dict[str, int] = {}  # what it is -> files
     refused: dict[str, int] = {}  # reason -> files
+    instances: dict[str, str] = {}  # of those refused: token of the SOP Instance UID, where it is known -> reason
 
 
 STUDY_UID = r"^[0-9.]{1,128}$"  # archives hold some beyond the 64 characters of PS3.5 9

@@ -84,6 +84,15 @@ def test_a_refused_file_makes_a_part_where_it_may_have_been_a_slice(refused, par
     assert bool(closed(slices(14), [refused], with_read={"read"}).part) == part
 
 
+def test_a_refused_file_that_was_sent_anew_and_taken_is_not_missing():
+    """The sender did what the refusal advises: the study is whole."""
+    cut = refusal(Reason.TRUNCATED, "read").model_copy(update={"instance": "i"})
+    books = closed(slices(14), [cut], Received(15, taken={"i"}))
+    assert books.holds and books.part == "" and books.refused == {"truncated": 1}
+    arrived = Received(14, refused={"truncated": 2}, refused_instances={"i": "truncated"}, taken={"i"})
+    assert closed(slices(14), received=arrived).not_had == 1
+
+
 def test_fewer_files_than_announced_and_lost_members_of_an_archive_make_a_part():
     assert "announced" in closed(slices(14), short=True).part
     assert closed(slices(14), received=Received(14, refused={"truncated": 1})).part

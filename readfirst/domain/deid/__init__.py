@@ -5,7 +5,7 @@ done = deidentify(source, target, names=…, handle=…, profile=load_profile("t
 """
 
 from readfirst.domain.deid.engine import Deidentified, deidentify
-from readfirst.domain.deid.header import read_header
+from readfirst.domain.deid.header import named_in, read_header
 from readfirst.domain.deid.identity import IdentityRecord, PatientIdentity, StudyIdentity
 from readfirst.domain.deid.known import KnownIdentifiers, known_identifiers
 from readfirst.domain.deid.profile import Profile, ProfileError, load_profile
@@ -30,6 +30,7 @@ __all__ = [
     "deidentify",
     "known_identifiers",
     "load_profile",
+    "named_in",
     "read_header",
     "sign",
     "stated_person",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import re
 from typing import BinaryIO
 
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.filereader import read_partial
 from pydicom.sequence import Sequence
 from pydicom.tag import Tag
 
@@ -56,6 +58,7 @@ _ARCHIVE = Skipped("archive")
 # The first file of office documents and of Java programs, which are zips.
 _NO_STUDIES = (b"[Content_Types].xml", b"_rels/", b"docProps/", b"mimetype", b"META-INF/", b"AndroidManifest.xml")
 _PIPELINE = Scope()
+_BEGINNING = 256 << 10  # bytes: where the UIDs of a study are
 _TEXT = re.compile(rb"[\t\n\r\f\x20-\x7e\x80-\xff]+")
 
 
@@ -79,6 +82,20 @@ def read_header(source: BinaryIO, scope: Scope = _PIPELINE) -> Dataset | Refused
     if is_directory(file):
         return Skipped("DICOMDIR")
     return refusal_of(file, scope) or as_dataset(file)
+
+
+def named_in(source: BinaryIO) -> tuple[str, str]:
+    """Study and SOP Instance UID that the beginning of a refused file names; empty where it names none.
+
+    A slice that was cut off is missing in its study, and who reads that study must know.
+    """
+    source.seek(0)
+    beginning = io.BytesIO(source.read(_BEGINNING))
+    try:
+        ds = read_partial(beginning, lambda tag, *_: tag > 0x0020000D, force=True)
+        return str(ds.get("StudyInstanceUID") or ""), str(ds.get("SOPInstanceUID") or "")
+    except Exception:  # pydicom raises many kinds at what was refused already; nothing of the content travels on
+        return "", ""
 
 
 def clutter_of(source: BinaryIO) -> Skipped | None:
