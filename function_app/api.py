@@ -188,7 +188,10 @@ def study_masks(call: Call) -> func.HttpResponse:
     """GET studies/{token}/masks: findings → instance → runs of pixels [row, first column, length]."""
     record = StudyRecord.model_validate(call.study)
     segmentation = images.segmentation(record)
-    found = masks.runs(segmentation, [f.key for f in record.findings]) if segmentation else {}
+    if segmentation is None:
+        return answer_if_changed(call.request, {"findings": {}})
+    places = images.places_by_name(record) if masks.is_moved(segmentation) else None
+    found = masks.runs(segmentation, [f.key for f in record.findings], places)
     return answer_if_changed(call.request, {"findings": found})
 
 

@@ -16,15 +16,16 @@ from typing import Any
 
 import highdicom as hd
 import numpy as np
-from numpy.typing import NDArray
 from PIL.Image import Image
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code as Concept
 from pydicom.tag import Tag
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+from pydicom.valuerep import format_number_as_ds
 
-from model_container.reading import Detection, Mask
+from model_container.grid import Grid, upright
+from model_container.reading import Detection
 from model_container.volume import Volume
 from readfirst.domain.findings import Code, Finding
 from readfirst.domain.instances import FUNCTIONAL_GROUPS
@@ -53,6 +54,7 @@ _OF_RADIOGRAPHS = ("PatientOrientation", "ImagerPixelSpacing")  # without which 
 _DATES = ("SeriesDate", "StudyDate", "AcquisitionDate", "ContentDate")
 _TYPE_2 = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyID", "StudyDate", "StudyTime",
            "AccessionNumber", "ReferringPhysicianName", "PositionReferenceIndicator")  # fmt: skip
+_ZONE = re.compile(r"[+-]\d{4}")
 _LEFT, _RIGHT = Concept("7771000", "SCT", "Left"), Concept("24028007", "SCT", "Right")
 
 
@@ -115,8 +117,12 @@ class Study:
             for keyword in _TYPE_2:
                 if keyword not in header:
                     setattr(header, keyword, None)
-            if not header.get("FrameOfReferenceUID") and not self.volume.flat:
+            if self.volume.flat:
+                continue
+            if not header.get("FrameOfReferenceUID"):
                 header.FrameOfReferenceUID = self.uid("frame of reference")
+            if len(self.volume.hu) > 1:  # some headers state another step than the one between the slices
+                header.SpacingBetweenSlices = format_number_as_ds(round(self.volume.spacing, 6))
 
 
 def _set_right(header: Dataset) -> None:
@@ -152,10 +158,11 @@ def read_tables() -> None:
 
 def segmentation(study: Study) -> hd.seg.Segmentation:
     """One segment for each finding, on every frame of the series: readers misplace what is left out."""
+    grid = upright(study.volume)
     masks = [detection.mask for detection, _ in study.placed if detection.mask is not None]
     made = hd.seg.Segmentation(
-        source_images=[study.slice_header(k) for k in range(len(study.volume.hu))],
-        pixel_array=_segments(study.volume.hu.shape, masks),
+        source_images=[_on(grid, study.slice_header(k), k) for k in range(len(study.volume.hu))],
+        pixel_array=grid.segments(masks),
         segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
         segment_descriptions=[_segment(study, *one, k) for k, one in enumerate(study.placed, start=1)],
         series_instance_uid=study.uid("series", "seg"),
@@ -173,43 +180,46 @@ def segmentation(study: Study) -> hd.seg.Segmentation:
     )
     for item in (*made.DimensionOrganizationSequence, *made.DimensionIndexSequence):
         item.DimensionOrganizationUID = study.uid("seg", "dimensions")
-    _name_frames(made, study)
+    _name_sources(made, study, grid)
     return made
 
 
-def _segments(shape: tuple[int, ...], masks: Sequence[Mask]) -> NDArray[np.unsignedinteger]:
-    """Each voxel's segment, from 1; where two share a voxel, a layer for each, which takes far more memory."""
-    numbers = np.zeros(shape, np.min_scalar_type(len(masks)))
-    for k, mask in enumerate(masks, start=1):
-        here = numbers[mask.box]
-        if here[mask.voxels].any():
-            break
-        here[mask.voxels] = k
-    else:
-        return numbers
-    layers = np.zeros((*shape, len(masks)), np.uint8)
-    for k, mask in enumerate(masks):
-        layers[(*mask.box, k)] = mask.voxels
-    return layers
+def _on(grid: Grid, header: Dataset, k: int) -> Dataset:
+    """The header of slice k as if the slice were the grid's plane."""
+    if grid.as_scanned:
+        return header
+    moved = Dataset()
+    moved.set_original_encoding(*header.original_encoding, header.original_character_set)
+    moved.update({tag: header.get_item(tag) for tag in header.keys()})  # noqa: SIM118 - else elements, decoded
+    moved.file_meta = header.file_meta
+    moved.ImagePositionPatient = np.round(grid.positions[k], 6).tolist()
+    moved.Rows, moved.Columns = grid.shape
+    return moved
 
 
-def _name_frames(seg: Dataset, study: Study) -> None:
-    """Of an enhanced source, each frame of the segmentation names the frame; the file itself is named once."""
-    frames = {
-        (str(h.SOPInstanceUID), tuple(p)): f
-        for h, p, f in zip(
-            study.volume.headers, np.round(study.volume.positions, 3).tolist(), study.volume.frames, strict=True
-        )
+def _name_sources(seg: Dataset, study: Study, grid: Grid) -> None:
+    """Of an enhanced source, each frame of the segmentation names the frame; the file itself is named once. Of a slice
+    that was moved, it says that pixels do not lie on pixels."""
+    volume = study.volume
+    slices = {
+        (str(h.SOPInstanceUID), _place(p)): k
+        for k, (h, p) in enumerate(zip(volume.headers, grid.positions, strict=True))
     }
-    if not any(frames.values()):
+    if grid.as_scanned and not any(volume.frames):
         return
     for groups in seg.PerFrameFunctionalGroupsSequence:
-        place = tuple(np.round([float(v) for v in groups.PlanePositionSequence[0].ImagePositionPatient], 3).tolist())
         source = groups.DerivationImageSequence[0].SourceImageSequence[0]
-        source.ReferencedFrameNumber = frames[str(source.ReferencedSOPInstanceUID), place]
+        place = _place(groups.PlanePositionSequence[0].ImagePositionPatient)
+        if frame := volume.frames[slices[str(source.ReferencedSOPInstanceUID), place]]:
+            source.ReferencedFrameNumber = frame
+        source.SpatialLocationsPreserved = "YES" if grid.as_scanned else "NO"
     for series in seg.ReferencedSeriesSequence:
         unique = {str(i.ReferencedSOPInstanceUID): i for i in series.ReferencedInstanceSequence}
         series.ReferencedInstanceSequence = list(unique.values())
+
+
+def _place(position: Sequence[float]) -> tuple[float, ...]:
+    return tuple(round(float(v), 3) for v in position)
 
 
 def _segment(study: Study, detection: Detection, finding: Finding, number: int) -> hd.seg.SegmentDescription:
@@ -432,6 +442,8 @@ def _concept(code: Code) -> Concept:
 def _encoded(ds: Dataset, study: Study) -> bytes:
     """The file's bytes, with the clean study's dates in place of today's."""
     first = study.sources[0]
+    if _ZONE.fullmatch(zone := str(first.get("TimezoneOffsetFromUTC") or "")):
+        ds.TimezoneOffsetFromUTC = zone
     day = next((str(v) for keyword in _DATES if (v := first.get(keyword))), "19000101")  # results must state one
     moment = str(first.get("SeriesTime") or first.get("StudyTime") or "000000")
     for keyword in ("ContentDate", "SeriesDate", "InstanceCreationDate", "DateOfSecondaryCapture"):

@@ -83,8 +83,9 @@ def _directions(orientation: Sequence[float]) -> tuple[NDArray[np.float64], NDAr
 
 
 def _step(positions: NDArray[np.float64], rows: NDArray[np.float64], columns: NDArray[np.float64]) -> float:
+    """Between slices as they lie, whatever headers say. The mean: written places are rounded, and it is not."""
     heights = positions @ np.cross(columns, rows)
-    return float(np.median(np.abs(np.diff(heights)))) if len(heights) > 1 else 1.0
+    return float(np.abs(heights[-1] - heights[0]) / (len(heights) - 1)) if len(heights) > 1 else 1.0
 
 
 # ---------------------------------------------------------------- a slice: a file, or a frame of an enhanced one

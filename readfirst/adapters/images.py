@@ -22,7 +22,7 @@ from readfirst.adapters.settings import settings
 from readfirst.domain import clean, names, pictures
 from readfirst.domain.clean import BatchFacts
 from readfirst.domain.findings import first_to_read
-from readfirst.domain.instances import InstanceFacts, facts_of
+from readfirst.domain.instances import InstanceFacts, Vector, facts_of
 from readfirst.domain.records import StudyRecord
 
 _PARALLEL = 16
@@ -184,6 +184,12 @@ def places(group: Sequence[Instance]) -> list[float | None]:
         return [None] * len(group)
     normal = np.cross(first.orientation[:3], first.orientation[3:])
     return [round(float(np.dot(normal, i.facts.position)), 3) if i.facts.position else None for i in group]
+
+
+def places_by_name(record: StudyRecord) -> dict[str, Vector]:
+    """Where the study's slices lie, in mm: by SOP Instance UID, of an enhanced file with "#" and the frame's number."""
+    found = (facts for instance in instances(record) for facts in instance.facts.slices())
+    return {f"{f.sop_uid}#{f.frame}" if f.frame else f.sop_uid: f.position for f in found if f.position}
 
 
 def _in_viewing_order(group: list[Instance]) -> list[Instance]:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import re
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
@@ -33,6 +34,7 @@ def verified(report: Dataset, review: Review, *, predecessor: Dataset, at: datet
     `at` is when it was signed, shifted as all dates of the study are; `reader` a name for the signature.
     """
     made = copy.deepcopy(report)
+    at = _in_zone_of(report, at)
     (body,) = (c for c in made.ContentSequence if _code(c) == _MEASUREMENTS)
     for group in body.ContentSequence:
         if _code(group) == _GROUP and (verdict := review.verdicts.get(_key(group))):
@@ -46,6 +48,15 @@ def verified(report: Dataset, review: Review, *, predecessor: Dataset, at: datet
     made.VerifyingObserverSequence = Sequence([_signature(at, reader)])
     made.PredecessorDocumentsSequence = Sequence([_reference(predecessor)])
     return made
+
+
+def _in_zone_of(report: Dataset, at: datetime) -> datetime:
+    """The moment in the time zone that the report names, in which all of its times are read (PS3.3 C.12.1.1.6)."""
+    zone = re.fullmatch(r"([+-])(\d\d)(\d\d)", str(report.get("TimezoneOffsetFromUTC") or ""))
+    if zone is None or at.tzinfo is None:
+        return at
+    offset = timedelta(hours=int(zone[2]), minutes=int(zone[3]))
+    return at.astimezone(timezone(-offset if zone[1] == "-" else offset))
 
 
 def _judge(group: Dataset, verdict: Verdict) -> None:

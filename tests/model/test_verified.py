@@ -52,6 +52,19 @@ def test_it_is_verified_names_who_signed_when_and_the_report_before_it(study):
     assert followed.ReferencedSOPInstanceUID == made.SOPInstanceUID
 
 
+@pytest.mark.parametrize(
+    ("zone", "day", "time"),
+    [("+0900", "20190405", "213000"), ("-1400", "20190404", "223000"), ("", "20190405", "123000")],
+)
+def test_it_was_signed_at_a_time_of_the_zone_that_the_report_names(study, zone, day, time):
+    report = opened(study[1], "sr.dcm")
+    report.TimezoneOffsetFromUTC = zone
+    review = Review(version=5, state="signed", signed=AT.isoformat())
+    made = verified(report, review, predecessor=report, at=AT, reader="Rona Diaz")
+    assert (made.ContentDate, made.ContentTime, made.get("TimezoneOffsetFromUTC")) == (day, time, zone)
+    assert made.VerifyingObserverSequence[0].VerificationDateTime == day + time
+
+
 def test_what_the_reader_rejected_is_absent_and_what_they_corrected_is_corrected(study):
     report, made = signed(study, REJECT, CORRECT)
     before, after = list(concepts(report)), list(concepts(made))

@@ -10,7 +10,7 @@ import pydicom
 import pytest
 from pydicom.sr.codedict import codes
 
-from readfirst.domain.masks import runs
+from readfirst.domain.masks import is_moved, pixels_between, runs
 from tests.portal.stage import chest
 
 SLICES = 6
@@ -55,3 +55,36 @@ def test_every_pixel_comes_back_under_its_finding_and_its_slice(segments: int, e
         "2.25.5.3.4": [(10, 5, 2), (10, 9, 1)],
     }
     assert found.get("2") == ({"2.25.5.3.5": [(100, 50, 10), (101, 50, 10)]} if segments == 2 else None)
+
+
+def _moved(seg: pydicom.Dataset, rows: float, columns: float) -> dict[str, list[float]]:
+    """Moves the frames' corners against their slices by pixels; where the slices lie."""
+    places, spacing = {}, seg.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0].PixelSpacing
+    for groups in seg.PerFrameFunctionalGroupsSequence:
+        source = groups.DerivationImageSequence[0].SourceImageSequence[0]
+        source.SpatialLocationsPreserved = "NO"
+        place = [float(v) for v in groups.PlanePositionSequence[0].ImagePositionPatient]
+        places[str(source.ReferencedSOPInstanceUID)] = place
+        corner = [place[0] - columns * float(spacing[1]), place[1] - rows * float(spacing[0]), place[2]]
+        groups.PlanePositionSequence[0].ImagePositionPatient = corner
+    return places
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(3, 2), (3.4, 1.6), (2.5, 1.51), (0, 0)])
+def test_of_a_slice_that_was_moved_onto_a_grid_the_runs_are_in_its_own_pixels(rows: float, columns: float) -> None:
+    pixels = np.zeros((SLICES, 256, 256, 1), np.uint8)
+    pixels[2, 10:12, 20:25, 0] = 1
+    seg = _segmentation(pixels, empty_frames=True)
+    assert not is_moved(seg)
+    places = _moved(seg, rows, columns)
+    top, left = 10 - (2 if rows == 2.5 else round(rows)), 20 - round(columns)
+    assert is_moved(seg) and runs(seg, ["1"], places) == {"1": {"2.25.5.3.3": [(top, left, 5), (top + 1, left, 5)]}}
+    assert runs(seg, ["1"], {}) == {}, "where nobody knows where the slice lies, nothing is drawn in a wrong place"
+
+
+@pytest.mark.parametrize("noise", [-1e-6, 0, 1e-6])
+def test_half_a_pixel_falls_to_one_side_however_places_are_rounded(noise: float) -> None:
+    directions = ((0, 1, 0), (1, 0, 0))
+    for half in (-1.5, -0.5, 0.5, 1.5):
+        there = (7 + (half + noise) * 0.7, 5 + (half + noise) * 1.4, 3)
+        assert pixels_between((7, 5, 3), there, directions, (1.4, 0.7)) == [half - 0.5] * 2
