@@ -25,7 +25,7 @@ _LOOKED_THROUGH = 5000  # studies that one search opens, where the index cannot 
 _MANY_FRAMES = 500
 _THUMBNAIL = 128
 _UID = re.compile(r"[0-9.]{1,64}")
-_WINDOW = re.compile(r"(-?\d+(?:\.\d+)?),(\d+(?:\.\d+)?)(?:,linear)?")
+_WINDOW = re.compile(r"(-?\d+(?:\.\d+)?),(\d+(?:\.\d+)?)(?:,(linear|linear-exact|sigmoid))?", re.IGNORECASE)
 
 
 def dicomweb_studies(call: Call) -> func.HttpResponse:
@@ -160,7 +160,7 @@ def dicomweb_rendered(call: Call) -> func.HttpResponse:
 def _picture(call: Call, instance: Instance, frame: int, longest: int | None) -> func.HttpResponse:
     window = _WINDOW.fullmatch(call.query("window"))
     if call.query("window") and not window:
-        raise Problem(400, "bad-window", "`window` is centre,width,linear.")
+        raise Problem(400, "bad-window", "`window` is centre,width,function.")
     kind = next((k for o in _offers(call) for k in ("JPEG", "PNG") if o.takes(f"image/{k.lower()}")), None)
     if kind is None:
         raise Problem(406, "not-acceptable", "Pictures are image/jpeg or image/png.")
@@ -168,7 +168,7 @@ def _picture(call: Call, instance: Instance, frame: int, longest: int | None) ->
     if frame >= int(ds.get("NumberOfFrames") or 1):
         raise Problem(404, "no-such-frame", "The instance has no such frame.")
     try:
-        chosen = (float(window[1]), float(window[2])) if window else None
+        chosen = pictures.Window(float(window[1]), float(window[2]), _function(window[3])) if window else None
         picture = pictures.grey_or_colour(ds, frame, window=chosen)
     except pictures.NoPicture:
         raise Problem(406, "no-picture", "The instance cannot be shown as a picture.") from None
@@ -176,6 +176,11 @@ def _picture(call: Call, instance: Instance, frame: int, longest: int | None) ->
         longest = max(1, min(int(side[1]), int(side[2])))
     call.audit("allowed")
     return binary(pictures.encoded(picture, side=longest, kind=kind), f"image/{kind.lower()}", seconds=300)
+
+
+def _function(asked: str | None) -> str:
+    """A window's function as data sets write it: LINEAR_EXACT where an address has linear-exact."""
+    return (asked or "linear").upper().replace("-", "_")
 
 
 def _record(call: Call) -> StudyRecord:
@@ -232,7 +237,9 @@ def _matches(item: Mapping[str, Any], call: Call) -> bool:
 def _one(item: Mapping[str, Any], keyword: str, wanted: str) -> bool:
     tag = f"{tag_for_keyword(keyword):08X}"
     element = item.get(tag, {})
-    values = [v.get("Alphabetic", "") if isinstance(v, dict) else str(v) for v in element.get("Value", [])]
+    values = [
+        v.get("Alphabetic", "") if isinstance(v, dict) else str(v) for v in element.get("Value", []) if v is not None
+    ]
     vr = element.get("vr", "")
     if vr in ("DA", "TM", "DT") and "-" in wanted:
         low, _, high = wanted.partition("-")
@@ -249,7 +256,7 @@ def _json(call: Call, items: Iterable[Mapping[str, Any]], **more: str) -> func.H
         more = {
             "Warning": '299 readfirst "The fuzzymatching parameter is not supported. Only literal matching was done."'
         }
-    body = json.dumps(list(items), separators=(",", ":")).encode()
+    body = json.dumps(list(items), separators=(",", ":"), allow_nan=False).encode()
     headers = {"Cache-Control": "private, no-cache", "Vary": "Accept-Encoding", **more}
     if "gzip" in call.request.headers.get("Accept-Encoding", ""):
         body, headers["Content-Encoding"] = gzip.compress(body, 5), "gzip"

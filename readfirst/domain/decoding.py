@@ -57,7 +57,10 @@ class Undecodable(ValueError):
 
 @dataclass(frozen=True)
 class Stored:
-    """How a compressed picture's values are stored (PS3.3 C.7.6.3). `bare`: bits that no value uses stay."""
+    """How a compressed picture's values are stored (PS3.3 C.7.6.3).
+
+    `bare`: bits that no value uses stay. `own_colours`: YBR stays YBR, each pixel with its three values.
+    """
 
     syntax: str
     rows: int
@@ -70,6 +73,7 @@ class Stored:
     photometric: str = "MONOCHROME2"
     planar: int = 0
     bare: bool = False
+    own_colours: bool = False
 
     @property
     def alone(self) -> bool:
@@ -88,7 +92,7 @@ class Stored:
 
 
 def decode(form: Stored, content: bytes) -> NDArray[np.integer]:
-    """The values of one picture in the words that its header says: [row, column], colours as RGB [row, column, 3].
+    """The values of one picture in the words that its header says: [row, column], colours [row, column, 3] as RGB.
 
     Raises Undecodable.
     """
@@ -134,7 +138,9 @@ def _by_pydicom(form: Stored, content: bytes) -> NDArray[np.generic]:
         ds.PlanarConfiguration = form.planar
     ds.PixelData = _numbers(form, content) if plain else encapsulate([content])
     ds["PixelData"].VR = "OW" if plain and form.allocated > 8 else "OB"
-    options: dict[str, Any] = {"correct_unused_bits": False} if form.bare else {}
+    options: dict[str, Any] = {"as_rgb": not form.own_colours}
+    if form.bare:
+        options["correct_unused_bits"] = False
     if not plain:
         options["decoding_plugin"] = form.plugin
     return np.asarray(pixel_array(ds, **options))

@@ -22,6 +22,11 @@ def handle_of(token: str, attempt: int = 0) -> str:
     return "".join(_CROCKFORD[bits >> shift & 31] for shift in range(35, -1, -5))
 
 
+def patient_name(token: str) -> str:
+    """PatientName of a clean instance: what people can say of the patient's token."""
+    return f"RF-{handle_of(token)}"
+
+
 @lru_cache(maxsize=8192)
 def _mac(root: bytes, *parts: str) -> bytes:
     """The files of a study ask for the same names again and again."""

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import fnmatch
-import io
 import re
 from dataclasses import dataclass
 
-from pydicom import dcmread
-from pydicom.dataset import Dataset
-from pydicom.encaps import generate_frames
-from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+from readfirst.domain import recoding
+from readfirst.domain.decoding import Undecodable
 
 _MEDIA_TYPE = {
     "1.2.840.10008.1.2.4.50": "image/jpeg", "1.2.840.10008.1.2.4.51": "image/jpeg",
     "1.2.840.10008.1.2.4.57": "image/jpeg", "1.2.840.10008.1.2.4.70": "image/jpeg",
     "1.2.840.10008.1.2.4.80": "image/jls", "1.2.840.10008.1.2.4.81": "image/jls",
     "1.2.840.10008.1.2.4.90": "image/jp2", "1.2.840.10008.1.2.4.91": "image/jp2",
+    "1.2.840.10008.1.2.4.92": "image/jpx", "1.2.840.10008.1.2.4.93": "image/jpx",
+    "1.2.840.10008.1.2.4.201": "image/jphc", "1.2.840.10008.1.2.4.202": "image/jphc",
+    "1.2.840.10008.1.2.4.203": "image/jphc", "1.2.840.10008.1.2.4.110": "image/jxl",
+    "1.2.840.10008.1.2.4.111": "image/jxl", "1.2.840.10008.1.2.4.112": "image/jxl",
     "1.2.840.10008.1.2.5": "image/dicom-rle",
 }  # fmt: skip
-_NATIVE = (str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian))
+_NATIVE = (str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian), str(DeflatedExplicitVRLittleEndian))
 _OUTSIDE_QUOTES = r'{0}(?=(?:[^"]*"[^"]*")*[^"]*$)'
 
 
@@ -72,60 +75,41 @@ def file_as(data: bytes, offer: Offer) -> bytes:
     """A DICOM file as that alternative asks for it. Raises NotAcceptable."""
     if offer.syntax == "*":
         return data
-    ds = dcmread(io.BytesIO(data))
+    ds = recoding.opened(data)
     stored = str(ds.file_meta.TransferSyntaxUID)
     if offer.syntax == stored or (offer.syntax is None and stored == ExplicitVRLittleEndian):
         return data
     if offer.syntax not in (None, str(ExplicitVRLittleEndian)):
         raise NotAcceptable
-    _decompress(ds)
-    out = io.BytesIO()
-    ds.save_as(out, enforce_file_format=True, implicit_vr=False, little_endian=True)
-    return out.getvalue()
+    try:
+        return recoding.explicit_little_endian(ds)
+    except Undecodable as error:
+        raise NotAcceptable from error
 
 
 def frames_as(data: bytes, numbers: list[int], offer: Offer) -> tuple[list[bytes], str]:
-    """Frames (from 1; none named: all) and their media type.
+    """Frames (from 1; none named: all) and their media type. Uncompressed ones are little-endian, however stored.
 
     Raises NotAcceptable, or IndexError for a frame that is not there.
     """
-    ds = dcmread(io.BytesIO(data))
-    stored = UID(ds.file_meta.TransferSyntaxUID)
-    count = int(ds.get("NumberOfFrames") or 1)
+    ds = recoding.opened(data)
+    stored = str(ds.file_meta.TransferSyntaxUID)
+    count = recoding.frame_count(ds)
     if "PixelData" not in ds:
         raise NotAcceptable
     numbers = numbers or list(range(1, count + 1))
     if max(numbers) > count:
         raise IndexError("no such frame")
-    kind = _MEDIA_TYPE.get(str(stored), "application/octet-stream")
+    kind = _MEDIA_TYPE.get(stored, "application/octet-stream")
     # An image's own media type is asked for without naming its syntax; else only who names it, or takes all, gets it.
     as_image = offer.syntax is None and not offer.media.startswith(("*", "application/"))
-    if stored.is_compressed and (offer.syntax in ("*", str(stored)) or as_image):
+    if recoding.is_compressed(ds) and (offer.syntax in ("*", stored) or as_image):
         if not (offer.takes(kind) or offer.takes("application/octet-stream")):
             raise NotAcceptable
-        frames = list(generate_frames(ds.PixelData, number_of_frames=count))
-        return [frames[n - 1] for n in numbers], f"{kind};transfer-syntax={stored}"
-    if offer.syntax not in (None, "*", str(stored), *_NATIVE) or not offer.takes("application/octet-stream"):
+        return [recoding.compressed_frame(ds, n) for n in numbers], f"{kind};transfer-syntax={stored}"
+    if offer.syntax not in (None, "*", *_NATIVE) or not offer.takes("application/octet-stream"):
         raise NotAcceptable
-    if stored.is_compressed:
-        _decompress(ds)
-    return [_native(ds, n, count) for n in numbers], "application/octet-stream"
-
-
-def _native(ds: Dataset, number: int, count: int) -> bytes:
-    bits = int(ds.Rows) * int(ds.Columns) * int(ds.get("SamplesPerPixel", 1)) * int(ds.BitsAllocated)
-    pixels = bytes(ds.PixelData)
-    if int(ds.BitsAllocated) > 1:
-        return pixels[(number - 1) * bits // 8 : number * bits // 8]
-    # Frames of one bit a pixel are packed without padding between them (PS3.5 8.1.1): cut, then pack anew.
-    import numpy as np
-
-    every = np.unpackbits(np.frombuffer(pixels, np.uint8), bitorder="little")[: bits * count]
-    return np.packbits(every[(number - 1) * bits : number * bits], bitorder="little").tobytes()
-
-
-def _decompress(ds: Dataset) -> None:
     try:
-        ds.decompress()
-    except Exception as error:  # decoders raise whatever they like: the file is there, and cannot be had this way
+        return recoding.plain_frames(ds, numbers), "application/octet-stream"
+    except Undecodable as error:
         raise NotAcceptable from error

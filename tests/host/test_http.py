@@ -50,6 +50,13 @@ def test_a_function_sees_the_request_as_the_real_worker_gives_it(host: HostProce
     assert answer.headers["content-type"] == "application/json"
 
 
+@pytest.mark.parametrize("said", ["127.0.0.1", "localhost", "[::1]"])
+def test_a_host_header_without_a_port_means_the_port_that_was_called(host: HostProcess, said: str) -> None:
+    """Some clients leave it out. What a function then says of its own address must still be found."""
+    seen = host.ask("GET", "/api/echo/a", headers={"Host": said}).json
+    assert seen["url"] == f"http://{said}:{host.port}/api/echo/a"
+
+
 def test_an_empty_catch_all_gives_no_parameter(host: HostProcess) -> None:
     assert host.ask("GET", "/api/echo").json["route_params"] == {}
 

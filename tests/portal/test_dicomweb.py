@@ -8,14 +8,18 @@ import numpy as np
 import pydicom
 import pytest
 from dicomweb_client.api import DICOMwebClient
+from PIL import Image
 from pydicom.data import get_testdata_file
-from pydicom.uid import JPEG2000Lossless, RLELossless
+from pydicom.uid import UID, ExplicitVRLittleEndian, JPEG2000Lossless, JPEGLSLossless, RLELossless
 
 from readfirst.adapters import clients
 from readfirst.domain import names
+from readfirst.domain.pseudonyms import patient_name
 from readfirst.domain.records import Series, StudyRecord
 from tests.portal.stage import SLICES, chest
 from tests.portal.studies import index, record
+from tests.spec import test_masks
+from tests.spec.images import UNCOMPRESSED, file_in, instance
 from tests.waiting import PATIENCE
 
 COUNT = 6
@@ -130,8 +134,6 @@ def test_frames_are_the_pixels(web: DICOMwebClient, as_, study: StudyRecord) -> 
 
 
 def test_a_rendered_picture_obeys_window_and_viewport(as_, study: StudyRecord) -> None:
-    from PIL import Image
-
     client, series = as_("radiologist"), f"{study.study_uid}.3"
     path = f"/dicomweb/studies/{study.study_uid}/series/{series}/instances/{series}.1/rendered"
     dark = client.get(path, params={"window": "3000,10,linear"}, headers={"Accept": "image/png"})
@@ -139,6 +141,52 @@ def test_a_rendered_picture_obeys_window_and_viewport(as_, study: StudyRecord) -
     assert np.asarray(Image.open(io.BytesIO(dark.content))).max() == 0
     assert Image.open(io.BytesIO(small.content)).size == (64, 64) and small.headers["Content-Type"] == "image/jpeg"
     assert client.get(path, params={"window": "wide"}).status_code == 400
+
+
+SYNTAXES = (*UNCOMPRESSED, JPEGLSLossless, JPEG2000Lossless)
+
+
+def drawn(kind: int) -> np.ndarray:
+    """Three frames of signed 12 bits, others for each syntax."""
+    return np.random.default_rng(kind).integers(-2048, 2048, (3, 33, 34)).astype("i2")
+
+
+@pytest.fixture(scope="module")
+def many(address: str) -> StudyRecord:
+    """A study with an instance in each of these syntaxes, each in a series of its own, with a value that is none."""
+    made = record(90)
+    clean = clients.container(names.STUDIES, names.CLEAN)
+    for kind, syntax in enumerate(SYNTAXES):
+        series = f"{made.study_uid}.{kind}"
+        ds = instance(drawn(kind), stored=12, CTDIvol=float("nan"), ConvolutionKernel=["B", "", "x"])
+        ds.StudyInstanceUID, ds.SeriesInstanceUID, ds.SOPInstanceUID = made.study_uid, series, f"{series}.1"
+        clean.upload_blob(f"{made.id}/instances/{series}/{series}.1.dcm", file_in(ds, syntax), overwrite=True)
+    index(made)
+    return made
+
+
+@pytest.mark.parametrize("kind", range(len(SYNTAXES)), ids=lambda k: UID(SYNTAXES[k]).keyword)
+def test_a_client_gets_the_same_instance_and_values_however_they_are_stored(
+    web: DICOMwebClient, as_, many: StudyRecord, kind: int
+) -> None:
+    series, expected = f"{many.study_uid}.{kind}", drawn(kind)
+    names_of_it = (many.study_uid, series, f"{series}.1")
+    for asked, given in (("*", SYNTAXES[kind]), (ExplicitVRLittleEndian, ExplicitVRLittleEndian)):
+        got = web.retrieve_instance(*names_of_it, media_types=(("application/dicom", asked),))
+        assert (got.SOPInstanceUID, got.file_meta.TransferSyntaxUID) == (f"{series}.1", given)
+        assert np.array_equal(got.pixel_array, expected)
+    assert web.retrieve_instance_frames(*names_of_it, [3, 1]) == [expected[2].tobytes(), expected[0].tobytes()]
+    metadata = web.retrieve_instance_metadata(*names_of_it)
+    assert metadata["00181210"]["Value"] == ["B", None, "x"] and "Value" not in metadata["00189345"]
+    assert pydicom.Dataset.from_json(metadata, bulk_data_uri_handler=lambda tag, vr, uri: b"").Rows == 33
+    path = f"/dicomweb/studies/{many.study_uid}/series/{series}/instances/{series}.1/frames/2/rendered"
+    shown = as_("radiologist").get(path, params={"window": "128,256,LINEAR"}, headers={"Accept": "image/png"})
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(shown.content))), np.clip(expected[1], 0, 255))
+
+
+def test_a_whole_study_of_many_syntaxes_can_be_had_at_once(web: DICOMwebClient, many: StudyRecord) -> None:
+    got = web.retrieve_study(many.study_uid)
+    assert {str(ds.SOPInstanceUID) for ds in got} == {f"{many.study_uid}.{k}.1" for k in range(len(SYNTAXES))}
 
 
 def test_a_search_finds_what_lies_far_behind_the_newest_studies(as_) -> None:
@@ -225,8 +273,6 @@ def test_what_the_metadata_names_as_bulk_data_can_be_had(as_, study: StudyRecord
 
 
 def test_thumbnails_are_small_and_a_frame_can_be_shown(as_, study: StudyRecord) -> None:
-    from PIL import Image
-
     client, series = as_("radiologist"), f"{study.study_uid}.3"
     base = f"/dicomweb/studies/{study.study_uid}"
     instance = f"{base}/series/{series}/instances/{series}.1"
@@ -243,7 +289,8 @@ def test_thumbnails_are_small_and_a_frame_can_be_shown(as_, study: StudyRecord) 
 def test_no_identifier_and_no_date_is_in_an_answer(as_, study: StudyRecord) -> None:
     found = as_("radiologist").get("/dicomweb/studies", params={"AccessionNumber": study.handle}).json()[0]
     assert found["00100020"]["Value"] == [study.patient]
-    assert "Value" not in found["00100010"] and "Value" not in found["00080020"]
+    assert found["00100010"]["Value"] == [{"Alphabetic": patient_name(study.patient)}]  # what the clean objects hold
+    assert "Value" not in found["00080020"] and "Value" not in found["00100030"]
 
 
 def test_another_clinic_finds_and_retrieves_nothing(as_, study: StudyRecord) -> None:
@@ -271,3 +318,19 @@ def test_the_address_of_an_image_serves_that_image_alone_and_only_for_minutes(as
     assert requests.put(first, data=b"x", headers={"x-ms-blob-type": "BlockBlob"}, timeout=PATIENCE).status_code == 403
     other = first.replace(f"{study.study_uid}.3.1.dcm", f"{study.study_uid}.3.2.dcm")
     assert other != first and requests.get(other, timeout=PATIENCE).status_code == 403
+
+
+def test_masks_of_a_segmentation_on_a_grid_of_its_own_come_in_the_pixels_of_the_slices(as_) -> None:
+    """Under a tilted gantry the segmentation's planes are not the slices."""
+    made, pixels = record(91, high_risk=True), np.zeros((test_masks.SLICES, 256, 256, 1), np.uint8)
+    pixels[2, 10:12, 20:25, 0] = 1
+    seg = test_masks.segmentation(pixels, empty_frames=True)
+    test_masks.moved(seg, 3.4, -2)
+    clean, out = clients.container(names.STUDIES, names.CLEAN), io.BytesIO()
+    for z, data in enumerate(chest("2.25.5", "2.25.5.3", test_masks.SLICES)):
+        clean.upload_blob(f"{made.id}/instances/2.25.5.3/2.25.5.3.{z + 1}.dcm", data, overwrite=True)
+    seg.save_as(out)
+    clients.container(names.STUDIES, names.ANALYSIS).upload_blob(f"{made.id}/seg.dcm", out.getvalue(), overwrite=True)
+    index(made.model_copy(update={"outputs": {"seg": f"{made.id}/seg.dcm"}}))
+    found = as_("radiologist").get(f"/studies/{made.id}/masks").json()["findings"]
+    assert found == {"1": {"2.25.5.3.3": [[7, 22, 5], [8, 22, 5]]}}

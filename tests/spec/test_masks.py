@@ -16,7 +16,7 @@ from tests.portal.stage import chest
 SLICES = 6
 
 
-def _segmentation(pixels: np.ndarray, *, empty_frames: bool) -> pydicom.Dataset:
+def segmentation(pixels: np.ndarray, *, empty_frames: bool) -> pydicom.Dataset:
     sources = [pydicom.dcmread(io.BytesIO(data)) for data in chest("2.25.5", "2.25.5.3", SLICES)]
     for source in sources:
         source.PatientBirthDate = source.PatientSex = source.AccessionNumber = ""
@@ -49,7 +49,7 @@ def test_every_pixel_comes_back_under_its_finding_and_its_slice(segments: int, e
     pixels[3, 10, [5, 6, 9], 0] = 1
     if segments == 2:
         pixels[4, 100:102, 50:60, 1] = 1
-    found = runs(_segmentation(pixels, empty_frames=empty_frames), ["1", "2"])
+    found = runs(segmentation(pixels, empty_frames=empty_frames), ["1", "2"])
     assert found["1"] == {
         "2.25.5.3.3": [(10, 20, 5), (11, 20, 5), (12, 20, 5)],
         "2.25.5.3.4": [(10, 5, 2), (10, 9, 1)],
@@ -57,7 +57,7 @@ def test_every_pixel_comes_back_under_its_finding_and_its_slice(segments: int, e
     assert found.get("2") == ({"2.25.5.3.5": [(100, 50, 10), (101, 50, 10)]} if segments == 2 else None)
 
 
-def _moved(seg: pydicom.Dataset, rows: float, columns: float) -> dict[str, list[float]]:
+def moved(seg: pydicom.Dataset, rows: float, columns: float) -> dict[str, list[float]]:
     """Moves the frames' corners against their slices by pixels; where the slices lie."""
     places, spacing = {}, seg.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0].PixelSpacing
     for groups in seg.PerFrameFunctionalGroupsSequence:
@@ -74,9 +74,9 @@ def _moved(seg: pydicom.Dataset, rows: float, columns: float) -> dict[str, list[
 def test_of_a_slice_that_was_moved_onto_a_grid_the_runs_are_in_its_own_pixels(rows: float, columns: float) -> None:
     pixels = np.zeros((SLICES, 256, 256, 1), np.uint8)
     pixels[2, 10:12, 20:25, 0] = 1
-    seg = _segmentation(pixels, empty_frames=True)
+    seg = segmentation(pixels, empty_frames=True)
     assert not is_moved(seg)
-    places = _moved(seg, rows, columns)
+    places = moved(seg, rows, columns)
     top, left = 10 - (2 if rows == 2.5 else round(rows)), 20 - round(columns)
     assert is_moved(seg) and runs(seg, ["1"], places) == {"1": {"2.25.5.3.3": [(top, left, 5), (top + 1, left, 5)]}}
     assert runs(seg, ["1"], {}) == {}, "where nobody knows where the slice lies, nothing is drawn in a wrong place"

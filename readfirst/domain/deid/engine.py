@@ -52,7 +52,7 @@ from readfirst.domain.deid.unused import CLEARED, bits_of
 from readfirst.domain.deid.visual import could_show_face
 from readfirst.domain.instances import InstanceFacts, facts_of
 from readfirst.domain.person import Person
-from readfirst.domain.pseudonyms import Pseudonyms, handle_of
+from readfirst.domain.pseudonyms import Pseudonyms, patient_name
 from readfirst.domain.refusals import FAULTS, Reason, Refused, fault
 
 # Ours, so that a reader of the file can tell what wrote it (PS3.7 D.3.3.2).
@@ -321,7 +321,7 @@ def _marked(
     longitudinal = _LONGITUDINAL[options.dates]
     set_values: dict[int, tuple[str, str]] = {
         0x00080050: ("SH", handle),
-        0x00100010: ("PN", f"RF-{handle_of(patient)}"),
+        0x00100010: ("PN", patient_name(patient)),
         0x00100020: ("LO", patient),
         0x00200010: ("SH", handle),
         0x00120062: ("CS", "YES"),

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import platform
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -197,7 +198,7 @@ def _request_datum(request: web.Request, body: bytes, query: Mapping[str, str], 
     return Datum(
         {
             "method": text(request.method),
-            "url": text(f"http://{request.host}{request.raw_path}"),
+            "url": text(f"http://{_authority(request)}{request.raw_path}"),
             "headers": {name: text(value) for name, value in headers.items()},
             "query": {key: text(value) for key, value in query.items() if value},
             "params": {key: text(value) for key, value in parameters.items()},
@@ -205,6 +206,14 @@ def _request_datum(request: web.Request, body: bytes, query: Mapping[str, str], 
         },
         "http",
     )
+
+
+def _authority(request: web.Request) -> str:
+    """Name and port that the caller used. Some clients leave the port out of the Host header; it is then ours."""
+    if re.search(r":\d+$", request.host) or request.transport is None:
+        return request.host
+    port = request.transport.get_extra_info("sockname")[1]
+    return request.host if port == 80 else f"{request.host}:{port}"
 
 
 def _response(result: Any) -> web.Response:
