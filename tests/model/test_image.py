@@ -100,6 +100,7 @@ def test_everything_that_its_files_import_is_in_its_requirements(layout):
     listed = {
         "azure",
         "highdicom",
+        "imagecodecs",
         "numpy",
         "onnxruntime",
         "PIL",
