@@ -64,20 +64,24 @@ def frame_count(ds: Dataset) -> int:
 
 
 def compressed_frame(ds: Dataset, number: int) -> bytes:
-    """Frame `number` (from 1) of an encapsulated picture, as it is stored."""
+    """Frame `number` (from 1) of an encapsulated picture, as it is stored. Raises Undecodable."""
     offsets = tuple(ds[name].value for name in _OF_FRAGMENTS) if all(name in ds for name in _OF_FRAGMENTS) else None
-    return bytes(get_frame(ds.PixelData, number - 1, extended_offsets=offsets, number_of_frames=frame_count(ds)))
+    try:
+        return bytes(get_frame(ds.PixelData, number - 1, extended_offsets=offsets, number_of_frames=frame_count(ds)))
+    except Exception as error:  # broken fragments make pydicom raise many kinds
+        raise Undecodable("the frames cannot be told apart") from error
 
 
-def plain_frames(ds: Dataset, numbers: Iterable[int]) -> list[bytes]:
+def plain_frames(ds: Dataset, numbers: Iterable[int]) -> Iterator[bytes]:
     """Frames (from 1) as uncompressed little-endian bytes, laid out as the header's attributes say.
 
     Raises Undecodable.
     """
     if not is_compressed(ds):
-        return [_native(ds, number) for number in numbers]
+        yield from (_native(ds, number) for number in numbers)
+        return
     found = decoded(ds, [number - 1 for number in numbers], as_rgb=ds.get("PhotometricInterpretation") == "RGB")
-    return [_as_described(frame, ds) for frame in found]
+    yield from (_as_described(frame, ds) for frame in found)
 
 
 def swapped(data: bytes, word: int) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
@@ -106,10 +107,14 @@ def frames_as(data: bytes, numbers: list[int], offer: Offer) -> tuple[list[bytes
     if recoding.is_compressed(ds) and (offer.syntax in ("*", stored) or as_image):
         if not (offer.takes(kind) or offer.takes("application/octet-stream")):
             raise NotAcceptable
-        return [recoding.compressed_frame(ds, n) for n in numbers], f"{kind};transfer-syntax={stored}"
+        return _frames(recoding.compressed_frame(ds, n) for n in numbers), f"{kind};transfer-syntax={stored}"
     if offer.syntax not in (None, "*", *_NATIVE) or not offer.takes("application/octet-stream"):
         raise NotAcceptable
+    return _frames(recoding.plain_frames(ds, numbers)), "application/octet-stream"
+
+
+def _frames(found: Iterable[bytes]) -> list[bytes]:
     try:
-        return recoding.plain_frames(ds, numbers), "application/octet-stream"
+        return list(found)
     except Undecodable as error:
         raise NotAcceptable from error

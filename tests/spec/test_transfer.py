@@ -201,6 +201,13 @@ def test_pixels_that_are_not_all_there_are_refused(syntax: str) -> None:
         frames_as(_saved(ds), [1], OCTETS)
 
 
+def test_frames_that_are_not_in_the_fragments_are_refused_as_stored_too() -> None:
+    ds = recoding.opened(file_in(instance(ramp(1)), RLELossless))
+    ds.NumberOfFrames = 3
+    with pytest.raises(NotAcceptable):
+        frames_as(_saved(ds), [3], Offer("*/*", True, "*"))
+
+
 def test_a_deflated_file_s_frames_are_plain() -> None:
     stored = file_in(instance(ramp()), DeflatedExplicitVRLittleEndian)
     for syntax in (None, "*", str(DeflatedExplicitVRLittleEndian), str(ExplicitVRLittleEndian)):
