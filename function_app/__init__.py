@@ -9,19 +9,19 @@ from typing import Any
 # Which modules an app registers. A module's `blueprint` holds its functions.
 _MODULES = {
     "intake": [
-        "function_app.uploads",
-        "function_app.inference",
-        "function_app.commands",
-        "function_app.housekeeping",
-        "function_app.rotate_intake",
+        "function_app.triggers.uploads",
+        "function_app.triggers.inference",
+        "function_app.triggers.commands",
+        "function_app.triggers.housekeeping",
+        "function_app.triggers.rotate_intake",
         "orchestrations",
     ],
-    "api": ["function_app.api", "function_app.dicomweb"],
+    "api": ["function_app.http.studies", "function_app.http.dicomweb"],
     "identity": [
-        "function_app.returns",
-        "function_app.erasures",
-        "function_app.identity",
-        "function_app.rotate_identity",
+        "function_app.triggers.returns",
+        "function_app.triggers.erasures",
+        "function_app.http.identity_access",
+        "function_app.triggers.rotate_identity",
     ],
 }
 

@@ -15,15 +15,15 @@ from types import ModuleType
 
 import numpy as np
 
-from model_container import overlay
-from model_container.pixels import UnreadablePixels
-from model_container.reading import Detection, Engine, OutOfScope, Reading
-from model_container.volume import Volume, read_volume
-from readfirst.domain.findings import Analysis, Box, Finding
-from readfirst.domain.instances import InstanceFacts
-from readfirst.domain.messages import AnalysisOrder
-from readfirst.domain.models import PROJECTIONS, Manifest
-from readfirst.domain.selection import Ineligible
+from model_container.engines.engine import Detection, Engine, OutOfScope, Reading
+from model_container.images.pixels import UnreadablePixels
+from model_container.images.volume import Volume, read_volume
+from model_container.outputs import overlay
+from readfirst.domain.analysis.eligibility import Ineligible
+from readfirst.domain.analysis.findings import Analysis, Box, Finding
+from readfirst.domain.analysis.messages import AnalysisRequest
+from readfirst.domain.analysis.models import PROJECTIONS, Manifest
+from readfirst.domain.instance_facts import InstanceFacts
 
 Put = Callable[[str, bytes, str], str]
 """Keeps a file (name, content, content type) and returns the name that others find it by."""
@@ -57,7 +57,7 @@ class Clock:
 
 
 def analyse(
-    order: AnalysisOrder, volume: Volume, manifest: Manifest, engine: Engine, put: Put, report: Report, clock: Clock
+    order: AnalysisRequest, volume: Volume, manifest: Manifest, engine: Engine, put: Put, report: Report, clock: Clock
 ) -> Analysis:
     """Reads the volume, draws and writes every output, and returns the analysis; the caller keeps it, last."""
     with ThreadPoolExecutor(_BESIDE) as beside:
@@ -68,7 +68,7 @@ def analyse(
             return out_of_scope(order, manifest, f"{answer.code}: {answer.text}", clock, engine.device)
         report("write", _INFER_TO)
         with clock.stage("write"):
-            shown = replace(answer, detections=told(answer.detections, manifest, len(volume.hu)))
+            shown = replace(answer, detections=reported(answer.detections, manifest, len(volume.hu)))
             findings, outputs = _write(order, volume, manifest, shown, put, writer.result(), beside)
     high, why = judge(findings, answer, manifest)
     return Analysis(
@@ -80,7 +80,7 @@ def analyse(
 
 
 def _write(
-    order: AnalysisOrder, volume: Volume, manifest: Manifest, answer: Reading, put: Put, dicom: ModuleType,
+    order: AnalysisRequest, volume: Volume, manifest: Manifest, answer: Reading, put: Put, dicom: ModuleType,
     beside: ThreadPoolExecutor,
 ) -> tuple[tuple[Finding, ...], dict[str, str]]:  # fmt: skip
     """Keeps every output; returns the findings, and the DICOM files' names. Pictures are packed, and files sent,
@@ -106,7 +106,7 @@ def _write(
     return shown, {kind: file.result() for kind, file in sent.items()}
 
 
-def told(detections: Sequence[Detection], manifest: Manifest, slices: int) -> tuple[Detection, ...]:
+def reported(detections: Sequence[Detection], manifest: Manifest, slices: int) -> tuple[Detection, ...]:
     """The findings that outputs are made of, in their order: all of them, or as many as a segmentation can hold
     without growing to gigabytes: the likeliest of each kind, which is not absent; what meets the rule; the likeliest.
     """
@@ -121,7 +121,7 @@ def told(detections: Sequence[Detection], manifest: Manifest, slices: int) -> tu
     return tuple(detections[k] for k in sorted(kept))
 
 
-def out_of_scope(order: AnalysisOrder, manifest: Manifest, reason: str, clock: Clock, device: str) -> Analysis:
+def out_of_scope(order: AnalysisRequest, manifest: Manifest, reason: str, clock: Clock, device: str) -> Analysis:
     """The answer to a study that the model must not judge."""
     return Analysis(
         token=order.token, run_key=order.run_key, outcome="out-of-scope", reason=reason, model=manifest.identity,
@@ -134,7 +134,7 @@ def decode(order: Sequence[InstanceFacts], contents: Mapping[str, bytes]) -> Vol
     """The volume of an order's slices (of a radiograph: the one), or why there is none; `contents`: files by path."""
     try:
         if order[0].modality in PROJECTIONS:
-            from model_container.projection import read_projection
+            from model_container.images.radiograph import read_projection
 
             return read_projection(contents[order[0].path])
         return read_volume([contents[one.path] for one in order], [one.frame for one in order])
@@ -171,13 +171,13 @@ def calm_collector() -> None:
 
 def _writer() -> ModuleType:
     """The DICOM writer, ready: its import and tables take half a second, which passes while the network runs."""
-    from model_container import dicom_outputs
+    from model_container.outputs import dicom as dicom_outputs
 
     dicom_outputs.read_tables()
     return dicom_outputs
 
 
-def _finding(key: str, detection: Detection, volume: Volume, order: AnalysisOrder) -> Finding:
+def _finding(key: str, detection: Detection, volume: Volume, order: AnalysisRequest) -> Finding:
     z = detection.key_slice
     centre = volume.point(*detection.centre)
     site = site_of(detection, centre[0] - midline(volume, z))

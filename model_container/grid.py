@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from model_container.reading import Mask
-from model_container.volume import Volume
-from readfirst.domain.masks import pixels_between
+from model_container.engines.engine import Mask
+from model_container.images.volume import Volume
+from readfirst.domain.analysis.segment_rle import pixels_between
 
 _DRIFT = 0.1  # pixels that slices may move within their planes and still be called straight above each other
 _UNEVEN = 0.004  # of a step that heights may be off; readers ask for steps that are equal within 1 %

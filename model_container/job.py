@@ -23,17 +23,18 @@ from pathlib import Path
 from typing import Any
 
 from model_container.analyse import Clock, analyse, calm_collector, decode, out_of_scope, peak_memory_mb
-from model_container.bundles import MODELS, NotApproved, Shelf
-from model_container.reading import Engine, ModelFailed, OutOfScope, where
-from model_container.storage import Held, Studies, number
-from model_container.volume import Volume
-from readfirst.domain import clean, messages
+from model_container.engines.engine import Engine, ModelFailed, OutOfScope, where
+from model_container.engines.registry import MODELS, ModelRegistry, NotApproved
+from model_container.images.volume import Volume
+from model_container.storage import LeasedMessage, Studies, number
+from readfirst.domain import blob_paths
+from readfirst.domain.analysis import messages
+from readfirst.domain.analysis.findings import Analysis
+from readfirst.domain.analysis.messages import AnalysisRequest, InferenceAnswer, InferenceRequest
+from readfirst.domain.analysis.models import Manifest
+from readfirst.domain.analysis.series_selection import Selection, run_key
 from readfirst.domain.deid import ReceiptBatch
-from readfirst.domain.findings import Analysis
-from readfirst.domain.instances import InstanceFacts
-from readfirst.domain.messages import AnalysisOrder, InferenceAnswer, InferenceRequest
-from readfirst.domain.models import Manifest
-from readfirst.domain.series import Selection, run_key
+from readfirst.domain.instance_facts import InstanceFacts
 
 TRIES = 3
 _DOWNLOADS = 8
@@ -49,11 +50,11 @@ class CannotAnalyse(Exception):
 class Prepared:
     """A request whose pixels are here, decoded while another study was being analysed."""
 
-    held: Held
+    held: LeasedMessage
     request: InferenceRequest
     clock: Clock = field(default_factory=Clock)
     known: Analysis | None = None  # the work was done before
-    order: AnalysisOrder | None = None
+    order: AnalysisRequest | None = None
     manifest: Manifest | None = None
     engine: Engine | None = None
     volume: Volume | OutOfScope | None = None
@@ -63,7 +64,7 @@ class Prepared:
 class Job:
     """One execution."""
 
-    def __init__(self, studies: Studies, shelf: Shelf, idle_seconds: float) -> None:
+    def __init__(self, studies: Studies, shelf: ModelRegistry, idle_seconds: float) -> None:
         self.studies, self.shelf, self.idle_seconds = studies, shelf, idle_seconds
         self.stopping = threading.Event()
 
@@ -128,7 +129,7 @@ class Job:
 
     def _prepare(self, prepared: Prepared) -> None:
         request = prepared.request
-        done = self.studies.read_analysis(clean.result_path(request.token, request.run_key))
+        done = self.studies.read_analysis(blob_paths.result_path(request.token, request.run_key))
         if done is not None:
             prepared.known = Analysis.model_validate_json(done)
             return
@@ -137,7 +138,7 @@ class Job:
         text = self.studies.read_clean(request.order)
         if text is None:
             raise CannotAnalyse("no-order: the order is not there")
-        prepared.order = order = AnalysisOrder.model_validate_json(text)
+        prepared.order = order = AnalysisRequest.model_validate_json(text)
         if (order.token, order.run_key) != (request.token, request.run_key):
             raise CannotAnalyse("wrong-order: the order is for other work")
         ordered = Selection(order.series_uid, order.instances, 0.0, order.missing)
@@ -160,7 +161,7 @@ class Job:
             except ModelFailed as error:  # it will not load the next time either
                 raise CannotAnalyse(f"model-failed: {error}") from error
 
-    def _check_receipts(self, order: AnalysisOrder) -> None:
+    def _check_receipts(self, order: AnalysisRequest) -> None:
         """No receipt, no inference: a receipt must hold the digest of every instance."""
         covered: set[tuple[str, str]] = set()
         for name in order.receipts:
@@ -175,7 +176,7 @@ class Job:
         if bare := wanted - covered:
             raise CannotAnalyse(f"no-receipt: {len(bare)} of {len(wanted)} instances have none")
 
-    def _download(self, order: AnalysisOrder) -> dict[str, bytes]:
+    def _download(self, order: AnalysisRequest) -> dict[str, bytes]:
         """The instances' files by path: an enhanced file, which holds many slices, comes once."""
 
         def fetch(instance: InstanceFacts) -> bytes:
@@ -219,7 +220,7 @@ class Job:
             progress = Progress(self.studies, order)
             result = analyse(order, volume, manifest, engine, put, progress, prepared.clock)
             progress("done", 1.0)
-        name = clean.result_path(order.token, order.run_key)
+        name = blob_paths.result_path(order.token, order.run_key)
         if not self.studies.write_once(name, result.model_dump_json().encode(), "application/json"):
             kept = self.studies.read_analysis(name)  # another execution was faster: its result is the truth
             if kept is None:
@@ -257,9 +258,9 @@ class Job:
 class Progress:
     """Writes how far an analysis is, at most once a second, for the portal."""
 
-    def __init__(self, studies: Studies, order: AnalysisOrder) -> None:
+    def __init__(self, studies: Studies, order: AnalysisRequest) -> None:
         self.studies, self.last = studies, 0.0
-        self.name = clean.progress_path(order.token, order.run_key)
+        self.name = blob_paths.progress_path(order.token, order.run_key)
 
     def __call__(self, stage: Any, share: float) -> None:
         now = time.monotonic()
@@ -295,7 +296,7 @@ def main(studies: Studies, environment: Mapping[str, str] = os.environ) -> None:
     logging.disable(logging.WARNING)  # libraries quote the values that they warn of; this job logs facts only
     warnings.simplefilter("ignore")
     calm_collector()
-    shelf = Shelf(Path(environment.get("MODEL_DIR") or MODELS))
+    shelf = ModelRegistry(Path(environment.get("MODEL_DIR") or MODELS))
     job = Job(studies, shelf, number(environment, "IDLE_SECONDS", 20, 0, 24 * 3600))
     signal.signal(signal.SIGTERM, job.stop)
     signal.signal(signal.SIGINT, job.stop)

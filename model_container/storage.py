@@ -16,8 +16,8 @@ from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsE
 from azure.storage.blob import BlobServiceClient, ContentSettings
 from azure.storage.queue import QueueClient, QueueMessage, TextBase64EncodePolicy
 
-from readfirst.domain import clean, names
-from readfirst.domain.messages import InferenceAnswer
+from readfirst.domain import blob_paths, resource_names
+from readfirst.domain.analysis.messages import InferenceAnswer
 
 # Answers travel as the Functions host reads them. Requests are taken as they lie there, and read one by one: the client
 # would fail at one that is no base64, and nobody would ever take it away.
@@ -31,7 +31,7 @@ class MissingSetting(ValueError):
 
 
 @dataclass
-class Held:
+class LeasedMessage:
     """A message that this process works on; others do not see it while it is renewed."""
 
     message: QueueMessage
@@ -62,25 +62,27 @@ class Studies:
         self._job, self._last_beat = job, -_BEAT_SECONDS
         self._requests, self._results = requests, results
         self.lease_seconds = lease_seconds  # how long a request stays hidden when its worker has vanished
-        self._clean, self._analysis = (blobs.get_container_client(n) for n in (names.CLEAN, names.ANALYSIS))
-        self._held: list[Held] = []
+        self._clean, self._analysis = (
+            blobs.get_container_client(n) for n in (resource_names.CLEAN, resource_names.ANALYSIS)
+        )
+        self._held: list[LeasedMessage] = []
         self._lock = threading.Lock()
         self._closing = threading.Event()
         threading.Thread(target=self._renew, daemon=True).start()
 
     # ------------------------------------------------------------ messages
 
-    def take(self) -> Held | None:
+    def take(self) -> LeasedMessage | None:
         """The next request, hidden from others for as long as this process lives; None when there is none."""
         message = self._requests.receive_message(visibility_timeout=self.lease_seconds)
         if message is None:
             return None
-        held = Held(message)
+        held = LeasedMessage(message)
         with self._lock:
             self._held.append(held)
         return held
 
-    def give_back(self, held: Held, seconds: int = 0) -> None:
+    def give_back(self, held: LeasedMessage, seconds: int = 0) -> None:
         """Lets others see the request again, after a while."""
         with self._lock:
             self._let_go(held)
@@ -94,14 +96,14 @@ class Studies:
                 self._let_go(held)
                 self._update(held, 0)
 
-    def renew(self, held: Held) -> bool:
+    def renew(self, held: LeasedMessage) -> bool:
         """Hides the request for another while; False when somebody else has it, or has finished it."""
         with self._lock:
             if not held.lost:
                 self._update(held, self.lease_seconds)
         return not held.lost
 
-    def finish(self, held: Held) -> None:
+    def finish(self, held: LeasedMessage) -> None:
         """Deletes the request: its answer has been given."""
         with self._lock:
             self._let_go(held)
@@ -116,7 +118,7 @@ class Studies:
         """Tells the orchestration."""
         self._results.send_message(answer.model_dump_json())
 
-    def _let_go(self, held: Held) -> None:
+    def _let_go(self, held: LeasedMessage) -> None:
         if held in self._held:
             self._held.remove(held)
 
@@ -127,7 +129,7 @@ class Studies:
                     with suppress(AzureError):  # the network's hiccup: the next round comes before the lease ends
                         self._update(held, self.lease_seconds)
 
-    def _update(self, held: Held, seconds: int) -> None:
+    def _update(self, held: LeasedMessage, seconds: int) -> None:
         try:
             renewed = self._requests.update_message(held.message, visibility_timeout=seconds)
             held.message.pop_receipt = renewed.pop_receipt
@@ -141,7 +143,7 @@ class Studies:
         """A sign of life at a step done: the watchdog stops an execution that gives none for long."""
         if time.monotonic() - self._last_beat >= _BEAT_SECONDS:
             self._last_beat = time.monotonic()
-            self.mention(clean.beat_path(self._job), b"", "application/octet-stream")
+            self.mention(blob_paths.beat_path(self._job), b"", "application/octet-stream")
 
     # ------------------------------------------------------------ blobs
 
@@ -204,24 +206,24 @@ def studies(environment: Mapping[str, str] = os.environ) -> Studies:
     `STUDIES__queueServiceUri`, which a managed identity opens. Raises MissingSetting with what is missing or wrong."""
     job = environment.get("CONTAINER_APP_JOB_NAME") or "local"  # Container Apps sets it
     lease = round(number(environment, "LEASE_SECONDS", _LEASE_SECONDS, 1, 7 * 24 * 3600))
-    if connection := environment.get(names.STUDIES):
+    if connection := environment.get(resource_names.STUDIES):
         try:
             blobs = BlobServiceClient.from_connection_string(connection)
-            requests = QueueClient.from_connection_string(connection, names.INFERENCE_REQUESTS)
-            results = QueueClient.from_connection_string(connection, names.INFERENCE_RESULTS, **_TEXT)
+            requests = QueueClient.from_connection_string(connection, resource_names.INFERENCE_REQUESTS)
+            results = QueueClient.from_connection_string(connection, resource_names.INFERENCE_RESULTS, **_TEXT)
         except ValueError as error:
-            raise MissingSetting(f"{names.STUDIES} is no connection string") from error
+            raise MissingSetting(f"{resource_names.STUDIES} is no connection string") from error
         return Studies(blobs, requests, results, lease, job)
-    wanted = [f"{names.STUDIES}__blobServiceUri", f"{names.STUDIES}__queueServiceUri"]
+    wanted = [f"{resource_names.STUDIES}__blobServiceUri", f"{resource_names.STUDIES}__queueServiceUri"]
     missing = [name for name in wanted if not environment.get(name)]
     if missing:
-        raise MissingSetting(f"missing settings: {names.STUDIES}, or {' and '.join(missing)}")
+        raise MissingSetting(f"missing settings: {resource_names.STUDIES}, or {' and '.join(missing)}")
     from azure.identity import ManagedIdentityCredential
 
     credential = ManagedIdentityCredential(client_id=environment.get("AZURE_CLIENT_ID"))
     blobs, queues = BlobServiceClient(environment[wanted[0]], credential), environment[wanted[1]]
-    requests = QueueClient(queues, names.INFERENCE_REQUESTS, credential)
-    results = QueueClient(queues, names.INFERENCE_RESULTS, credential, **_TEXT)
+    requests = QueueClient(queues, resource_names.INFERENCE_REQUESTS, credential)
+    results = QueueClient(queues, resource_names.INFERENCE_RESULTS, credential, **_TEXT)
     return Studies(blobs, requests, results, lease, job)
 
 

@@ -10,13 +10,16 @@ from typing import Any
 import azure.durable_functions as df
 
 from orchestrations.blueprint import MAIL, blueprint
-from orchestrations.messages import Alert
 from orchestrations.runs import start_once
-from readfirst.adapters import clients, index, mail, reviews
-from readfirst.adapters.ledger import now
+from readfirst.adapters import clients, mail
 from readfirst.adapters.settings import settings
-from readfirst.domain import letters, names
-from readfirst.domain.reviews import acknowledged
+from readfirst.adapters.studies import reviews
+from readfirst.adapters.uploads.ledger import now
+from readfirst.domain import resource_names
+from readfirst.domain.reading import alert_email
+from readfirst.domain.reading.reviews import acknowledged
+from readfirst.domain.workflow_messages import Alert
+from readfirst.services import list_study
 
 ACKNOWLEDGED = "acknowledged"  # the external event: somebody has the study in hand
 
@@ -70,7 +73,7 @@ def send_alert(alert: dict[str, Any]) -> float:
     if _in_hand(this.token):
         return -1.0
     clinic = settings().clinic(this.clinic)
-    letter = letters.urgent(this.handle, settings().portal_url, _part(this.token))
+    letter = alert_email.urgent(this.handle, settings().portal_url, _part(this.token))
     mail.send_once(this.token, this.finding, letter, clinic.radiologist)
     _note(this.token)
     return settings().escalate_minutes * 60 if clinic.escalation else 0.0
@@ -85,10 +88,10 @@ def say_stuck(alert: dict[str, Any]) -> None:
 
 def _in_hand(token: str) -> bool:
     """Whether a reader has acknowledged the study's present result, also before any letter went out."""
-    record = index.read(token)
+    record = list_study.read(token)
     if record is None:
         return False
-    events = reviews.events(clients.container(names.STUDIES, names.REVIEWS), token)
+    events = reviews.events(clients.container(resource_names.STUDIES, resource_names.REVIEWS), token)
     return acknowledged(events, reviews.run_key(record))
 
 
@@ -97,10 +100,10 @@ def _note(token: str) -> None:
     from azure.core.exceptions import AzureError
 
     at = now().isoformat(timespec="seconds")
-    index.amend_blob(token, lambda there: there.model_copy(update={"alerted": there.alerted or at}))
+    list_study.amend_blob(token, lambda there: there.model_copy(update={"alerted": there.alerted or at}))
     try:
-        if (record := index.read(token)) is not None:
-            index.index(record)
+        if (record := list_study.read(token)) is not None:
+            list_study.index(record)
     except AzureError as error:
         logging.warning("an alert that was sent is not in the index yet: %s", type(error).__name__)
 
@@ -111,10 +114,10 @@ def escalate_alert(alert: dict[str, Any]) -> None:
     this = Alert.model_validate(alert)
     if _in_hand(this.token):
         return
-    letter = letters.overdue(this.handle, settings().portal_url, _part(this.token))
+    letter = alert_email.overdue(this.handle, settings().portal_url, _part(this.token))
     mail.send_once(this.token, f"{this.finding}-overdue", letter, settings().clinic(this.clinic).escalation)
 
 
 def _part(token: str) -> str:
-    record = index.read(token)
+    record = list_study.read(token)
     return record.part if record else ""

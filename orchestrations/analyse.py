@@ -10,18 +10,20 @@ from typing import Any
 import azure.durable_functions as df
 
 from orchestrations.blueprint import STEP, blueprint
-from orchestrations.messages import Plan, Run, Verdict, Watch
 from orchestrations.report import announce
-from readfirst.adapters import books, jobs, papers
-from readfirst.adapters.ledger import ledger_of, now
-from readfirst.adapters.papers import Receipted
+from readfirst.adapters import jobs
 from readfirst.adapters.settings import settings
-from readfirst.domain import clean
-from readfirst.domain.messages import AnalysisOrder, InferenceRequest
-from readfirst.domain.models import default_model
-from readfirst.domain.selection import Selection, is_unreadable
-from readfirst.domain.series import Choice, choose, run_key
-from readfirst.domain.watchdog import Trouble, decide
+from readfirst.adapters.studies import receipts
+from readfirst.adapters.studies.receipts import Receipted
+from readfirst.adapters.uploads.ledger import ledger_of, now
+from readfirst.domain import blob_paths
+from readfirst.domain.analysis.eligibility import Selection, is_unreadable
+from readfirst.domain.analysis.messages import AnalysisRequest, InferenceRequest
+from readfirst.domain.analysis.models import default_model
+from readfirst.domain.analysis.series_selection import Choice, choose, run_key
+from readfirst.domain.analysis.watchdog import Trouble, decide
+from readfirst.domain.workflow_messages import AnalysisOutcome, Plan, Run, Watch
+from readfirst.services import close_books
 
 ANSWER = "inference"  # the external event that brings the job's answer
 _GIVE_UP = timedelta(days=1)
@@ -35,9 +37,9 @@ def analyse(context: df.DurableOrchestrationContext) -> Generator[Any, Any, Any]
     if "watch" not in given:
         plan = Plan.model_validate((yield context.call_activity_with_retry(plan_analysis, STEP, run.dump())))
         if plan.outcome == "out-of-scope":
-            return _over(plan, Verdict(outcome="out-of-scope", reason=plan.reason))
+            return _over(plan, AnalysisOutcome(outcome="out-of-scope", reason=plan.reason))
         if plan.outcome == "known":
-            return _over(plan, Verdict(outcome="analysed"))
+            return _over(plan, AnalysisOutcome(outcome="analysed"))
         watch = Watch(run=run, plan=plan, instance=context.instance_id)
         watch = Watch.model_validate((yield context.call_activity_with_retry(request_analysis, STEP, watch.dump())))
     else:
@@ -47,13 +49,15 @@ def analyse(context: df.DurableOrchestrationContext) -> Generator[Any, Any, Any]
     winner = yield context.task_any([answer, patience])
     if winner == answer:
         patience.cancel()
-        told = Verdict.model_validate_json(answer.result) if isinstance(answer.result, str) else answer.result
-        verdict = Verdict.model_validate(told)
+        told = AnalysisOutcome.model_validate_json(answer.result) if isinstance(answer.result, str) else answer.result
+        verdict = AnalysisOutcome.model_validate(told)
         if is_unreadable(verdict.outcome, verdict.reason):
             context.continue_as_new({"run": run.dump()})  # the next best series is planned
             return None
         return _over(watch.plan, verdict)
-    looked = Verdict.model_validate((yield context.call_activity_with_retry(watch_analysis, STEP, watch.dump())))
+    looked = AnalysisOutcome.model_validate(
+        (yield context.call_activity_with_retry(watch_analysis, STEP, watch.dump()))
+    )
     if is_unreadable(looked.outcome, looked.reason):
         context.continue_as_new({"run": run.dump()})
         return None
@@ -63,7 +67,7 @@ def analyse(context: df.DurableOrchestrationContext) -> Generator[Any, Any, Any]
     return None
 
 
-def _over(plan: Plan, verdict: Verdict) -> dict[str, Any]:
+def _over(plan: Plan, verdict: AnalysisOutcome) -> dict[str, Any]:
     return {"plan": plan.dump(), "verdict": verdict.dump()}
 
 
@@ -74,7 +78,7 @@ def plan_analysis(run: dict[str, Any]) -> dict[str, Any]:
     A series that the job could not decode has a result that says so: the next best one is taken.
     """
     this = Run.model_validate(run)
-    receipted = papers.receipted(this.token, this.n)
+    receipted = receipts.receipted(this.token, this.n)
     model = default_model()
     choice = choose(receipted.instances, model.gate)
     plan = Plan(
@@ -82,7 +86,7 @@ def plan_analysis(run: dict[str, Any]) -> dict[str, Any]:
     )
     for chosen in choice.selections:
         key = run_key(chosen, model.digest)
-        found = papers.result(this.token, key)
+        found = receipts.result(this.token, key)
         if found is None:
             _order(this, receipted, choice, chosen, key)
             return Plan(outcome="ordered", run_key=key).dump()
@@ -97,8 +101,8 @@ def plan_analysis(run: dict[str, Any]) -> dict[str, Any]:
 
 def _order(run: Run, receipted: Receipted, choice: Choice, chosen: Selection, key: str) -> None:
     model, ledger = default_model(), ledger_of(run.token)
-    papers.order(
-        AnalysisOrder(
+    receipts.order(
+        AnalysisRequest(
             token=run.token,
             handle=ledger.handle(),
             run_key=key,
@@ -108,7 +112,7 @@ def _order(run: Run, receipted: Receipted, choice: Choice, chosen: Selection, ke
             instances=tuple(chosen.instances),
             receipts=receipted.receipts,
             missing=chosen.missing,
-            accounting=books.close(ledger, run.n, receipted, choice, chosen, model.gate),
+            accounting=close_books.close(ledger, run.n, receipted, choice, chosen, model.gate),
         )
     )
     announce(run, receipted, key)
@@ -125,7 +129,7 @@ def request_analysis(watch: dict[str, Any]) -> dict[str, Any]:
     jobs.request(_request(this))
     trouble = jobs.start()
     if trouble:
-        papers.note_trouble(this.run.token, this.run.n, trouble)
+        receipts.note_trouble(this.run.token, this.run.n, trouble)
     requested = now()
     deadline = requested + timedelta(minutes=settings().inference_deadline_minutes) + _GIVE_UP
     return this.model_copy(
@@ -142,20 +146,20 @@ def request_analysis(watch: dict[str, Any]) -> dict[str, Any]:
 def watch_analysis(watch: dict[str, Any]) -> dict[str, Any]:
     """Looks whether the result is there, whether a job gets on with it, and whether the deadline has passed.
 
-    The rule is `readfirst.domain.watchdog.decide`; the study's record names what was wrong when the deadline passes.
+    The rule is `readfirst.domain.analysis.watchdog.decide`; the study's record names what was wrong when the deadline passes.
     """
     this = Watch.model_validate(watch)
-    found = papers.result(this.run.token, this.plan.run_key)
+    found = receipts.result(this.run.token, this.plan.run_key)
     if found is not None:
-        return Verdict(outcome=found.outcome, reason=found.reason).dump()
+        return AnalysisOutcome(outcome=found.outcome, reason=found.reason).dump()
     overdue = now() >= datetime.fromisoformat(this.deadline)
     trouble = _look_after(this, overdue)
     if overdue:
         why = trouble or this.trouble or "deadline"
-        return Verdict(outcome="failed", reason=f"{why}: the analysis did not end in time").dump()
+        return AnalysisOutcome(outcome="failed", reason=f"{why}: the analysis did not end in time").dump()
     if trouble and trouble != this.trouble:
-        papers.note_trouble(this.run.token, this.run.n, trouble)
-    return Verdict(outcome="waiting", reason=trouble or "").dump()
+        receipts.note_trouble(this.run.token, this.run.n, trouble)
+    return AnalysisOutcome(outcome="waiting", reason=trouble or "").dump()
 
 
 def _look_after(watch: Watch, overdue: bool) -> Trouble | None:
@@ -187,5 +191,5 @@ def _request(watch: Watch) -> InferenceRequest:
         token=watch.run.token,
         run_key=watch.plan.run_key,
         instance=watch.instance,
-        order=clean.order_path(watch.run.token, watch.plan.run_key),
+        order=blob_paths.order_path(watch.run.token, watch.plan.run_key),
     )

@@ -17,11 +17,12 @@ from functools import cached_property, reduce
 from typing import Any, BinaryIO, cast
 
 from orchestrations.blueprint import blueprint
-from orchestrations.messages import Batches, Run
-from readfirst.adapters import answers, blobs, clients, persons, secrets, vault
-from readfirst.adapters.ledger import ledger_of
+from readfirst.adapters import blobs, clients, secrets
+from readfirst.adapters.identity import vault
 from readfirst.adapters.settings import settings
-from readfirst.domain import archives, clean, names, tars
+from readfirst.adapters.uploads import clinic_results, persons
+from readfirst.adapters.uploads.ledger import ledger_of
+from readfirst.domain import blob_paths, resource_names
 from readfirst.domain.deid import (
     Deidentified,
     IdentityRecord,
@@ -32,10 +33,12 @@ from readfirst.domain.deid import (
     load_profile,
     sign,
 )
-from readfirst.domain.ledger import Arrival
-from readfirst.domain.person import Person, Question
+from readfirst.domain.intake import archives, tars
+from readfirst.domain.intake.ledger import Arrival
+from readfirst.domain.intake.person import Person, Question
 from readfirst.domain.pseudonyms import Pseudonyms
 from readfirst.domain.refusals import Reason, Refused
+from readfirst.domain.workflow_messages import Batches, Run
 
 WORKERS = 8  # activities at a time for one study; the app's own limit stands in host.json
 _SHARE_SECONDS = 200.0  # an activity stops taking new batches after this: platforms end long ones
@@ -52,7 +55,7 @@ def workers_for(run: dict[str, Any]) -> int:
     if persons.asks(this.token, this.clinic, this.n):
         return 0
     seal = ledger_of(this.token).sealed(this.n)
-    return max(1, min(WORKERS, -(-len(seal.arrivals) // clean.BATCH)))
+    return max(1, min(WORKERS, -(-len(seal.arrivals) // blob_paths.BATCH)))
 
 
 @blueprint.activity_trigger(input_name="run")
@@ -77,7 +80,7 @@ def deidentify_batches(share: dict[str, Any]) -> bool:
     batches = Batches.model_validate(share)
     began = time.monotonic()
     for n in range(1, batches.run.n + 1):  # in order: of an instance that came twice, the last one stays
-        desk = Desk(batches.run.model_copy(update={"n": n}))
+        desk = BatchWorker(batches.run.model_copy(update={"n": n}))
         own = range(batches.worker, desk.batches, batches.of)
         for batch in own if n == batches.run.n else reversed(own):
             if desk.done(batch):
@@ -89,7 +92,7 @@ def deidentify_batches(share: dict[str, Any]) -> bool:
 
 
 @dataclass(frozen=True)
-class Means:
+class CleaningContext:
     """What cleaning takes: keys, handle, profile, the names that the study knows, whose study it is (None: each file
     says it itself), the files that were superseded."""
 
@@ -105,25 +108,25 @@ class Undecided(Exception):
     """A study is to be cleaned of which nobody knows yet whose it is."""
 
 
-class Desk:
+class BatchWorker:
     """What a worker has in hand: the run's list of files, and, once there is one to clean, the means."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
         self._ledger = ledger_of(run.token)
         self._arrivals = self._ledger.sealed(run.n).arrivals
-        self._clean = clients.container(names.STUDIES, names.CLEAN)
-        self.batches = -(-len(self._arrivals) // clean.BATCH)
+        self._clean = clients.container(resource_names.STUDIES, resource_names.CLEAN)
+        self.batches = -(-len(self._arrivals) // blob_paths.BATCH)
 
     @cached_property
-    def _means(self) -> Means:
+    def _means(self) -> CleaningContext:
         """Fetched once, and not at all for a run whose batches are all done."""
         learned = [self._ledger.learned(n) for n in range(1, self._run.n + 1)]
         each = (KnownIdentifiers.from_json(one.known) for one in learned)
         person = persons.person_of_study(self._run.token, self._run.clinic, self._run.n)
         if isinstance(person, Question):
             raise Undecided
-        return Means(
+        return CleaningContext(
             keys=secrets.pseudonyms(self._run.clinic),
             handle=self._ledger.handle(),
             profile=_profile(),
@@ -134,15 +137,15 @@ class Desk:
 
     def done(self, batch: int) -> bool:
         """Whether the batch has its receipts."""
-        return blobs.exists(self._clean, clean.receipts_path(self._run.token, self._run.n, batch))
+        return blobs.exists(self._clean, blob_paths.receipts_path(self._run.token, self._run.n, batch))
 
     def do(self, batch: int) -> None:
         """Cleans a batch: copies first, then the sealed identities, then the facts, last the receipts."""
         means = self._means
-        ids = self._arrivals[batch * clean.BATCH : (batch + 1) * clean.BATCH]
+        ids = self._arrivals[batch * blob_paths.BATCH : (batch + 1) * blob_paths.BATCH]
         done: list[Deidentified] = []
-        refused: list[clean.RefusedFile] = []
-        repeats: list[clean.Repeat] = []
+        refused: list[blob_paths.RefusedFile] = []
+        repeats: list[blob_paths.Repeat] = []
         arrivals = self._ledger.arrivals(ids)
         series: dict[str, str] = {}
         for arrival in arrivals:
@@ -162,7 +165,7 @@ class Desk:
             # (another release, another verdict on a file), and nobody here can read what the vault holds.
             mark = means.keys.arrival("identity", record)[:16]
             vault.add(f"{run.token}/{run.n:06d}-{batch:06d}-{mark}.json", record.encode())
-        facts = clean.BatchFacts(
+        facts = blob_paths.BatchFacts(
             patient=done[0].facts.patient if done else "",
             instances=tuple(one.facts for one in done),
             refused=tuple(refused),
@@ -170,12 +173,12 @@ class Desk:
             released=tuple(arrival.releases for arrival in arrivals if arrival.releases),
             repeats=tuple(repeats),
         )
-        blobs.put(self._clean, clean.facts_path(run.token, run.n, batch), facts.model_dump_json().encode())
+        blobs.put(self._clean, blob_paths.facts_path(run.token, run.n, batch), facts.model_dump_json().encode())
         key_id, key = secrets.receipt_key()
         receipts = sign(ReceiptBatch(token=run.token, receipts=tuple(one.receipt for one in done)), key_id, key)
-        blobs.put(self._clean, clean.receipts_path(run.token, run.n, batch), receipts.model_dump_json().encode())
+        blobs.put(self._clean, blob_paths.receipts_path(run.token, run.n, batch), receipts.model_dump_json().encode())
 
-    def _clean_file(self, arrival: Arrival, means: Means) -> Deidentified | Refused:
+    def _clean_file(self, arrival: Arrival, means: CleaningContext) -> Deidentified | Refused:
         with _temporary() as target:
             try:
                 with _original(arrival) as source:
@@ -198,17 +201,17 @@ class Desk:
                 return Refused(Reason.UNREADABLE)
             if isinstance(verdict, Refused) or arrival.note.id in means.superseded:
                 return verdict
-            path = clean.instance_path(self._run.token, verdict.facts.series_uid, verdict.facts.sop_uid)
+            path = blob_paths.instance_path(self._run.token, verdict.facts.series_uid, verdict.facts.sop_uid)
             target.seek(0)
             blobs.put(self._clean, path, target, "application/dicom")
             return replace(verdict, facts=verdict.facts.model_copy(update={"path": path}))
 
-    def _refuse(self, arrival: Arrival, verdict: Refused) -> clean.RefusedFile:
+    def _refuse(self, arrival: Arrival, verdict: Refused) -> blob_paths.RefusedFile:
         """Keeps the file in quarantine, where it can be looked at and released."""
         name = f"{self._run.token}/{arrival.note.id}"
-        quarantine = clients.container(names.UPLOADS, names.QUARANTINE)
+        quarantine = clients.container(resource_names.UPLOADS, resource_names.QUARANTINE)
         if arrival.member is None:
-            originals = clients.container(names.UPLOADS, names.ORIGINALS)
+            originals = clients.container(resource_names.UPLOADS, resource_names.ORIGINALS)
             blobs.copy(
                 originals.get_blob_client(arrival.original),
                 arrival.etag,
@@ -222,8 +225,8 @@ class Desk:
                     shutil.copyfileobj(source.raw, member, 64 << 10)  # unbuffered: up to the damage
                 member.seek(0)
                 blobs.put_once(quarantine, name, member, {"reason": verdict.reason.value})
-        answers.say_upload(self._run.clinic, arrival.note.id, arrival.upload, verdict)
-        return clean.RefusedFile(
+        clinic_results.say_upload(self._run.clinic, arrival.note.id, arrival.upload, verdict)
+        return blob_paths.RefusedFile(
             arrival=arrival.note.id,
             reason=verdict.reason.value,
             detail=verdict.detail,
@@ -233,8 +236,8 @@ class Desk:
         )
 
 
-def _repeat(arrival: Arrival, done: Deidentified) -> clean.Repeat:
-    return clean.Repeat(
+def _repeat(arrival: Arrival, done: Deidentified) -> blob_paths.Repeat:
+    return blob_paths.Repeat(
         arrival=arrival.note.id,
         series_uid=done.facts.series_uid,
         sop_uid=done.facts.sop_uid,
@@ -245,10 +248,10 @@ def _repeat(arrival: Arrival, done: Deidentified) -> clean.Repeat:
 
 def _original(arrival: Arrival) -> io.BufferedReader:
     """The original as a seekable file, wherever it lies."""
-    blob = clients.container(names.UPLOADS, names.ORIGINALS).get_blob_client(arrival.original)
+    blob = clients.container(resource_names.UPLOADS, resource_names.ORIGINALS).get_blob_client(arrival.original)
     if arrival.member is None:
         return io.BufferedReader(blobs.BlobFile(blob, arrival.etag, arrival.size, chunk=8 << 20), 1 << 20)
-    if arrival.original.startswith(names.TARS):
+    if arrival.original.startswith(resource_names.TARS):
         end = arrival.member + arrival.size
         whole = blobs.BlobFile(blob, arrival.etag, end, chunk=8 << 20)
         section = tars.Section(cast(BinaryIO, whole), arrival.member, arrival.size)

@@ -10,13 +10,15 @@ from typing import Any
 import azure.durable_functions as df
 
 from orchestrations.blueprint import SEALING, blueprint
-from orchestrations.messages import Erasure, Report, Run, Verdict, alert_instance
 from orchestrations.report import CANCELLED, tell
 from orchestrations.settle import seal_rest
-from readfirst.adapters import clients, erasure, papers
-from readfirst.adapters.ledger import ledger_of
-from readfirst.domain import names
-from readfirst.domain.messages import Command
+from readfirst.adapters import clients
+from readfirst.adapters.studies import receipts
+from readfirst.adapters.uploads.ledger import ledger_of
+from readfirst.domain import resource_names
+from readfirst.domain.analysis.messages import Command
+from readfirst.domain.workflow_messages import AnalysisOutcome, Erasure, Report, Run, alert_instance
+from readfirst.services import erase_study as erasure
 
 _BETWEEN_SWEEPS = timedelta(minutes=10)  # longer than an activity or a job's analysis that was under way
 _PARTS = ("", "-read", "-read-analyse", "-replay", "-replay-read", "-replay-read-analyse")
@@ -47,7 +49,7 @@ def cancel_study(context: df.DurableOrchestrationContext) -> Generator[Any, Any,
     run = Run.model_validate((yield context.call_activity_with_retry(cancel_runs, SEALING, run.dump())))
     if not run.n:
         return "nothing to cancel"
-    told = Report(run=run, verdict=Verdict(outcome="failed", reason=CANCELLED))
+    told = Report(run=run, verdict=AnalysisOutcome(outcome="failed", reason=CANCELLED))
     yield from tell(context, told)
     return "cancelled"
 
@@ -56,7 +58,7 @@ def cancel_study(context: df.DurableOrchestrationContext) -> Generator[Any, Any,
 @blueprint.durable_client_input(client_name="client")
 async def stop_runs(token: str, client: df.DurableOrchestrationClient) -> int:
     """Stops every orchestration of the study, the alerts' too. Returns how many were under way."""
-    alerts = [alert_instance(token, finding) for finding in papers.alerted(token)]
+    alerts = [alert_instance(token, finding) for finding in receipts.alerted(token)]
     return await _stop(client, [*_instances(token, ledger_of(token).runs() + 1), *alerts])
 
 
@@ -101,5 +103,5 @@ def sweep(doomed: dict[str, Any]) -> int:
         return 0
     found = erasure.sweep_uploads_and_studies(this.token, this.clinic, this.handle)
     command = Command(kind="erase", token=this.token, by=this.by, at=this.at, detail={"clinic": this.clinic})
-    clients.queue(names.ERASURES).send_message(command.model_dump_json())
+    clients.queue(resource_names.ERASURES).send_message(command.model_dump_json())
     return found

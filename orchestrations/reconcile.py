@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from orchestrations.receive import Received, Upload, receive, set_aside
-from readfirst.adapters import answers, blobs, clients, secrets, stuck
-from readfirst.adapters.ledger import now
+from readfirst.adapters import blobs, clients, secrets
 from readfirst.adapters.settings import settings
-from readfirst.domain import names
+from readfirst.adapters.uploads import clinic_results, stuck
+from readfirst.adapters.uploads.ledger import now
+from readfirst.domain import resource_names
+from readfirst.domain.intake.stuck import Stuck
 from readfirst.domain.refusals import Reason, Refused
-from readfirst.domain.stuck import Stuck
+from readfirst.services.receive_upload import Received, Upload, receive, set_aside
 
 if TYPE_CHECKING:
     from azure.storage.blob import BlobProperties
@@ -53,7 +54,7 @@ def _overdue(clinic: str) -> list[Overdue]:
     late: list[str] = []
     whole = False
     try:
-        for listed in clients.container(names.UPLOADS, names.inbox(clinic)).list_blobs():
+        for listed in clients.container(resource_names.UPLOADS, resource_names.inbox(clinic)).list_blobs():
             upload = _upload(clinic, listed)
             found[upload.id] = upload
             if (now() - listed.last_modified).total_seconds() >= settings().reconcile_age_seconds:
@@ -73,7 +74,7 @@ def _overdue(clinic: str) -> list[Overdue]:
 
 
 def _upload(clinic: str, listed: BlobProperties) -> Upload:
-    blob = clients.container(names.UPLOADS, names.inbox(clinic)).get_blob_client(listed.name)
+    blob = clients.container(resource_names.UPLOADS, resource_names.inbox(clinic)).get_blob_client(listed.name)
     etag = '"{}"'.format(str(listed.etag).strip('"'))  # as the blob's own properties write it: the id is made of it
     return Upload(clinic, blob, str(listed.name), etag, int(listed.size), secrets.pseudonyms(clinic))
 
@@ -123,7 +124,7 @@ def _set_aside(one: Overdue) -> None:
         pass  # the new version is an upload of its own
     except Exception as error:
         logging.warning("upload left in its inbox: %s: %s", upload.id, stuck.cause(error)[0])
-        answers.say_upload(upload.clinic, upload.id, upload.name, verdict)
+        clinic_results.say_upload(upload.clinic, upload.id, upload.name, verdict)
         one.keep(one.note.left(now()))
         return
     one.forget()

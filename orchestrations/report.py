@@ -16,24 +16,27 @@ import azure.durable_functions as df
 
 from orchestrations.alert import raise_alert
 from orchestrations.blueprint import TELLING, blueprint
-from orchestrations.messages import Alert, Report, Run
 from readfirst import __version__
-from readfirst.adapters import answers, blobs, books, clients, index, merging, papers, persons
-from readfirst.adapters.ledger import Ledger, ledger_of, now
-from readfirst.adapters.papers import Receipted
+from readfirst.adapters import blobs, clients
 from readfirst.adapters.settings import settings
-from readfirst.adapters.worklist import Worklist
-from readfirst.domain import clean, names
-from readfirst.domain.accounting import Accounting
-from readfirst.domain.clean import RefusedFile
+from readfirst.adapters.studies import receipts
+from readfirst.adapters.studies.receipts import Receipted
+from readfirst.adapters.studies.study_index import Worklist
+from readfirst.adapters.uploads import clinic_results, persons
+from readfirst.adapters.uploads.ledger import Ledger, ledger_of, now
+from readfirst.domain import blob_paths, resource_names
+from readfirst.domain.analysis.findings import Analysis
+from readfirst.domain.analysis.models import default_model
+from readfirst.domain.analysis.series_selection import choose
+from readfirst.domain.blob_paths import RefusedFile
 from readfirst.domain.deid import ENGINE_VERSION, TABLE_EDITION
-from readfirst.domain.findings import Analysis
-from readfirst.domain.models import default_model
-from readfirst.domain.person import Person
-from readfirst.domain.records import Provenance, StudyRecord
+from readfirst.domain.intake.person import Person
+from readfirst.domain.reading.accounting import Accounting
+from readfirst.domain.reading.build_record import Outcome, Study, lacks_result, record_of
+from readfirst.domain.reading.study_record import Provenance, StudyRecord
 from readfirst.domain.refusals import Reason
-from readfirst.domain.reporting import Outcome, Study, lacks_result, record_of
-from readfirst.domain.series import choose
+from readfirst.domain.workflow_messages import Alert, Report, Run
+from readfirst.services import close_books, list_study, merge_patients
 
 CANCELLED = "cancelled: by an operator"
 LATE = "late: the analysis has not ended yet; its result will replace this"
@@ -61,10 +64,10 @@ def report(told: dict[str, Any]) -> list[dict[str, Any]]:
     run = this.run
     ledger = ledger_of(run.token)
     if this.verdict.reason != CANCELLED and ledger.cancelled(run.n):
-        there = index.read(run.token)
+        there = list_study.read(run.token)
         return [alert.dump() for alert in alerts_of(there)] if there and there.run == run.n else []
-    analysis = papers.result(run.token, this.plan.run_key) if this.plan and this.plan.run_key else None
-    receipted = papers.receipted(run.token, run.n)
+    analysis = receipts.result(run.token, this.plan.run_key) if this.plan and this.plan.run_key else None
+    receipted = receipts.receipted(run.token, run.n)
     study = _study(run, ledger, receipted)
     if this.verdict.outcome == "quarantined":
         if not persons.asks(run.token, run.clinic, run.n):
@@ -76,7 +79,7 @@ def report(told: dict[str, Any]) -> list[dict[str, Any]]:
         _provenance(this, analysis),
         now(),
     )
-    counts = index.keep(merging.linked(record))
+    counts = list_study.keep(merge_patients.linked(record))
     if record.state == "failed" and lacks_result(counts):
         # The alerts of bicep/modules/alerts.bicep look for these words.
         logging.warning("study failed: %s", record.reason.partition(":")[0])
@@ -85,7 +88,7 @@ def report(told: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _reason(told: Report) -> str:
     """The verdict's reason; of a result that is late, what the watchdog has found wrong with the job, if anything."""
-    trouble = papers.trouble(told.run.token, told.run.n) if told.verdict.reason == LATE else ""
+    trouble = receipts.trouble(told.run.token, told.run.n) if told.verdict.reason == LATE else ""
     return f"{trouble}:{LATE.partition(':')[2]}" if trouble else told.verdict.reason
 
 
@@ -105,9 +108,9 @@ def alerts_not_sent() -> list[Alert]:
     worklist = Worklist(clients.cosmos_container())
     missing: list[Alert] = []
     for token in (token for clinic in settings().clinics for token in worklist.not_alerted(clinic.id)):
-        record = index.read(token)
+        record = list_study.read(token)
         if record is not None and record.alerted:
-            index.index(record)
+            list_study.index(record)
         elif record is not None:
             missing += alerts_of(record)
     return missing
@@ -116,30 +119,30 @@ def alerts_not_sent() -> list[Alert]:
 @blueprint.activity_trigger(input_name="run")
 def index_study(run: dict[str, Any]) -> None:
     """Copies the study's record into Cosmos DB."""
-    if (record := index.read(Run.model_validate(run).token)) is not None:
-        index.index(record)
+    if (record := list_study.read(Run.model_validate(run).token)) is not None:
+        list_study.index(record)
 
 
 @blueprint.activity_trigger(input_name="run")
 def answer_clinic(run: dict[str, Any]) -> None:
     """Tells the sender how its study stands, from the record."""
-    if (record := index.read(Run.model_validate(run).token)) is not None:
-        answers.say_study(record.clinic, record.handle, _answer(record))
+    if (record := list_study.read(Run.model_validate(run).token)) is not None:
+        clinic_results.say_study(record.clinic, record.handle, _answer(record))
 
 
 @blueprint.activity_trigger(input_name="run")
 def request_return(run: dict[str, Any]) -> None:
     """Asks app `identity` to bring the results home. A study without a clean instance has none, and no identity."""
-    record = index.read(Run.model_validate(run).token)
+    record = list_study.read(Run.model_validate(run).token)
     if record is not None and record.instances and record.state != "quarantined":
-        clients.queue(names.RETURNS).send_message(record.id)
+        clients.queue(resource_names.RETURNS).send_message(record.id)
 
 
 @blueprint.activity_trigger(input_name="run")
 def release_originals(run: dict[str, Any]) -> None:
     """Tags the run's originals as done once it has a result: only tagged ones are deleted by age."""
     this = Run.model_validate(run)
-    record = index.read(this.token)
+    record = list_study.read(this.token)
     if record is None or record.run < this.n or lacks_result(record) or record.state == "quarantined":
         return
     ledger = ledger_of(this.token)
@@ -157,7 +160,7 @@ def announce(run: Run, receipted: Receipted, run_key: str) -> None:
 
     study = _study(run, ledger_of(run.token), receipted)
     record = record_of(study, Outcome("analysing"), None, now())
-    listed = merging.linked(record).model_copy(update={"analysing": run_key})
+    listed = merge_patients.linked(record).model_copy(update={"analysing": run_key})
     try:
         Worklist(clients.cosmos_container()).begun(listed)
     except AzureError as error:
@@ -186,7 +189,7 @@ def _study(run: Run, ledger: Ledger, receipted: Receipted) -> Study:
 
 def _kept_back(run: Run, ledger: Ledger, receipted: Receipted) -> list[RefusedFile]:
     """The files of a study that waits for a privacy officer: those of the runs without a receipt."""
-    done = {clean.run_of(name) for name in receipted.receipts}
+    done = {blob_paths.run_of(name) for name in receipted.receipts}
     held = [a for n in range(1, run.n + 1) if n not in done for a in ledger.sealed(n).arrivals]
     return [RefusedFile(arrival=arrival, reason=Reason.SEVERAL_PERSONS.value) for arrival in held]
 
@@ -195,11 +198,11 @@ def _accounting(told: Report, ledger: Ledger, receipted: Receipted) -> Accountin
     """The study's books by what the job was asked to read, if it has read it."""
     gate, verdict = default_model().gate, told.verdict
     choice = choose(receipted.instances, gate)
-    order = papers.ordered(told.run.token, told.plan.run_key) if told.plan and verdict.outcome == "analysed" else None
+    order = receipts.ordered(told.run.token, told.plan.run_key) if told.plan and verdict.outcome == "analysed" else None
     read = choice.as_read(order.series_uid, order.instances, gate) if order else None
     broken = verdict.outcome not in ("analysed", "out-of-scope")
     why = verdict.reason.partition(":")[0]
-    return books.close(ledger, told.run.n, receipted, choice, read, gate, why=why, broken=broken, reported=True)
+    return close_books.close(ledger, told.run.n, receipted, choice, read, gate, why=why, broken=broken, reported=True)
 
 
 def _provenance(told: Report, analysis: Analysis | None) -> Provenance:
@@ -238,6 +241,6 @@ def _answer(record: StudyRecord) -> dict[str, Any]:
 
 def tag_originals(ledger: Ledger, run: int) -> None:
     """Tags the run's originals as done: only tagged ones are deleted by age."""
-    originals = clients.container(names.UPLOADS, names.ORIGINALS)
+    originals = clients.container(resource_names.UPLOADS, resource_names.ORIGINALS)
     for original in {arrival.original for arrival in ledger.arrivals(ledger.sealed(run).arrivals)}:
-        blobs.tag(originals, original, names.DONE)
+        blobs.tag(originals, original, resource_names.DONE)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import azure.durable_functions as df
 
-from orchestrations.messages import Handed, Run
-from readfirst.adapters import index
-from readfirst.domain.messages import Command
+from readfirst.domain.analysis.messages import Command
+from readfirst.domain.workflow_messages import Handed, Run
+from readfirst.services import list_study
 
 _OVER = {"Completed", "Failed", "Terminated", "Canceled"}
 
 
 def run_of(command: Command) -> Run | None:
     """The run that a command is for: the one that has reported, else the one that the worklist shows as analysed."""
-    record = index.read(command.token)
+    record = list_study.read(command.token)
     if record is not None:
         return Run(token=record.id, clinic=record.clinic, n=record.run)
     if not command.detail:  # erased meanwhile

@@ -9,15 +9,15 @@ from typing import Any
 import azure.durable_functions as df
 
 from orchestrations.blueprint import blueprint
-from orchestrations.messages import Look, Run
 from orchestrations.runs import ensure
-from readfirst.adapters import answers
-from readfirst.adapters.ledger import Ledger, ledger_of, now
 from readfirst.adapters.settings import settings
+from readfirst.adapters.uploads import clinic_results
+from readfirst.adapters.uploads.ledger import Ledger, ledger_of, now
 from readfirst.domain.deid import KnownIdentifiers
-from readfirst.domain.ledger import Learned, Seal
-from readfirst.domain.person import Stated
-from readfirst.domain.settling import Wait, settle
+from readfirst.domain.intake.ledger import Learned, Seal
+from readfirst.domain.intake.person import Stated
+from readfirst.domain.intake.settling import Wait, settle
+from readfirst.domain.workflow_messages import Look, Run
 
 
 @blueprint.activity_trigger(input_name="run")
@@ -40,7 +40,7 @@ def look_and_seal(run: dict[str, Any]) -> dict[str, Any]:
     _learn(ledger, seal)
     if seal.arrivals:
         # From here on the sender sees its study by its handle; the report writes over this.
-        answers.say_study(this.clinic, ledger.handle(), {"state": "in progress", "images": len(seal.arrivals)})
+        clinic_results.say_study(this.clinic, ledger.handle(), {"state": "in progress", "images": len(seal.arrivals)})
     deadline = now() + timedelta(minutes=settings().inference_deadline_minutes)
     return Look(files=len(seal.arrivals), deadline=deadline.isoformat()).dump()
 

@@ -11,9 +11,9 @@ import azure.durable_functions as df
 from orchestrations.analyse import analyse
 from orchestrations.blueprint import SEALING, STEP, blueprint
 from orchestrations.deidentify import WORKERS, deidentify_batches, hold_study, workers_for
-from orchestrations.messages import Batches, Look, Plan, Report, Run, Verdict
 from orchestrations.report import LATE, tell
 from orchestrations.settle import look_and_seal, start_next
+from readfirst.domain.workflow_messages import AnalysisOutcome, Batches, Look, Plan, Report, Run
 
 _BATCH_ROUNDS = 50  # rounds of at most four minutes: a run of 20,000 files needs a few
 
@@ -61,7 +61,7 @@ def _read_or_tell(context: df.DurableOrchestrationContext, run: Run, deadline: s
 
 
 def _failed(run: Run, reason: str) -> Report:
-    return Report(run=run, verdict=Verdict(outcome="failed", reason=reason))
+    return Report(run=run, verdict=AnalysisOutcome(outcome="failed", reason=reason))
 
 
 @blueprint.orchestration_trigger(context_name="context")
@@ -73,7 +73,7 @@ def read_study(context: df.DurableOrchestrationContext) -> Generator[Any, Any, A
     if not workers:  # never in a history from before persons were decided
         held = yield context.call_activity_with_retry(hold_study, STEP, run.dump())
         if held:
-            kept_back = Report(run=run, verdict=Verdict(outcome="quarantined", reason=held))
+            kept_back = Report(run=run, verdict=AnalysisOutcome(outcome="quarantined", reason=held))
             yield from tell(context, kept_back)
             return kept_back.verdict.outcome
         workers = WORKERS
@@ -88,7 +88,7 @@ def read_study(context: df.DurableOrchestrationContext) -> Generator[Any, Any, A
     told = Report(
         run=run,
         plan=Plan.model_validate(analysis["plan"]),
-        verdict=Verdict.model_validate(analysis["verdict"]),
+        verdict=AnalysisOutcome.model_validate(analysis["verdict"]),
         seconds={
             "deidentify": (deidentified - began).total_seconds(),
             "analyse": (analysed - deidentified).total_seconds(),

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from readfirst.adapters import clients, secrets, vault
+from readfirst.adapters import clients, secrets
+from readfirst.adapters.identity import vault
 from readfirst.adapters.settings import settings
 
 # What a shell runs in the background ignores Ctrl-C, and so would every program that a test starts and interrupts.

@@ -1,6 +1,6 @@
 """Counts the storage operations that a study costs: studies of two sizes, and a stack whose Azurite logs requests.
 
-`python -m tools.count_operations` (four minutes). The figures stand in readfirst/domain/costs.py. What goes by while
+`python -m tools.count_operations` (four minutes). The figures stand in readfirst/domain/operations/costs.py. What goes by while
 nothing comes is taken off; the Durable task hub is not in it, because the embedded host keeps its own.
 """
 
@@ -52,14 +52,14 @@ def counted(log: Path) -> Counts:
 
 def study(state: Path, number: int, files: int, idle: dict[str, float]) -> dict[str, float]:
     """Sends one study and returns what it cost, less what would have gone by anyway."""
-    from readfirst.adapters.sas import doors
-    from readfirst.adapters.sending import send
+    from readfirst.adapters.uploads.clinic_urls import clinic_urls
+    from readfirst.upload_client import send
 
     log = state / "logs" / "azurite.log"
     folder = state / f"study-{number}"
     planted = write_phantom_study(folder, seed=number, slices=files, size=256)
     before, began = counted(log), time.monotonic()
-    send(doors(CLINIC, timedelta(hours=1)).inbox, [(file, file.name) for file in folder.iterdir()])
+    send(clinic_urls(CLINIC, timedelta(hours=1)).inbox, [(file, file.name) for file in folder.iterdir()])
     wait_for(token_of(CLINIC, planted["study uid"]), lambda p: p.record is not None, patience=300, every=10)
     time.sleep(6)  # the results go home
     after, took = counted(log), time.monotonic() - began

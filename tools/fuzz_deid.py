@@ -20,7 +20,7 @@ from pathlib import Path
 import pydicom.data
 from pydicom.dataset import Dataset
 
-from readfirst.cli.bench_planted import planted
+from benchmarks.planted_identifiers import planted
 from readfirst.domain.deid import KnownIdentifiers, deidentify, known_identifiers, load_profile, read_header
 from readfirst.domain.pseudonyms import Pseudonyms
 from readfirst.domain.refusals import Refused

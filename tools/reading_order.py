@@ -14,8 +14,8 @@ from statistics import median, quantiles
 
 import numpy as np
 
-from readfirst.domain import triage
-from readfirst.domain.worklist import Waiting, reading_key
+from readfirst.domain.reading import due_times
+from readfirst.domain.reading.reading_order import Waiting, reading_key
 
 MIDNIGHT = datetime(2026, 3, 2, tzinfo=UTC)
 # Studies an hour over the day: quiet nights, a morning rush that three readers only work off in the afternoon.
@@ -61,8 +61,8 @@ def arrivals(seed: int) -> list[Study]:
                 Study(
                     id=f"{len(found):04d}",
                     received=received,
-                    due=triage.due(received, priority=priority, high_risk=flagged),
-                    due_without_ai=triage.due(received, priority=priority, high_risk=False),
+                    due=due_times.due(received, priority=priority, high_risk=flagged),
+                    due_without_ai=due_times.due(received, priority=priority, high_risk=False),
                     flagged=flagged,
                     urgent=urgent,
                     minutes=float(rng.gamma(4, MINUTES_EACH / 4)),

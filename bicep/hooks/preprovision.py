@@ -28,7 +28,7 @@ PROVIDERS = (
     "Microsoft.Storage",
     "Microsoft.Web",
 )
-# readfirst.domain.access.Role, with what people read in Entra; a test compares.
+# readfirst.domain.access.rules.Role, with what people read in Entra; a test compares.
 ROLES = {
     "clinician": "Reads studies and findings",
     "radiologist": "Reads, reviews and signs studies",

@@ -47,7 +47,7 @@ type Clinic = {
 }
 
 @export()
-@description('What membership of one Entra group gives (readfirst/domain/access.py).')
+@description('What membership of one Entra group gives (readfirst/domain/access/rules.py).')
 type ReaderGroup = {
   @description('Object id of the group.')
   group: string

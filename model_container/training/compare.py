@@ -17,12 +17,12 @@ import pydicom
 import torch
 from numpy.typing import NDArray
 
-from model_container import chest
-from model_container.bundles import MODELS
-from model_container.chest import boxes_at
-from model_container.lungs import find_lungs, find_spots, to_scene
+from model_container.engines.chest import engine
+from model_container.engines.chest.candidates import find_lungs, find_spots, to_scene
+from model_container.engines.chest.engine import boxes_at
+from model_container.engines.registry import MODELS
+from model_container.images.volume import read_volume
 from model_container.training.network import NoduleNet, trained
-from model_container.volume import read_volume
 
 _BATCH = 16
 
@@ -50,7 +50,7 @@ class TorchNetwork:
 
 def use_torch() -> None:
     """From now on, engines of this process load the network into torch."""
-    chest.Network = TorchNetwork  # type: ignore[assignment, misc]
+    engine.Network = TorchNetwork  # type: ignore[assignment, misc]
 
 
 def boxes_of(folder: Path) -> list[tuple[torch.Tensor, torch.Tensor]]:

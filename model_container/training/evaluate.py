@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from model_container.chest import FEATURES, Calibration, ChestEngine, gate, longest_diameter, to_mask
-from model_container.components import pieces
-from model_container.lungs import find_lungs, to_scene
-from model_container.reading import Mask
-from model_container.training.anatomy import LUNG, NODULE, Lesion
+from model_container.engines.chest.candidates import find_lungs, to_scene
+from model_container.engines.chest.components import pieces
+from model_container.engines.chest.engine import FEATURES, Calibration, ChestEngine, gate, longest_diameter, to_mask
+from model_container.engines.engine import Mask
+from model_container.phantoms.anatomy import LUNG, NODULE, Lesion
 from model_container.training.slabs import Slab
-from readfirst.domain.models import Manifest
+from readfirst.domain.analysis.models import Manifest
 
 URGENT_MM = 15.0
 """A study is urgent when it holds a lesion of at least this diameter (Lung-RADS 2022, category 4B, solid)."""

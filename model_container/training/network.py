@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from model_container.crops import OUTSIDE
+from model_container.engines.chest.crops import OUTSIDE
 
 FEATURES = (16, 48, 96)
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from model_container.training.evaluate import NEUTRAL, Case, by_network, calibrate, engine_of, write_calibration
 from model_container.training.slabs import TUNING, make_slab
-from readfirst.domain.findings import Code
-from readfirst.domain.models import Channel, Gate, Manifest, RiskRule
+from readfirst.domain.analysis.findings import Code
+from readfirst.domain.analysis.models import Channel, Gate, Manifest, RiskRule
 
 FILES = ("look.onnx", "draw.onnx", "model.safetensors", "calibration.json")
 TUNING_PHANTOMS = 200

@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model_container.chest import Calibration, gate
-from model_container.lungs import find_lungs, to_scene
-from model_container.training.anatomy import ELSEWHERE, Grid, render_elsewhere, scan
+from model_container.engines.chest.candidates import find_lungs, to_scene
+from model_container.engines.chest.engine import Calibration, gate
+from model_container.phantoms.anatomy import ELSEWHERE, Grid, render_elsewhere, scan
 from model_container.training.evaluate import (
     URGENT_MM,
     Case,
@@ -32,7 +32,7 @@ from model_container.training.evaluate import (
     worry_of,
 )
 from model_container.training.slabs import HELD_OUT, Slab, make_slab
-from readfirst.domain.models import Manifest
+from readfirst.domain.analysis.models import Manifest
 
 HELD_OUT_PHANTOMS = 200
 SIZES = ((4, 6), (6, 8), (8, 15), (15, 30), (30, 41))

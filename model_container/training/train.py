@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional
 
-from model_container.crops import SHAPE
+from model_container.engines.chest.crops import SHAPE
 from model_container.training.network import NoduleNet, trained
 from model_container.training.samples import Samples
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model_container.crops import OUTSIDE, SHAPE, voxel_of
+from model_container.engines.chest.crops import OUTSIDE, SHAPE, voxel_of
 
 Rng = np.random.Generator
 Values = NDArray[np.floating[Any]]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from readfirst.adapters import retries
 from readfirst.adapters.settings import settings
-from readfirst.domain import names
+from readfirst.domain import resource_names
 
 _CONNECTIONS = 64
 
@@ -85,7 +85,7 @@ def queue(name: str, encoded: bool = True) -> QueueClient:
 
 
 @cache
-def cosmos_container(name: str = names.STUDIES_CONTAINER) -> Any:
+def cosmos_container(name: str = resource_names.STUDIES_CONTAINER) -> Any:
     """A container of the Cosmos database."""
     from azure.cosmos import CosmosClient
 

@@ -9,9 +9,9 @@ from typing import Any
 from readfirst.adapters import clients, starting
 from readfirst.adapters.retries import AT_ONCE
 from readfirst.adapters.settings import settings
-from readfirst.domain import clean, names
-from readfirst.domain.messages import InferenceRequest
-from readfirst.domain.watchdog import Execution, Place, Policy, Trouble, last_signs, trouble_of
+from readfirst.domain import blob_paths, resource_names
+from readfirst.domain.analysis.messages import InferenceRequest
+from readfirst.domain.analysis.watchdog import Execution, Place, Policy, Trouble, last_signs, trouble_of
 
 _ALIVE = {"Running", "Processing", "Degraded", "Unknown"}
 _FAILED = "Failed"
@@ -19,12 +19,12 @@ _FAILED = "Failed"
 
 def request(message: InferenceRequest) -> None:
     """Puts a request on the queue; it waits there for a week."""
-    clients.queue(names.INFERENCE_REQUESTS).send_message(message.model_dump_json())
+    clients.queue(resource_names.INFERENCE_REQUESTS).send_message(message.model_dump_json())
 
 
 def requests_waiting() -> bool:
     """Whether requests lie on the queue, being worked on or not (the count is approximate)."""
-    return bool(clients.queue(names.INFERENCE_REQUESTS).get_queue_properties().approximate_message_count)
+    return bool(clients.queue(resource_names.INFERENCE_REQUESTS).get_queue_properties().approximate_message_count)
 
 
 def policy() -> Policy:
@@ -117,7 +117,7 @@ def _beat(job: str) -> datetime | None:
     """When the job's execution last got somewhere: it writes this blob at each step."""
     from azure.core.exceptions import ResourceNotFoundError
 
-    blob = clients.container(names.STUDIES, names.ANALYSIS).get_blob_client(clean.beat_path(job))
+    blob = clients.container(resource_names.STUDIES, resource_names.ANALYSIS).get_blob_client(blob_paths.beat_path(job))
     try:
         modified: datetime = blob.get_blob_properties().last_modified
     except ResourceNotFoundError:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 
 from readfirst.adapters import blobs, clients
-from readfirst.adapters.ledger import now
 from readfirst.adapters.retries import AT_ONCE
 from readfirst.adapters.settings import settings
-from readfirst.domain import names
-from readfirst.domain.letters import Letter, operation_id
+from readfirst.adapters.uploads.ledger import now
+from readfirst.domain import resource_names
+from readfirst.domain.reading.alert_email import Letter, operation_id
 
 
 def send_once(token: str, alert: str, letter: Letter, to: str) -> None:
@@ -17,7 +17,7 @@ def send_once(token: str, alert: str, letter: Letter, to: str) -> None:
 
     A kill between handing over and the record repeats the call with the same operation id, which the service knows.
     """
-    container = clients.container(names.STUDIES, names.ANALYSIS)
+    container = clients.container(resource_names.STUDIES, resource_names.ANALYSIS)
     path = f"{token}/alerts/{alert}.json"
     operation = operation_id(token, alert)
     blobs.put_once(container, path, json.dumps({"operation": operation, "sent": ""}).encode())

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from functools import cache
 
 from readfirst.adapters import clients
-from readfirst.domain import names
+from readfirst.domain import resource_names
 from readfirst.domain.pseudonyms import Pseudonyms
 
 
@@ -18,13 +18,13 @@ def root_secret() -> bytes:
     from azure.core.exceptions import ResourceNotFoundError
     from azure.keyvault.keys.crypto import KeyWrapAlgorithm
 
-    from readfirst.adapters import rotation
+    from readfirst.services import rewrap_identities
 
     try:
-        secret = clients.secrets().get_secret(names.ROOT_SECRET)
+        secret = clients.secrets().get_secret(resource_names.ROOT_SECRET)
     except ResourceNotFoundError:
-        rotation.make_root()
-        secret = clients.secrets().get_secret(names.ROOT_SECRET)
+        rewrap_identities.make_root()
+        secret = clients.secrets().get_secret(resource_names.ROOT_SECRET)
     stored = json.loads(secret.value)
     crypto = clients.cryptography(stored["kid"])
     return bytes(crypto.unwrap_key(KeyWrapAlgorithm.rsa_oaep_256, base64.b64decode(stored["wrapped"])).key)
@@ -40,13 +40,13 @@ def receipt_key() -> tuple[str, bytes]:
     """The newest receipt-signing key: its id (the secret's version) and its bytes. A new deployment makes it."""
     from azure.core.exceptions import ResourceNotFoundError
 
-    from readfirst.adapters import rotation
+    from readfirst.services import rewrap_identities
 
     try:
-        secret = clients.secrets().get_secret(names.RECEIPT_KEY)
+        secret = clients.secrets().get_secret(resource_names.RECEIPT_KEY)
     except ResourceNotFoundError:
-        rotation.renew_receipt_key(datetime.now(UTC))
-        secret = clients.secrets().get_secret(names.RECEIPT_KEY)
+        rewrap_identities.renew_receipt_key(datetime.now(UTC))
+        secret = clients.secrets().get_secret(resource_names.RECEIPT_KEY)
     return str(secret.properties.version), base64.b64decode(secret.value)
 
 
@@ -61,9 +61,9 @@ def receipt_keys(key_id: str) -> dict[str, bytes]:
 def known_receipt_keys() -> dict[str, bytes]:
     """Every enabled receipt-signing key by its id: old receipts verify after a rotation."""
     client = clients.secrets()
-    versions = client.list_properties_of_secret_versions(names.RECEIPT_KEY)
+    versions = client.list_properties_of_secret_versions(resource_names.RECEIPT_KEY)
     return {
-        str(v.version): base64.b64decode(client.get_secret(names.RECEIPT_KEY, v.version).value)
+        str(v.version): base64.b64decode(client.get_secret(resource_names.RECEIPT_KEY, v.version).value)
         for v in versions
         if v.enabled
     }

@@ -11,9 +11,9 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from readfirst.domain import names
-from readfirst.domain.access import Grant
-from readfirst.domain.costs import Profile
+from readfirst.domain import resource_names
+from readfirst.domain.access.rules import Grant
+from readfirst.domain.operations.costs import Profile
 
 App = Literal["intake", "api", "identity"]
 
@@ -35,7 +35,7 @@ class Clinic(BaseModel):
     @field_validator("id")
     @classmethod
     def _valid_container_suffix(cls, value: str) -> str:
-        if not names.CLINIC_ID.fullmatch(value):
+        if not resource_names.CLINIC_ID.fullmatch(value):
             raise ValueError("a clinic id has 1 to 40 of a-z, 0-9 and single inner '-'")
         return value
 

@@ -13,8 +13,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from readfirst.adapters import blobs, clients
-from readfirst.domain import names
-from readfirst.domain.watchdog import Execution, Place, Policy, hung, listed
+from readfirst.domain import resource_names
+from readfirst.domain.analysis.watchdog import Execution, Place, Policy, hung, listed
 
 if TYPE_CHECKING:
     from azure.storage.blob import BlobClient, BlobLeaseClient
@@ -84,7 +84,7 @@ def take_turn() -> Turn | None:
     """The turn to start a job; None while somebody else has it."""
     from azure.core.exceptions import HttpResponseError
 
-    container = clients.container(names.STUDIES, names.ANALYSIS)
+    container = clients.container(resource_names.STUDIES, resource_names.ANALYSIS)
     blob = container.get_blob_client(_BLOB)
     try:
         if not blob.exists():

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from readfirst.domain.accounting import Accounting, Received
-from readfirst.domain.books import account
+from readfirst.domain.analysis.eligibility import Selection, is_unreadable
+from readfirst.domain.analysis.findings import Analysis
+from readfirst.domain.analysis.messages import AnalysisRequest
+from readfirst.domain.analysis.series_selection import choose, run_key
 from readfirst.domain.deid import read_header
-from readfirst.domain.deid.codec import with_preamble
-from readfirst.domain.findings import Analysis
-from readfirst.domain.instances import InstanceFacts, facts_of
-from readfirst.domain.messages import AnalysisOrder
-from readfirst.domain.person import Stated, persons
+from readfirst.domain.deid.dicom.codec import with_preamble
+from readfirst.domain.instance_facts import InstanceFacts, facts_of
+from readfirst.domain.intake.person import Stated, persons
+from readfirst.domain.reading.accounting import Accounting, Received
+from readfirst.domain.reading.books import account
 from readfirst.domain.refusals import Refused, Skipped
-from readfirst.domain.selection import Selection, is_unreadable
-from readfirst.domain.series import choose, run_key
 
 if TYPE_CHECKING:
     from model_container.analyse import Clock
@@ -45,7 +45,7 @@ def analyse(
 ) -> None:
     """Run the default model on a study in a folder. SYNTHETIC MODEL, NOT FOR DIAGNOSIS."""
     from model_container.analyse import Clock, calm_collector
-    from readfirst.domain.models import default_model
+    from readfirst.domain.analysis.models import default_model
 
     calm_collector()
     clock = Clock()
@@ -104,19 +104,19 @@ def analyse_series(
 ) -> Analysis:
     """Runs the job's analysis on a series and writes its files into `out`, result.json last."""
     from model_container.analyse import analyse, decode, out_of_scope
-    from model_container.bundles import Shelf
-    from model_container.reading import OutOfScope
-    from readfirst.domain.models import default_model
+    from model_container.engines.engine import OutOfScope
+    from model_container.engines.registry import ModelRegistry
+    from readfirst.domain.analysis.models import default_model
 
     with clock.stage("load"):
-        manifest, engine = Shelf().load(default_model().digest)
+        manifest, engine = ModelRegistry().load(default_model().digest)
     out.mkdir(parents=True, exist_ok=True)
 
     def put(name: str, content: bytes, _: str) -> str:
         (out / name).write_bytes(content)
         return name
 
-    order = AnalysisOrder(
+    order = AnalysisRequest(
         token="", handle="", run_key=run_key(selection, manifest.digest), model_name=manifest.name,
         model_digest=manifest.digest, series_uid=selection.series_uid, instances=selection.instances, receipts=(),
         missing=selection.missing, accounting=accounting,

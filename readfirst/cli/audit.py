@@ -20,14 +20,16 @@ def verify(state: State = DEFAULT_STATE) -> None:
     attach(state)
     from rich.table import Table
 
-    from readfirst.adapters import audit, clients
+    from readfirst.adapters import audit_log, clients
     from readfirst.cli.printing import Terminal
-    from readfirst.domain import names
+    from readfirst.domain import resource_names
 
     table = Table("App", "Day", "Entries", "Chain")
     broken = False
     for name in ("intake", "api", "identity"):
-        for day, entries, first in audit.verify(clients.container(names.AUDIT, names.audit(name)), name):
+        for day, entries, first in audit_log.verify(
+            clients.container(resource_names.AUDIT, resource_names.audit(name)), name
+        ):
             broken |= first is not None
             table.add_row(name, day, str(entries), "whole" if first is None else f"[red]broken at entry {first}[/]")
     Terminal().print(table)

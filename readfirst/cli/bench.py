@@ -27,8 +27,8 @@ def bench(
 def _pipeline() -> None:
     from rich.table import Table
 
+    from benchmarks.pipeline import pipeline
     from readfirst.cli.printing import Terminal
-    from readfirst.local.bench import pipeline
 
     table = Table("load", "stage", "seconds", "files/s", title="The pipeline, upload to report (256x256 CT)")
     for result in pipeline():
@@ -41,39 +41,39 @@ def _pipeline() -> None:
 
 
 def _privacy() -> None:
-    from readfirst.cli.bench_privacy import run
+    from benchmarks.deid_privacy import run
 
     run()
 
 
 def _inference() -> None:
-    from readfirst.cli.bench_inference import run
+    from benchmarks.inference_speed import run
 
     run()
 
 
 def _model() -> None:
-    from readfirst.cli.bench_model import run
+    from benchmarks.model_accuracy import run
 
     run()
 
 
 def _host() -> None:
+    from benchmarks.host import bench as measured
+    from benchmarks.host import show
     from readfirst.cli.printing import Terminal
-    from readfirst.local.host.bench import bench as measured
-    from readfirst.local.host.bench import show
 
     show(measured(), Terminal())
 
 
 def _deid() -> None:
-    from readfirst.cli.bench_deid import run
+    from benchmarks.deid_speed import run
 
     run()
 
 
 def _burned_in() -> None:
-    from readfirst.cli.bench_burned_in import run
+    from benchmarks.deid_burned_in import run
 
     for _ in run():
         pass

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from readfirst.domain.costs import PROFILES, Line, Profile, Study, as_of, estimate, prices, total
+from readfirst.domain.operations.costs import PROFILES, Line, Profile, Study, as_of, estimate, prices, total
 
 
 def register(app: typer.Typer) -> None:

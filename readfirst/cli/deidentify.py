@@ -30,8 +30,8 @@ from readfirst.domain.deid import (
     read_header,
     stated_person,
 )
-from readfirst.domain.deid.report import report_html, report_of
-from readfirst.domain.person import Person, Stated, person_of, persons
+from readfirst.domain.deid.reports.study_report import report_html, report_of
+from readfirst.domain.intake.person import Person, Stated, person_of, persons
 from readfirst.domain.pseudonyms import Pseudonyms, handle_of
 from readfirst.domain.refusals import ADVICE, Reason, Refused, Skipped
 

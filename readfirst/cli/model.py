@@ -9,8 +9,8 @@ from typing import Annotated, NoReturn
 import typer
 from pydantic import ValidationError
 
-from readfirst.domain import models
-from readfirst.domain.models import Manifest
+from readfirst.domain.analysis import models
+from readfirst.domain.analysis.models import Manifest
 
 APPROVED = Path(models.__file__).with_name("approved_models.json")
 Approvals = Annotated[Path, typer.Option("--approvals", help="The list of approvals, a file of the repository.")]
@@ -44,7 +44,7 @@ def list_models(approvals: Approvals = APPROVED) -> None:
 
 def check(bundle: Bundle, approvals: Approvals = APPROVED, run: Run = False) -> None:
     """Say whether a bundle would run: its manifest, its files, its approval."""
-    from model_container.bundles import NotApproved, check_files, complaints
+    from model_container.engines.registry import NotApproved, check_files, complaints
 
     manifest = _manifest(bundle)
     try:
@@ -63,8 +63,8 @@ def check(bundle: Bundle, approvals: Approvals = APPROVED, run: Run = False) -> 
 
 def _run(bundle: Path, manifest: Manifest) -> None:
     """Only what is approved: a bundle's code runs on this machine."""
-    from model_container.monai_bundle import try_out
-    from model_container.reading import ModelFailed
+    from model_container.engines.engine import ModelFailed
+    from model_container.engines.monai.engine import try_out
 
     if manifest.engine != "monai-bundle":
         _fail("--run is for MONAI bundles.")
@@ -76,7 +76,7 @@ def _run(bundle: Path, manifest: Manifest) -> None:
 
 def approve(bundle: Bundle, approvals: Approvals = APPROVED) -> None:
     """Take the bundle's files as they are, and write its approval; the commit of that file makes it valid."""
-    from model_container.bundles import NotApproved, code_of, complaints, digests
+    from model_container.engines.registry import NotApproved, code_of, complaints, digests
 
     try:
         manifest = _manifest(bundle, digests(bundle))

@@ -21,11 +21,11 @@ def parked(
     """Show which queue messages failed for good, or put a queue's messages back once their cause is gone."""
     attach(state)
     from readfirst.adapters import parked
-    from readfirst.domain import names
+    from readfirst.domain import resource_names
 
     if queue:
-        if queue not in names.STUDIES_QUEUES:
-            typer.echo(f"No such queue. There are: {', '.join(names.STUDIES_QUEUES)}.", err=True)
+        if queue not in resource_names.STUDIES_QUEUES:
+            typer.echo(f"No such queue. There are: {', '.join(resource_names.STUDIES_QUEUES)}.", err=True)
             raise typer.Exit(2)
         typer.echo(f"{parked.again(queue)} messages are back in {queue}")
         return

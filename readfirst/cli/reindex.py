@@ -15,6 +15,6 @@ def register(app: typer.Typer) -> None:
 def reindex(state: State = DEFAULT_STATE) -> None:
     """Rebuild the index of studies from the blobs, which are the truth."""
     attach(state)
-    from readfirst.adapters import index
+    from readfirst.services import list_study
 
-    typer.echo(f"{index.reindex()} studies indexed")
+    typer.echo(f"{list_study.reindex()} studies indexed")

@@ -22,10 +22,10 @@ def sas(
 ) -> None:
     """Print the URLs for uploading to a clinic's inbox and for reading its answers."""
     attach(state)
-    from readfirst.adapters.sas import doors
+    from readfirst.adapters.uploads.clinic_urls import clinic_urls
 
     try:
-        urls = doors(clinic, timedelta(hours=hours))
+        urls = clinic_urls(clinic, timedelta(hours=hours))
     except (KeyError, ValueError) as error:
         typer.echo(error.args[0], err=True)
         raise typer.Exit(2) from None

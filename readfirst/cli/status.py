@@ -8,7 +8,7 @@ import typer
 
 from readfirst.cli.session import DEFAULT_STATE, State, attach
 from readfirst.domain.addresses import study_link, study_named
-from readfirst.domain.records import StudyRecord
+from readfirst.domain.reading.study_record import StudyRecord
 
 
 def register(app: typer.Typer) -> None:
@@ -26,11 +26,11 @@ def status(
     from readfirst.cli.printing import Terminal
 
     attach(state)
-    from readfirst.adapters import index
     from readfirst.adapters.settings import settings
-    from readfirst.domain import ops
+    from readfirst.domain.operations import statistics
+    from readfirst.services import list_study
 
-    records = sorted(index.every(), key=lambda record: record.received, reverse=True)
+    records = sorted(list_study.every(), key=lambda record: record.received, reverse=True)
     console = Terminal()
     if study:
         named = study_named(study)
@@ -44,7 +44,7 @@ def status(
         return
     table = Table("study", "clinic", "received", "state", "label", "risk", "images", title=f"{len(records)} studies")
     for r in records:
-        notes = [r.reason, "alert not sent yet" if ops.alert_missing(r.model_dump()) else ""]
+        notes = [r.reason, "alert not sent yet" if statistics.alert_missing(r.model_dump()) else ""]
         said = "; ".join(note for note in notes if note)
         label = f"{r.label} ({said})" if said else r.label
         table.add_row(r.handle, r.clinic, r.received, r.state, label, f"{r.risk:.2f}", str(r.instances))

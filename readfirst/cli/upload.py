@@ -29,7 +29,7 @@ def upload(
     """Upload a study to a clinic's inbox."""
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-    from readfirst.adapters.sending import files_under, send
+    from readfirst.upload_client import files_under, send
 
     url = clinic if clinic.startswith(("http://", "https://")) else _inbox_url(clinic, state)
     files = list(files_under(paths))
@@ -53,6 +53,6 @@ def upload(
 
 def _inbox_url(clinic: str, state: Path) -> str:
     attach(state)
-    from readfirst.adapters.sas import doors
+    from readfirst.adapters.uploads.clinic_urls import clinic_urls
 
-    return doors(clinic, timedelta(hours=1)).inbox
+    return clinic_urls(clinic, timedelta(hours=1)).inbox

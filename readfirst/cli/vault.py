@@ -24,12 +24,12 @@ def verify(state: State = DEFAULT_STATE) -> None:
     from rich.progress import track
 
     attach(state)
-    from readfirst.adapters import index, returns
+    from readfirst.services import list_study, return_results
 
     bad = 0
-    studies = [record.id for record in index.every()]
+    studies = [record.id for record in list_study.every()]
     for token in track(studies, "Bringing studies home"):
-        problems = returns.verify(token)
+        problems = return_results.verify(token)
         bad += bool(problems)
         for problem in problems:
             typer.echo(f"{token}: {problem}", err=True)

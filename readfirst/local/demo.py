@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from readfirst.domain.records import StudyRecord
+from readfirst.domain.reading.study_record import StudyRecord
 from readfirst.local.phantom import plant_identifiers, write_phantom_study
 from readfirst.local.scan import Scan, scan
 from readfirst.local.watching import STAGES, Progress, token_of, wait_for
@@ -59,11 +59,11 @@ def run(
     not reached.
     """
     os.environ.update(environment)
-    from readfirst.adapters.sas import doors
-    from readfirst.adapters.sending import files_under, send
+    from readfirst.adapters.uploads.clinic_urls import clinic_urls
+    from readfirst.upload_client import files_under, send
 
     began = time.monotonic()
-    sent = send(doors(CLINIC, timedelta(hours=1)).inbox, list(files_under([folder])), priority="stat")
+    sent = send(clinic_urls(CLINIC, timedelta(hours=1)).inbox, list(files_under([folder])), priority="stat")
     tell("uploaded", time.monotonic() - began)
     largest = max(sent.studies, key=lambda uid: sent.studies[uid])
     token = token_of(CLINIC, largest)
@@ -97,13 +97,13 @@ def _mail(state: Path, record: StudyRecord) -> Path | None:
 
 def _overlays(state: Path, record: StudyRecord) -> tuple[Path, ...]:
     from readfirst.adapters import blobs, clients
-    from readfirst.domain import names
+    from readfirst.domain import resource_names
 
     folder = state / "demo" / record.handle
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for finding in record.findings:
-        picture = blobs.read(clients.container(names.STUDIES, names.ANALYSIS), finding.overlay)
+        picture = blobs.read(clients.container(resource_names.STUDIES, resource_names.ANALYSIS), finding.overlay)
         if picture:
             file = folder / f"finding-{finding.key}.png"
             file.write_bytes(picture)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from readfirst.domain import names
+from readfirst.domain import resource_names
 from readfirst.local.certificates import Certificates, write_private
 from readfirst.local.ports import HOST, Ports
 
@@ -118,4 +118,4 @@ def app_settings(
 def job_settings(settings: Mapping[str, str]) -> dict[str, str]:
     """What the GPU job gets: less than its starter. It reads and writes the studies account, nothing else."""
     given = {**os.environ, **settings}
-    return {name: given[name] for name in (names.STUDIES, *_JOB_OPTIONS, *_INHERITED) if name in given}
+    return {name: given[name] for name in (resource_names.STUDIES, *_JOB_OPTIONS, *_INHERITED) if name in given}

@@ -21,7 +21,7 @@ from pydicom.errors import InvalidDicomError
 from pydicom.sequence import Sequence as Items
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
-from model_container.training.anatomy import (
+from model_container.phantoms.anatomy import (
     Grid,
     Thorax,
     render,
@@ -30,7 +30,7 @@ from model_container.training.anatomy import (
     scan,
     with_lesions,
 )
-from readfirst.domain.deid.codec import Unreadable, with_preamble
+from readfirst.domain.deid.dicom.codec import Unreadable, with_preamble
 
 Planted = dict[str, str]
 """What was planted: a name for the place, and the string that must not be found outside uploads and vault."""

@@ -25,11 +25,11 @@ from azure.storage.blob import BlobServiceClient, CorsRule
 from azure.storage.queue import QueueServiceClient
 
 from readfirst.adapters import parked
-from readfirst.adapters.worklist import INDEXING
-from readfirst.domain import names
+from readfirst.adapters.studies.study_index import INDEXING
+from readfirst.domain import resource_names
 
 # Across origins, and only with a signed address: the portal's pages read pixels, and put files into an inbox.
-_BROWSERS_MAY = {names.STUDIES: ["GET", "HEAD"], names.UPLOADS: ["PUT"]}
+_BROWSERS_MAY = {resource_names.STUDIES: ["GET", "HEAD"], resource_names.UPLOADS: ["PUT"]}
 _SECRET_LIFE = timedelta(days=365)
 
 
@@ -43,25 +43,28 @@ def storage(settings: Mapping[str, str]) -> None:
             if methods := _BROWSERS_MAY.get(connection):
                 portal = [settings["PORTAL_URL"]]
                 account.set_service_properties(cors=[CorsRule(portal, methods, allowed_headers=["*"])])
-    with QueueServiceClient.from_connection_string(settings[names.STUDIES]) as queues:
-        for queue in names.STUDIES_QUEUES:
+    with QueueServiceClient.from_connection_string(settings[resource_names.STUDIES]) as queues:
+        for queue in resource_names.STUDIES_QUEUES:
             _unless_it_exists(queues.create_queue, queue)
             _unless_it_exists(queues.create_queue, parked.name_of(queue))
 
 
 def _containers(clinics: list[str]) -> Iterator[tuple[str, list[str]]]:
-    per_clinic = [make(clinic) for clinic in clinics for make in (names.inbox, names.results)]
-    yield names.UPLOADS, [names.ORIGINALS, names.ARRIVALS, names.QUARANTINE, *per_clinic]
-    yield names.STUDIES, [names.CLEAN, names.ANALYSIS, names.REVIEWS]
-    yield names.VAULT, [names.IDENTITIES, names.DOORS]
-    yield names.AUDIT, [names.audit(app) for app in ("intake", "api", "identity")]
+    per_clinic = [make(clinic) for clinic in clinics for make in (resource_names.inbox, resource_names.results)]
+    yield (
+        resource_names.UPLOADS,
+        [resource_names.ORIGINALS, resource_names.ARRIVALS, resource_names.QUARANTINE, *per_clinic],
+    )
+    yield resource_names.STUDIES, [resource_names.CLEAN, resource_names.ANALYSIS, resource_names.REVIEWS]
+    yield resource_names.VAULT, [resource_names.IDENTITIES, resource_names.DOORS]
+    yield resource_names.AUDIT, [resource_names.audit(app) for app in ("intake", "api", "identity")]
 
 
 def cosmos(settings: Mapping[str, str]) -> None:
     """The index, empty: the local server keeps it in memory only."""
     with CosmosClient(settings["COSMOS_ENDPOINT"], settings["COSMOS_KEY"]) as client:
         database = client.create_database_if_not_exists(settings["COSMOS_DATABASE"])
-        database.create_container_if_not_exists(names.STUDIES_CONTAINER, PartitionKey("/clinic"), INDEXING)
+        database.create_container_if_not_exists(resource_names.STUDIES_CONTAINER, PartitionKey("/clinic"), INDEXING)
 
 
 def key_vault(settings: Mapping[str, str]) -> None:
@@ -69,19 +72,19 @@ def key_vault(settings: Mapping[str, str]) -> None:
     identity = ManagedIdentityCredential()
     keys = KeyClient(settings["KEY_VAULT_URI"], identity)
     vault = SecretClient(settings["KEY_VAULT_URI"], identity)
-    for name in (names.IDENTITY_KEK, names.PSEUDONYM_KEK):
+    for name in (resource_names.IDENTITY_KEK, resource_names.PSEUDONYM_KEK):
         if not _exists(keys.get_key, name):
             keys.create_rsa_key(name, size=3072)
-    if not _exists(vault.get_secret, names.ROOT_SECRET):
-        key = keys.get_key(names.PSEUDONYM_KEK)
+    if not _exists(vault.get_secret, resource_names.ROOT_SECRET):
+        key = keys.get_key(resource_names.PSEUDONYM_KEK)
         wrapped = CryptographyClient(key, identity).wrap_key(KeyWrapAlgorithm.rsa_oaep_256, secrets.token_bytes(32))
         encrypted = base64.b64encode(wrapped.encrypted_key).decode()
         root = {"kid": wrapped.key_id, "alg": wrapped.algorithm, "wrapped": encrypted}
         # No expiry: a lost root secret would part every later study from its priors.
-        vault.set_secret(names.ROOT_SECRET, json.dumps(root), content_type="application/json")
-    if not _exists(vault.get_secret, names.RECEIPT_KEY):
+        vault.set_secret(resource_names.ROOT_SECRET, json.dumps(root), content_type="application/json")
+    if not _exists(vault.get_secret, resource_names.RECEIPT_KEY):
         signing_key = base64.b64encode(secrets.token_bytes(32)).decode()
-        vault.set_secret(names.RECEIPT_KEY, signing_key, expires_on=datetime.now(UTC) + _SECRET_LIFE)
+        vault.set_secret(resource_names.RECEIPT_KEY, signing_key, expires_on=datetime.now(UTC) + _SECRET_LIFE)
 
 
 def _exists(get: Callable[[str], object], name: str) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from readfirst.domain.records import StudyRecord
+from readfirst.domain.reading.study_record import StudyRecord
 
 if TYPE_CHECKING:
     from readfirst.local.stack import Stack
@@ -47,12 +47,13 @@ def token_of(clinic: str, study_uid: str) -> str:
 
 def look(token: str) -> Progress:
     """Looks at a study's papers once."""
-    from readfirst.adapters import blobs, clients, index
-    from readfirst.adapters.ledger import ledger_of
-    from readfirst.domain import names
+    from readfirst.adapters import blobs, clients
+    from readfirst.adapters.uploads.ledger import ledger_of
+    from readfirst.domain import resource_names
+    from readfirst.services import list_study
 
-    clean = clients.container(names.STUDIES, names.CLEAN)
-    analysis = clients.container(names.STUDIES, names.ANALYSIS)
+    clean = clients.container(resource_names.STUDIES, resource_names.CLEAN)
+    analysis = clients.container(resource_names.STUDIES, resource_names.ANALYSIS)
     ledger = ledger_of(token)
     return Progress(
         token=token,
@@ -60,7 +61,7 @@ def look(token: str) -> Progress:
         sealed=ledger.runs(),
         receipts=sum(1 for _ in blobs.names(clean, f"{token}/receipts/")),
         results=sum(1 for name in blobs.names(analysis, f"{token}/") if name.endswith("/result.json")),
-        record=index.read(token),
+        record=list_study.read(token),
     )
 
 

@@ -13,7 +13,8 @@ from azure.core.exceptions import HttpResponseError
 
 from readfirst.adapters import clients, mail, retries
 from readfirst.adapters.settings import settings
-from readfirst.domain import letters, names
+from readfirst.domain import resource_names
+from readfirst.domain.reading import alert_email
 from tests.adapters.test_settings import SAMPLE
 from tests.conftest import settings_of
 
@@ -92,8 +93,10 @@ CALLS: dict[str, Callable[[], Any]] = {
     "cryptography": lambda: clients.cryptography("https://kv.example/keys/k/1").unwrap_key("RSA-OAEP-256", b"x"),
     "resource manager": lambda: list(clients.container_apps().jobs_executions.list("g", "j")),
     "e-mail": lambda: clients.email().begin_send({}, polling=False),
-    "blobs": lambda: clients.container(names.UPLOADS, names.ORIGINALS).get_blob_client("b").get_blob_properties(),
-    "queues": lambda: clients.queue(names.COMMANDS).send_message("m"),
+    "blobs": lambda: (
+        clients.container(resource_names.UPLOADS, resource_names.ORIGINALS).get_blob_client("b").get_blob_properties()
+    ),
+    "queues": lambda: clients.queue(resource_names.COMMANDS).send_message("m"),
     "cosmos": lambda: clients.cosmos_container().read_item("i", "p"),
 }
 
@@ -130,6 +133,6 @@ def test_an_alert_is_handed_over_once_a_call_and_the_durable_policy_waits(
     monkeypatch.setattr(mail.blobs, "read", lambda _, path: kept[path])
     asked = answering(monkeypatch, 429, "1")
     with pytest.raises(HttpResponseError):
-        mail.send_once("a" * 32, "nodule", letters.urgent("ABCDEFGH", settings().portal_url), "r@lakeside.example")
+        mail.send_once("a" * 32, "nodule", alert_email.urgent("ABCDEFGH", settings().portal_url), "r@lakeside.example")
     assert len(asked) == 1
     assert slept == []

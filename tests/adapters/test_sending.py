@@ -9,8 +9,8 @@ import pydicom
 import pytest
 from azure.storage.blob import ContainerClient
 
-from readfirst.adapters.sending import files_under, send
 from readfirst.local.phantom import write_phantom_study
+from readfirst.upload_client import files_under, send
 
 
 class Inbox:

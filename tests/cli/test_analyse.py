@@ -12,7 +12,7 @@ import pytest
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from readfirst.cli.analyse import read_study
-from readfirst.domain.deid.codec import with_preamble
+from readfirst.domain.deid.dicom.codec import with_preamble
 from readfirst.local.phantom import plant_identifiers, write_phantom_study
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from readfirst.cli import build, doctor
+from readfirst.cli import build
+from readfirst.cli.doctor import machine
 from readfirst.local.ports import HOST, choose
 
 
@@ -36,7 +37,7 @@ def test_an_old_node_is_told_to_be_newer(monkeypatch: pytest.MonkeyPatch, tmp_pa
     program.write_text("#!/bin/sh\necho v18.19.1\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    finding = next(doctor.node())
+    finding = next(machine.node())
     assert (finding.verdict, finding.seen) == ("missing", "18.19.1")
 
 
@@ -44,8 +45,8 @@ def test_a_package_in_another_version_is_named(monkeypatch: pytest.MonkeyPatch, 
     (tmp_path / "model_container").mkdir()
     for file in ("requirements.txt", "requirements-dev.txt", "model_container/requirements.txt"):
         (tmp_path / file).write_text("# a comment\naiohttp==0.0.1\n")
-    monkeypatch.setattr(doctor, "PROJECT", tmp_path)
-    (finding,) = doctor.python_packages()
+    monkeypatch.setattr(machine, "PROJECT", tmp_path)
+    (finding,) = machine.python_packages()
     assert finding.verdict == "missing"
     assert "aiohttp 0.0.1 (found 3." in finding.seen
 
@@ -53,6 +54,6 @@ def test_a_package_in_another_version_is_named(monkeypatch: pytest.MonkeyPatch, 
 def test_a_port_in_use_is_named_and_no_obstacle() -> None:
     with socket.create_server((HOST, 0)) as server:
         taken = server.getsockname()[1]
-        (finding,) = doctor.ports(replace(choose("auto", ()), cosmos=taken))
+        (finding,) = machine.ports(replace(choose("auto", ()), cosmos=taken))
     assert finding.verdict == "optional"
     assert finding.seen == f"in use: {taken} (cosmos)"

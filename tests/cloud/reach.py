@@ -15,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("function_app", "orchestrations", "readfirst/adapters", "model_container")
-NAMES = "readfirst.domain.names"
+NAMES = "readfirst.domain.resource_names"
 CLIENTS = "readfirst.adapters.clients"
 BODY = "<body>"  # a module's statements outside functions and classes
 Node = tuple[str, str]

@@ -6,7 +6,7 @@ import inspect
 
 from bicep import generate
 from bicep.generate import Grant, Resource
-from readfirst.adapters import sas
+from readfirst.adapters.uploads import clinic_urls
 from tests.cloud.conftest import of_type
 
 # Right that a role gives over data: what a reviewer wants to know of it.
@@ -212,7 +212,7 @@ def test_a_pull_request_can_ask_what_would_change_and_change_or_read_nothing_els
 
 def test_whoever_signs_an_address_may_do_what_the_address_allows(granted: list[Grant]) -> None:
     """A user-delegation signature never exceeds its signer: blocks of an upload need `write`."""
-    signed = inspect.getsource(sas.upload_only)
+    signed = inspect.getsource(clinic_urls.upload_only)
     assert "BlobSasPermissions(create=True, write=True)" in signed and "ContainerSasPermissions(create=True)" in signed
     (role,) = {g.role for g in granted if g.who == "identity" and "container clinic-" in g.on}
     verbs = {

@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 from bicep import generate
 from bicep.generate import Resource
 from readfirst.cli import build
-from readfirst.domain import costs
-from readfirst.domain.costs import Profile, Study, estimate, total
+from readfirst.domain.operations import costs
+from readfirst.domain.operations.costs import Profile, Study, estimate, total
 from tests.cloud.conftest import app_settings, of_type
 
 BILLED_BY_THE_MONTH = {

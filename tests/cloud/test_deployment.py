@@ -9,8 +9,8 @@ from collections.abc import Callable
 from bicep import generate
 from bicep.generate import Resource
 from orchestrations.report import LATE
-from readfirst.domain import names
-from readfirst.domain.watchdog import Trouble
+from readfirst.domain import resource_names
+from readfirst.domain.analysis.watchdog import Trouble
 from tests.cloud.conftest import app_settings, of_type
 
 STORAGE = "Microsoft.Storage/storageAccounts"
@@ -227,7 +227,7 @@ def test_an_original_lapses_only_after_its_success(resources: list[Resource]) ->
     by_prefix = {r["definition"]["filters"]["prefixMatch"][0]: r["definition"]["filters"] for r in rules}
     assert set(by_prefix) == {"originals/", "undelivered-events/"}
     assert by_prefix["originals/"]["blobIndexMatch"] == [
-        {"name": name, "op": "==", "value": value} for name, value in names.DONE.items()
+        {"name": name, "op": "==", "value": value} for name, value in resource_names.DONE.items()
     ]
 
 

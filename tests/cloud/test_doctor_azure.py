@@ -15,10 +15,11 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from bicep import generate
 from bicep.generate import Resource
-from readfirst.adapters.signin import NotSignedIn, Signin
-from readfirst.cli import doctor_azure, doctor_settings, doctor_tokens
-from readfirst.cli.doctor_azure import Right, check, compare, expected, thing
-from readfirst.cli.doctor_seen import Seen
+from readfirst.adapters.access_tokens import NotSignedIn, Signin
+from readfirst.cli.doctor import azure, tokens
+from readfirst.cli.doctor import settings as doctor_settings
+from readfirst.cli.doctor.azure import Right, check, compare, expected, thing
+from readfirst.cli.doctor.findings import Seen
 from tests.cloud.conftest import app_settings, of_type
 
 SCOPE = "/subscriptions/s/resourceGroups/rg/providers"
@@ -66,7 +67,7 @@ class Credential:
 
 @pytest.fixture
 def address(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    monkeypatch.setattr(doctor_azure, "_credential", Credential)
+    monkeypatch.setattr(azure, "_credential", Credential)
     Azure.answers, Azure.settings, Azure.forbidden, Azure.refuses, Azure.status = {}, {}, False, False, 401
     Azure.told.clear()
     with ThreadingHTTPServer(("127.0.0.1", 0), Azure) as server:
@@ -299,20 +300,20 @@ def test_the_job_that_got_more_than_its_store_is_told(address: str, deployed: No
 def test_an_app_that_takes_a_forged_token_is_found_out(address: str, status: int, verdict: str) -> None:
     Azure.status = status
     for app in ("api", "identity"):
-        assert {line.verdict for line in doctor_tokens.knock(app, address)} == {verdict}  # type: ignore[arg-type]
+        assert {line.verdict for line in tokens.knock(app, address)} == {verdict}  # type: ignore[arg-type]
     assert set(Azure.told) == {"/api/me", "/api/identity/break-glass"}, "doors that exist and need a token"
 
 
 def test_an_app_that_does_not_answer_is_told_once() -> None:
-    (line,) = doctor_tokens.knock("api", "http://127.0.0.1:1")
+    (line,) = tokens.knock("api", "http://127.0.0.1:1")
     assert line.verdict == "missing" and "no answer" in line.seen
 
 
 def test_intake_answers_no_stranger(address: str) -> None:
     Azure.status = 403
-    assert doctor_tokens.closed(address).verdict == "ok"
+    assert tokens.closed(address).verdict == "ok"
     Azure.status = 200
-    assert doctor_tokens.closed(address).verdict == "missing"
+    assert tokens.closed(address).verdict == "missing"
 
 
 def test_every_forgery_is_refused_by_the_code_that_guards_the_apps(address: str) -> None:
@@ -324,7 +325,7 @@ def test_every_forgery_is_refused_by_the_code_that_guards_the_apps(address: str)
         "/keys": {"keys": [published]},
     }
     guard = Signin(address, "api://us", (), ("north",))
-    forged = doctor_tokens.forgeries(address, "api://us")
+    forged = tokens.forgeries(address, "api://us")
     assert len(forged) == 4
     for what, token in forged.items():
         with pytest.raises(NotSignedIn):

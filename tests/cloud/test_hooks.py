@@ -14,7 +14,7 @@ import pytest
 
 from bicep import generate
 from bicep.hooks import preprovision
-from readfirst.domain.access import Role
+from readfirst.domain.access.rules import Role
 
 FAKE = """#!{python}
 import json, os, sys

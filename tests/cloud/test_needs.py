@@ -10,7 +10,7 @@ import pytest
 import function_app
 from bicep import generate
 from bicep.generate import Grant, Resource
-from readfirst.domain import names
+from readfirst.domain import resource_names
 from tests.cloud import reach
 from tests.cloud.conftest import of_type
 
@@ -56,7 +56,7 @@ def needed(who: str, places: dict[str, str]) -> set[str]:
         elif mention in CLIENTS:
             things.add(CLIENTS[mention])
         else:
-            things.add(places[getattr(names, mention)])
+            things.add(places[getattr(resource_names, mention)])
     return things
 
 
@@ -96,17 +96,17 @@ def test_what_the_code_touches_is_what_its_identity_has_a_role_on(
 
 def test_every_container_and_queue_that_is_made_is_touched_by_some_code(resources: list[Resource]) -> None:
     everyone = [reach.touched(modules_of(who)) - NO_THING for who in ("intake", "api", "identity", "job")]
-    named = {str(getattr(names, mention, "")) for mentions in everyone for mention in mentions}
+    named = {str(getattr(resource_names, mention, "")) for mentions in everyone for mention in mentions}
     made = {name for name in places(resources) if not re.match(r"clinic-|results-|audit-|.*-poison$", name)}
-    assert made - named == {names.UNDELIVERED}, "Event Grid alone writes undelivered events"
+    assert made - named == {resource_names.UNDELIVERED}, "Event Grid alone writes undelivered events"
 
 
 def test_the_reader_of_the_source_sees_through_aliases_local_imports_and_classes() -> None:
     """`orchestrations.deidentify` reaches the vault by a class, an alias and an import inside a function."""
     assert "IDENTITIES" in reach.touched(["orchestrations.deidentify"])
-    assert "IDENTITIES" not in reach.touched(["function_app.api"])
+    assert "IDENTITIES" not in reach.touched(["function_app.http.studies"])
     assert "email()" in reach.touched(["orchestrations.alert"])
-    assert reach.touched(["function_app.rotate_identity"]) >= {"IDENTITY_KEK", "IDENTITIES", "audit"}
+    assert reach.touched(["function_app.triggers.rotate_identity"]) >= {"IDENTITY_KEK", "IDENTITIES", "audit"}
 
 
 def test_no_app_has_a_role_on_a_whole_account_that_holds_identifiers_but_to_sign(resources: list[Resource]) -> None:

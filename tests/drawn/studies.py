@@ -5,10 +5,10 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field
 
-from readfirst.domain.accounting import Received
-from readfirst.domain.clean import RefusedFile
-from readfirst.domain.instances import APART, InstanceFacts, Part, Plane
-from readfirst.domain.models import Gate
+from readfirst.domain.analysis.models import Gate
+from readfirst.domain.blob_paths import RefusedFile
+from readfirst.domain.instance_facts import APART, InstanceFacts, Part, Plane
+from readfirst.domain.reading.accounting import Received
 from readfirst.domain.refusals import Reason
 
 GATE = Gate(

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from readfirst.domain.books import account
-from readfirst.domain.instances import InstanceFacts
-from readfirst.domain.series import LEFT_OUT, Choice, Ineligible, Selection, choose, select_series
+from readfirst.domain.analysis.series_selection import LEFT_OUT, Choice, Ineligible, Selection, choose, select_series
+from readfirst.domain.instance_facts import InstanceFacts
+from readfirst.domain.reading.books import account
 from tests.drawn.studies import GATE, Drawn, Maker
 
 COUNT = int(os.environ.get("READFIRST_DRAWN", "240"))

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from readfirst.domain.records import StudyRecord
+from readfirst.domain.reading.study_record import StudyRecord
 from readfirst.local.phantom import write_phantom_study
 from readfirst.local.stack import Stack
 from readfirst.local.watching import Progress, token_of, wait_for
@@ -64,10 +64,10 @@ def invent(folder: Path, **options: Any) -> Study:
 
 def upload(files: list[Path], clinic: str = "lakeside", **options: Any) -> None:
     """Uploads files as a clinic would: by its SAS."""
-    from readfirst.adapters.sas import doors
-    from readfirst.adapters.sending import send
+    from readfirst.adapters.uploads.clinic_urls import clinic_urls
+    from readfirst.upload_client import send
 
-    send(doors(clinic, timedelta(hours=1)).inbox, [(f, f.name) for f in files], **options)
+    send(clinic_urls(clinic, timedelta(hours=1)).inbox, [(f, f.name) for f in files], **options)
 
 
 def reported(token: str, run: int = 1, patience: float = 2 * PATIENCE) -> Progress:

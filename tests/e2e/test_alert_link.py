@@ -13,8 +13,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from readfirst.domain.addresses import study_link
-from readfirst.domain.findings import Finding, first_to_read
-from readfirst.domain.records import StudyRecord
+from readfirst.domain.analysis.findings import Finding, first_to_read
+from readfirst.domain.reading.study_record import StudyRecord
 from readfirst.local.servers import PORTAL
 from readfirst.local.stack import Stack
 from tests.e2e.conftest import invent, upload, whole

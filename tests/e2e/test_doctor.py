@@ -7,12 +7,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from typer.testing import CliRunner
 
-from readfirst.adapters import answers, index
-from readfirst.adapters.sas import doors
-from readfirst.cli import build, doctor_canary, doctor_tokens
-from readfirst.domain.records import FLAGGED, NOT_FLAGGED
+from readfirst.adapters.uploads import clinic_results
+from readfirst.adapters.uploads.clinic_urls import clinic_urls
+from readfirst.cli import build
+from readfirst.cli.doctor import canary, tokens
+from readfirst.domain.reading.study_record import FLAGGED, NOT_FLAGGED
 from readfirst.domain.refusals import Reason, Refused
 from readfirst.local.stack import Stack
+from readfirst.services import list_study
 from tests.e2e.conftest import letters
 from tests.waiting import PATIENCE
 
@@ -26,7 +28,7 @@ def test_a_canary_comes_home_labelled_wakes_nobody_and_leaves_nothing_in_the_inb
     for line in ("canary: upload", "canary: label", "canary: results at home", "0 files left", "READFIRST^CANARY"):
         assert line in done.output
     handle = done.output.split("canary: study")[1].split(",")[0].strip()
-    record = next(r for r in index.every() if r.handle == handle)
+    record = next(r for r in list_study.every() if r.handle == handle)
     assert record.label in (FLAGGED, NOT_FLAGGED)
     assert (record.purpose, record.alerted) == ("prior", "")
     assert letters(stack, handle) == []
@@ -39,13 +41,13 @@ def test_a_canary_of_a_clinic_that_is_not_on_the_list_is_told(stack: Stack) -> N
 
 
 def test_a_canary_that_is_refused_or_lost_is_told_with_a_remedy(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    urls = doors("hillcrest", timedelta(hours=1))
-    lost = doctor_canary.Canary("canary-lost", "1.2.3", "CANARY-LOST", 1, datetime.now(UTC))
-    monkeypatch.setattr(doctor_canary, "release", lambda _: lost)
-    found = {line.what: line for line in doctor_canary.fly(urls.inbox, urls.results, patience=0.5, every=0.1)}
+    urls = clinic_urls("hillcrest", timedelta(hours=1))
+    lost = canary.Canary("canary-lost", "1.2.3", "CANARY-LOST", 1, datetime.now(UTC))
+    monkeypatch.setattr(canary, "release", lambda _: lost)
+    found = {line.what: line for line in canary.fly(urls.inbox, urls.results, patience=0.5, every=0.1)}
     assert found["canary: result"].verdict == "missing" and "runbook" in found["canary: result"].remedy
-    answers.say_upload("hillcrest", "0123456789", "canary-lost/study/IM1", Refused(Reason.NOT_DICOM))
-    found = {line.what: line for line in doctor_canary.fly(urls.inbox, urls.results, patience=PATIENCE, every=0.1)}
+    clinic_results.say_upload("hillcrest", "0123456789", "canary-lost/study/IM1", Refused(Reason.NOT_DICOM))
+    found = {line.what: line for line in canary.fly(urls.inbox, urls.results, patience=PATIENCE, every=0.1)}
     assert "refused" in found["canary: result"].seen
 
 
@@ -53,7 +55,7 @@ def test_a_canary_that_is_refused_or_lost_is_told_with_a_remedy(stack: Stack, mo
 def test_the_running_apps_refuse_every_forged_token(stack: Stack, app: str) -> None:
     environment = stack.environment
     lines = list(
-        doctor_tokens.knock(
+        tokens.knock(
             app,  # type: ignore[arg-type]
             f"http://127.0.0.1:{stack.ports.host}",
             environment["OIDC_ISSUER"],

@@ -10,8 +10,8 @@ import pytest
 import requests
 
 from readfirst.adapters import clients
-from readfirst.domain import names
-from readfirst.domain.records import StudyRecord
+from readfirst.domain import resource_names
+from readfirst.domain.reading.study_record import StudyRecord
 from readfirst.local.stack import Stack
 from tests.e2e.conftest import Study, reported, upload, whole
 from tests.waiting import PATIENCE, eventually
@@ -20,9 +20,14 @@ pytestmark = [pytest.mark.stack, pytest.mark.slow]
 REASON = "The patient asks to be forgotten"
 OTHERS = re.compile(r"[0-9a-f]{32}/")
 ACCOUNTS = {
-    names.UPLOADS: [names.ORIGINALS, names.ARRIVALS, names.QUARANTINE, names.results("lakeside")],
-    names.STUDIES: [names.CLEAN, names.ANALYSIS, names.REVIEWS],
-    names.VAULT: [names.IDENTITIES],
+    resource_names.UPLOADS: [
+        resource_names.ORIGINALS,
+        resource_names.ARRIVALS,
+        resource_names.QUARANTINE,
+        resource_names.results("lakeside"),
+    ],
+    resource_names.STUDIES: [resource_names.CLEAN, resource_names.ANALYSIS, resource_names.REVIEWS],
+    resource_names.VAULT: [resource_names.IDENTITIES],
 }
 
 
@@ -56,13 +61,13 @@ def test_an_erased_study_leaves_nothing_but_its_audit_entries(stack: Stack, stud
     upload(study.files)
     record = whole(study)
     eventually(lambda: any("studies/" in t and t.endswith("result.json") for t in traces(study, record)))
-    clients.container(names.STUDIES, names.REVIEWS).upload_blob(f"{study.token}/000001.json", b"{}")
+    clients.container(resource_names.STUDIES, resource_names.REVIEWS).upload_blob(f"{study.token}/000001.json", b"{}")
     assert len({trace.split("/")[0] for trace in traces(study, record)}) == 8, "it is in every store but quarantine"
     assert ask(stack, "radiologist", record, "study").status_code == 403
     asked = ask(stack, "privacy-officer", record, "study")
     assert (asked.status_code, asked.json()["handles"]) == (202, [record.handle])
     eventually(lambda: traces(study, record) == [])
-    audit = clients.container(names.AUDIT, names.audit("identity"))
+    audit = clients.container(resource_names.AUDIT, resource_names.audit("identity"))
     day = datetime.now(UTC).date().isoformat()
 
     def entries() -> list[dict[str, str]]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from readfirst.domain import records
+from readfirst.domain.reading import study_record
 from readfirst.local.stack import Stack, running_stack
 from readfirst.local.watching import Progress, look, wait_for
 from tests.conftest import settings_of
@@ -38,7 +38,7 @@ def assert_it_ends_right(stack: Stack, study: Study, results: int = 1) -> None:
     ).record
     assert record is not None
     assert record.state == "reported"
-    assert record.label == records.FLAGGED
+    assert record.label == study_record.FLAGGED
     eventually(lambda: letters(stack, record.handle))
     time.sleep(2)  # a second letter would come now
     assert len(letters(stack, record.handle)) == 1
@@ -95,7 +95,7 @@ def test_the_whole_stack_killed_and_started_again_goes_on(tmp_path: Path) -> Non
                 study.token, lambda p: bool(p.record and p.record.instances == 24), patience=PATIENCE
             ).record
             assert record is not None
-            assert record.label == records.FLAGGED
+            assert record.label == study_record.FLAGGED
     finally:
         second.send_signal(signal.SIGINT)
         second.wait(timeout=PATIENCE)

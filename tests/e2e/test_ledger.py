@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 
 from orchestrations import settle as stage
-from orchestrations.messages import Look, Run
-from orchestrations.receive import receive
 from readfirst.adapters import clients
-from readfirst.adapters.ledger import ledger_of
-from readfirst.domain import names, records
+from readfirst.adapters.uploads.ledger import ledger_of
+from readfirst.domain import resource_names
+from readfirst.domain.reading import study_record
+from readfirst.domain.workflow_messages import Look, Run
 from readfirst.local.stack import Stack
 from readfirst.local.watching import look, wait_for
+from readfirst.services.receive_upload import receive
 from tests.e2e.conftest import Study, letters, reported, upload, whole
 from tests.orchestrations.conftest import do
 from tests.waiting import PATIENCE
@@ -65,7 +66,7 @@ def test_files_that_come_while_the_run_waits_belong_to_it(study: Study) -> None:
     ).record
     assert progress.record is not None
     assert final is not None
-    assert final.label == records.FLAGGED
+    assert final.label == study_record.FLAGGED
 
 
 class Client:
@@ -83,7 +84,7 @@ class Client:
 
 
 def arrive(file: Path, name: str) -> Run:
-    inbox = clients.container(names.UPLOADS, "quiet-inbox")
+    inbox = clients.container(resource_names.UPLOADS, "quiet-inbox")
     if not inbox.exists():
         inbox.create_container()
     blob = inbox.get_blob_client(name)
@@ -132,7 +133,7 @@ def test_a_file_after_the_seal_of_a_run_without_files_starts_the_next_run(study:
 
 
 def stage_settled(notes: Any) -> Any:
-    from readfirst.domain.settling import Settled
+    from readfirst.domain.intake.settling import Settled
 
     return Settled(tuple(note.id for note in notes))
 

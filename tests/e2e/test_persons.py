@@ -9,11 +9,13 @@ import pydicom
 import pytest
 import requests
 
-from readfirst.adapters import blobs, clients, index
-from readfirst.domain import names, records
+from readfirst.adapters import blobs, clients
+from readfirst.domain import resource_names
+from readfirst.domain.reading import study_record
 from readfirst.local.scan import scan
 from readfirst.local.stack import Stack
 from readfirst.local.watching import wait_for
+from readfirst.services import list_study
 from tests.e2e.conftest import Study, invent, reported, upload
 from tests.waiting import PATIENCE, eventually
 
@@ -37,9 +39,9 @@ def test_a_study_of_two_persons_waits_for_a_privacy_officer_and_is_read_as_one_o
     upload(study.files, priority="stat")
     record = reported(study.token).record
     assert record is not None
-    assert (record.state, record.label, record.priority) == ("quarantined", records.NOT_ANALYSED, "stat")
+    assert (record.state, record.label, record.priority) == ("quarantined", study_record.NOT_ANALYSED, "stat")
     assert record.reason.startswith("several-persons") and record.refused == {"several-persons": len(study.files)}
-    home = clients.container(names.UPLOADS, names.results("lakeside"))
+    home = clients.container(resource_names.UPLOADS, resource_names.results("lakeside"))
 
     def status() -> dict[str, str]:
         return json.loads(blobs.read(home, f"studies/{record.handle}/status.json") or b"{}")
@@ -47,7 +49,7 @@ def test_a_study_of_two_persons_waits_for_a_privacy_officer_and_is_read_as_one_o
     eventually(lambda: status().get("state") == "quarantined")
     assert (status()["label"], status()["reason"]) == (record.label, record.reason)
     assert not blobs.exists(home, f"studies/{record.handle}/result.json")
-    assert list(blobs.names(clients.container(names.STUDIES, names.CLEAN), study.token)) == []
+    assert list(blobs.names(clients.container(resource_names.STUDIES, resource_names.CLEAN), study.token)) == []
 
     api = f"http://127.0.0.1:{stack.ports.host}/api"
     officer = {"Authorization": f"Bearer {stack.access_token('privacy-officer.lakeside')}"}
@@ -63,9 +65,9 @@ def test_a_study_of_two_persons_waits_for_a_privacy_officer_and_is_read_as_one_o
         study.token, lambda p: p.record is not None and p.record.state == "reported", patience=2 * PATIENCE
     ).record
     assert read is not None
-    assert (read.label, read.instances, read.refused) == (records.FLAGGED, 24, {"another-person": 12})
+    assert (read.label, read.instances, read.refused) == (study_record.FLAGGED, 24, {"another-person": 12})
     eventually(lambda: blobs.exists(home, f"studies/{record.handle}/result.json"))
-    again = index.read(study.token)
+    again = list_study.read(study.token)
     assert again is not None and again.patient
     for planted in (study.planted, mixed):
         assert scan(stack.environment, stack.folders.state, planted).found == ()

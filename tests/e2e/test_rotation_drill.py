@@ -9,13 +9,16 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from function_app import rotate_identity, rotate_intake
-from readfirst.adapters import blobs, clients, papers, rotation, secrets, vault
-from readfirst.adapters.rotation import ESCROW
+from function_app.triggers import rotate_identity, rotate_intake
+from readfirst.adapters import blobs, clients, secrets
+from readfirst.adapters.identity import vault
+from readfirst.adapters.studies import receipts
 from readfirst.cli import build
-from readfirst.domain import names
-from readfirst.domain.records import StudyRecord
+from readfirst.domain import resource_names
+from readfirst.domain.reading.study_record import StudyRecord
 from readfirst.local.stack import Stack
+from readfirst.services import rewrap_identities
+from readfirst.services.rewrap_identities import ESCROW
 from tests.e2e.conftest import Study, invent, reported, upload
 
 pytestmark = [pytest.mark.stack, pytest.mark.usefixtures("stack")]
@@ -30,7 +33,7 @@ def brought_home(stack: Stack) -> str:
 
 
 def key_ids() -> set[str]:
-    container = clients.container(names.VAULT, names.IDENTITIES)
+    container = clients.container(resource_names.VAULT, resource_names.IDENTITIES)
     return {
         vault.Sealed.model_validate_json(container.download_blob(name).readall()).key_id
         for name in container.list_blob_names()
@@ -52,15 +55,15 @@ def test_keys_and_secrets_rotate_while_studies_run_and_every_study_still_comes_h
         vault.add(f"before/{i}.json", b"a person")
     tokens = (during.token, secrets.pseudonyms("lakeside").study_token("1.2.3"))
     upload(during.files)  # its files are being received and sealed while everything below changes
-    for kek in (names.IDENTITY_KEK, names.PSEUDONYM_KEK):
+    for kek in (resource_names.IDENTITY_KEK, resource_names.PSEUDONYM_KEK):
         clients.keys().rotate_key(kek)
     old_receipt_key, _ = secrets.receipt_key()
-    clients.secrets().update_secret_properties(names.RECEIPT_KEY, expires_on=datetime.now(UTC))
+    clients.secrets().update_secret_properties(resource_names.RECEIPT_KEY, expires_on=datetime.now(UTC))
     rotate_intake.rotate()
     vault.sealing_key.cache_clear()
     with monkeypatch.context() as short:
-        short.setattr(rotation, "_PAGE", 1)
-        swept = rotation.sweep("", lambda: True)  # out of time after one page, and nobody goes on
+        short.setattr(rewrap_identities, "_PAGE", 1)
+        swept = rewrap_identities.sweep("", lambda: True)  # out of time after one page, and nobody goes on
     assert swept.cursor and swept.rewrapped == 1
     assert len(key_ids()) == 2, "old and new side by side"
     first = record_of(during)
@@ -69,20 +72,20 @@ def test_keys_and_secrets_rotate_while_studies_run_and_every_study_still_comes_h
     rotate_identity.sweep("")
     newest = {vault.newest_sealing_key().id}
     while key_ids() != newest:  # what the running host sealed with the key that it knew is wrapped by the next sweep
-        assert rotation.sweep("", lambda: False).missed == 0
+        assert rewrap_identities.sweep("", lambda: False).missed == 0
     secrets.root_secret.cache_clear()
     assert (during.token, secrets.pseudonyms("lakeside").study_token("1.2.3")) == tokens, "no pseudonym changed"
     for study, record in ((during, first), (after, second)):
         assert record.instances == len(study.files)
         assert record.provenance is not None
-        signed = papers.receipted(study.token, record.run)  # raises where a signature does not verify
+        signed = receipts.receipted(study.token, record.run)  # raises where a signature does not verify
         assert len(signed.instances) == len(study.files)
     secrets.receipt_key.cache_clear()
     assert secrets.receipt_key()[0] != old_receipt_key
     assert secrets.receipt_keys(old_receipt_key)[old_receipt_key]
     brought_home(stack)
     for i in range(3):
-        clients.container(names.VAULT, names.IDENTITIES).delete_blob(f"before/{i}.json")
+        clients.container(resource_names.VAULT, resource_names.IDENTITIES).delete_blob(f"before/{i}.json")
 
 
 def test_an_index_that_is_lost_is_rebuilt_from_the_blobs_and_every_study_can_still_come_home(
@@ -108,9 +111,9 @@ def test_an_index_that_is_lost_is_rebuilt_from_the_blobs_and_every_study_can_sti
 
 
 def test_the_escrow_holds_the_root_wrapped_and_only_that() -> None:
-    clients.keys().rotate_key(names.PSEUDONYM_KEK)
-    assert rotation.rewrap_root()
-    escrow = json.loads(blobs.read(clients.container(names.UPLOADS, names.ARRIVALS), ESCROW) or b"{}")
+    clients.keys().rotate_key(resource_names.PSEUDONYM_KEK)
+    assert rewrap_identities.rewrap_root()
+    escrow = json.loads(blobs.read(clients.container(resource_names.UPLOADS, resource_names.ARRIVALS), ESCROW) or b"{}")
     assert escrow.keys() == {"kid", "alg", "wrapped"}
-    assert names.PSEUDONYM_KEK in escrow["kid"] and escrow["alg"] == "RSA-OAEP-256"
+    assert resource_names.PSEUDONYM_KEK in escrow["kid"] and escrow["alg"] == "RSA-OAEP-256"
     assert secrets.root_secret() not in escrow["wrapped"].encode()

@@ -15,7 +15,8 @@ import requests
 from PIL import Image
 
 from readfirst.adapters import blobs, clients
-from readfirst.domain import names, records
+from readfirst.domain import resource_names
+from readfirst.domain.reading import study_record
 from readfirst.local.phantom import plant_identifiers
 from readfirst.local.scan import scan
 from readfirst.local.stack import Stack
@@ -41,12 +42,12 @@ def no_letter_comes(stack: Stack, handle: str) -> bool:
 def test_a_high_risk_study_goes_from_the_upload_to_the_radiologists_mail(stack: Stack, study: Study) -> None:
     upload(study.files, priority="stat")
     record = whole(study)
-    assert record.label == records.FLAGGED
+    assert record.label == study_record.FLAGGED
     assert record.high_risk
     assert record.priority == "stat"
     assert record.instances == len(study.files)
     assert record.findings
-    overlay = blobs.read(clients.container(names.STUDIES, names.ANALYSIS), record.findings[0].overlay)
+    overlay = blobs.read(clients.container(resource_names.STUDIES, resource_names.ANALYSIS), record.findings[0].overlay)
     assert Image.open(io.BytesIO(overlay or b"")).size[0] >= 256
     assert record.provenance is not None
     assert record.provenance.model is not None
@@ -76,7 +77,7 @@ def test_no_planted_identifier_is_anywhere_but_in_uploads_and_vault(stack: Stack
 
 def test_the_scan_would_find_an_identifier_that_leaked(stack: Stack, study: Study) -> None:
     upload(study.files[:1], announce=True)
-    leaked = clients.container(names.STUDIES, names.ANALYSIS).get_blob_client("leak.txt")
+    leaked = clients.container(resource_names.STUDIES, resource_names.ANALYSIS).get_blob_client("leak.txt")
     leaked.upload_blob(f"the patient is {study.planted['surname'].upper()}", overwrite=True)
     try:
         proof = scan(stack.environment, stack.folders.state, study.planted)
@@ -95,14 +96,14 @@ def test_a_zip_of_a_study_goes_the_same_way(tmp_path: Path) -> None:
     upload([archive], announce=False)
     record = whole(study)
     assert record.instances == len(study.files)
-    assert record.label == records.FLAGGED
+    assert record.label == study_record.FLAGGED
 
 
 def test_a_healthy_study_is_not_flagged_and_nobody_is_woken(stack: Stack, tmp_path: Path) -> None:
     study = invent(tmp_path / "study", nodules=())
     upload(study.files)
     record = whole(study)
-    assert record.label == records.NOT_FLAGGED
+    assert record.label == study_record.NOT_FLAGGED
     assert no_letter_comes(stack, record.handle)
 
 
@@ -117,7 +118,7 @@ def test_a_study_out_of_scope_is_told_as_not_analysed_with_the_reason(tmp_path: 
     study = invent(tmp_path / "study", slices=2)
     upload(study.files)
     record = whole(study)
-    assert record.label == records.NOT_ANALYSED
+    assert record.label == study_record.NOT_ANALYSED
     assert record.reason
 
 
@@ -131,7 +132,7 @@ def test_a_signed_review_goes_home_as_a_verified_report_of_the_original_patient(
         seen = {"If-Match": requests.get(address, headers=reader, timeout=PATIENCE).json()["etag"]}
         said = requests.post(f"{address}/review", json={"what": what}, headers={**reader, **seen}, timeout=PATIENCE)
         assert said.status_code == 201, said.text
-    home = clients.container(names.UPLOADS, names.results("lakeside"))
+    home = clients.container(resource_names.UPLOADS, resource_names.results("lakeside"))
     path = f"studies/{record.handle}/sr-verified.dcm"
     eventually(lambda: blobs.exists(home, path))
     report = pydicom.dcmread(io.BytesIO(blobs.read(home, path) or b""))

@@ -15,7 +15,7 @@ from azure.keyvault.keys import KeyClient
 from azure.keyvault.keys.crypto import CryptographyClient, KeyWrapAlgorithm
 from azure.keyvault.secrets import SecretClient
 
-from readfirst.domain import names
+from readfirst.domain import resource_names
 from readfirst.local.stack import Stack
 from tests.waiting import PATIENCE
 
@@ -90,15 +90,15 @@ def test_a_wrapped_key_that_was_tampered_with_is_refused(keys: KeyClient) -> Non
 
 
 def test_the_first_start_makes_what_the_product_needs(keys: KeyClient, secrets: SecretClient) -> None:
-    root = json.loads(str(secrets.get_secret(names.ROOT_SECRET).value))
+    root = json.loads(str(secrets.get_secret(resource_names.ROOT_SECRET).value))
     assert root["alg"] == "RSA-OAEP-256"
-    assert root["kid"] == keys.get_key(names.PSEUDONYM_KEK).id
-    assert keys.get_key(names.IDENTITY_KEK).id
-    assert secrets.get_secret(names.RECEIPT_KEY).properties.expires_on is not None
+    assert root["kid"] == keys.get_key(resource_names.PSEUDONYM_KEK).id
+    assert keys.get_key(resource_names.IDENTITY_KEK).id
+    assert secrets.get_secret(resource_names.RECEIPT_KEY).properties.expires_on is not None
 
 
 def test_nobody_reads_a_secret_without_a_token_for_the_vault(stack: Stack) -> None:
-    url = f"{stack.environment['KEY_VAULT_URI']}/secrets/{names.ROOT_SECRET}?api-version=7.5"
+    url = f"{stack.environment['KEY_VAULT_URI']}/secrets/{resource_names.ROOT_SECRET}?api-version=7.5"
     bundle = os.environ["REQUESTS_CA_BUNDLE"]
     assert requests.get(url, verify=bundle, timeout=PATIENCE).status_code == 401
     other = ManagedIdentityCredential().get_token("https://communication.azure.com/.default").token

@@ -17,10 +17,12 @@ import pytest
 from azure.core.exceptions import ResourceNotFoundError
 from cryptography.exceptions import InvalidTag
 
-from function_app import rotate_identity, rotate_intake
-from readfirst.adapters import audit, blobs, clients, rotation, secrets, vault
-from readfirst.domain import names
+from function_app.triggers import rotate_identity, rotate_intake
+from readfirst.adapters import audit_log, blobs, clients, secrets
+from readfirst.adapters.identity import vault
+from readfirst.domain import resource_names
 from readfirst.local.stack import Stack
+from readfirst.services import rewrap_identities
 from tests.conftest import settings_of
 
 pytestmark = pytest.mark.stack
@@ -35,7 +37,7 @@ def settings(stack: Stack) -> Iterator[None]:
 
 
 def container() -> Any:
-    return clients.container(names.VAULT, names.IDENTITIES)
+    return clients.container(resource_names.VAULT, resource_names.IDENTITIES)
 
 
 def seal(count: int, prefix: str = "a") -> dict[str, bytes]:
@@ -78,10 +80,10 @@ def run(function: Any, *given: Any) -> None:
 def test_after_a_rotation_every_identity_is_wrapped_anew_and_says_what_it_said(settings: None) -> None:
     records = seal(12)
     old = vault.newest_sealing_key().id
-    clients.keys().rotate_key(names.IDENTITY_KEK)
+    clients.keys().rotate_key(resource_names.IDENTITY_KEK)
     new = vault.newest_sealing_key().id
     assert versions() == {old} != {new}
-    swept = rotation.sweep("", never)
+    swept = rewrap_identities.sweep("", never)
     assert (swept.looked, swept.rewrapped, swept.missed, swept.finished) == (12, 12, 0, True)
     assert versions() == {new}
     assert {name: opened(name) for name in records} == records
@@ -90,23 +92,23 @@ def test_after_a_rotation_every_identity_is_wrapped_anew_and_says_what_it_said(s
 def test_a_sweep_with_nothing_to_do_reads_no_record(settings: None, monkeypatch: pytest.MonkeyPatch) -> None:
     seal(3)
     monkeypatch.setattr("azure.storage.blob.BlobClient.download_blob", None)  # reading one would be an error
-    assert rotation.sweep("", never).rewrapped == 0
+    assert rewrap_identities.sweep("", never).rewrapped == 0
 
 
 def test_a_record_without_a_note_of_its_version_is_read_and_noted(settings: None) -> None:
     (name,) = seal(1)
     container().get_blob_client(name).set_blob_metadata({})
-    assert rotation.sweep("", never).rewrapped == 1
-    assert rotation.sweep("", never).rewrapped == 0
+    assert rewrap_identities.sweep("", never).rewrapped == 1
+    assert rewrap_identities.sweep("", never).rewrapped == 0
 
 
 def test_a_sweep_out_of_time_goes_on_where_it_stopped(settings: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rotation, "_PAGE", 4)
+    monkeypatch.setattr(rewrap_identities, "_PAGE", 4)
     records = seal(10)
-    clients.keys().rotate_key(names.IDENTITY_KEK)
+    clients.keys().rotate_key(resource_names.IDENTITY_KEK)
     looked, cursor, stretches = 0, "", 0
     while stretches == 0 or cursor:
-        swept = rotation.sweep(cursor, always)
+        swept = rewrap_identities.sweep(cursor, always)
         looked, cursor, stretches = looked + swept.looked, swept.cursor, stretches + 1
     assert (looked, stretches) == (10, 3)
     assert versions() == {vault.newest_sealing_key().id}
@@ -116,20 +118,20 @@ def test_a_sweep_out_of_time_goes_on_where_it_stopped(settings: None, monkeypatc
 def test_a_record_that_was_erased_or_changed_under_a_sweep_is_left_for_the_next(settings: None) -> None:
     seal(2)
     listed = list(container().list_blobs(include=["metadata"]))
-    clients.keys().rotate_key(names.IDENTITY_KEK)
+    clients.keys().rotate_key(resource_names.IDENTITY_KEK)
     newest = vault.newest_sealing_key()
     container().delete_blob(listed[0].name)
-    assert rotation._rewrap(container(), newest, listed[0]) is None
+    assert rewrap_identities._rewrap(container(), newest, listed[0]) is None
     container().get_blob_client(listed[1].name).upload_blob(b"not a record", overwrite=True)
-    assert rotation._rewrap(container(), newest, listed[1]) is None
+    assert rewrap_identities._rewrap(container(), newest, listed[1]) is None
 
 
 def test_a_tampered_record_does_not_open_after_a_rotation_either(settings: None) -> None:
     seal(2)
     first, second = (b.name for b in container().list_blobs())
     container().get_blob_client(first).upload_blob(container().download_blob(second).readall(), overwrite=True)
-    clients.keys().rotate_key(names.IDENTITY_KEK)
-    rotation.sweep("", never)
+    clients.keys().rotate_key(resource_names.IDENTITY_KEK)
+    rewrap_identities.sweep("", never)
     with pytest.raises(InvalidTag):
         opened(first)
 
@@ -164,7 +166,7 @@ def test_identities_sealed_during_a_rotation_whose_sweep_is_killed_half_way_all_
     try:
         assert sealing.stdout is not None
         sealing.stdout.readline()  # it seals with the old version from now on: its key is read once an hour
-        clients.keys().rotate_key(names.IDENTITY_KEK)
+        clients.keys().rotate_key(resource_names.IDENTITY_KEK)
         new = vault.newest_sealing_key().id
         for at_least in (5, 15):
             sweep = subprocess.Popen([sys.executable, "-c", SWEEPING], env=environment)
@@ -177,7 +179,7 @@ def test_identities_sealed_during_a_rotation_whose_sweep_is_killed_half_way_all_
     finally:
         sealing.kill()
         sealing.wait()
-    assert rotation.sweep("", never).missed == 0
+    assert rewrap_identities.sweep("", never).missed == 0
     assert versions() == {new}
     live = [b.name for b in container().list_blobs(name_starts_with="live/")]
     assert len(live) > 1
@@ -186,15 +188,15 @@ def test_identities_sealed_during_a_rotation_whose_sweep_is_killed_half_way_all_
 
 def test_the_event_of_a_new_key_version_starts_the_sweep_and_it_is_audited(settings: None) -> None:
     seal(2)
-    clients.keys().rotate_key(names.IDENTITY_KEK)
-    other = {"eventType": "Microsoft.KeyVault.KeyNewVersionCreated", "subject": names.PSEUDONYM_KEK}
+    clients.keys().rotate_key(resource_names.IDENTITY_KEK)
+    other = {"eventType": "Microsoft.KeyVault.KeyNewVersionCreated", "subject": resource_names.PSEUDONYM_KEK}
     run(rotate_identity.rewrap_identities, message(other))
     assert versions() != {vault.newest_sealing_key().id}
-    run(rotate_identity.rewrap_identities, message({**other, "subject": names.IDENTITY_KEK}))
+    run(rotate_identity.rewrap_identities, message({**other, "subject": resource_names.IDENTITY_KEK}))
     assert versions() == {vault.newest_sealing_key().id}
-    chain = clients.container(names.AUDIT, names.audit("identity"))
+    chain = clients.container(resource_names.AUDIT, resource_names.audit("identity"))
     today = datetime.now(UTC).date().isoformat()
-    last = json.loads(audit.lines(chain, today)[-1])
+    last = json.loads(audit_log.lines(chain, today)[-1])
     assert (last["act"], last["actor"], last["reason"]) == ("rewrap", "rotation", "2 records")
 
 
@@ -202,8 +204,8 @@ def test_a_key_about_to_expire_is_told_in_the_words_that_the_alert_looks_for(
     settings: None, caplog: pytest.LogCaptureFixture
 ) -> None:
     for function, key in (
-        (rotate_identity.rewrap_identities, names.IDENTITY_KEK),
-        (rotate_intake.rotate_secrets, names.PSEUDONYM_KEK),
+        (rotate_identity.rewrap_identities, resource_names.IDENTITY_KEK),
+        (rotate_intake.rotate_secrets, resource_names.PSEUDONYM_KEK),
     ):
         run(function, message({"eventType": "Microsoft.KeyVault.KeyNearExpiry", "subject": key}))
         assert f"key near expiry: {key}" in caplog.text
@@ -213,42 +215,42 @@ def test_a_sweep_that_ran_out_of_time_leaves_a_message_with_its_place(
     settings: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seal(6)
-    clients.keys().rotate_key(names.IDENTITY_KEK)
-    monkeypatch.setattr(rotation, "_PAGE", 4)
+    clients.keys().rotate_key(resource_names.IDENTITY_KEK)
+    monkeypatch.setattr(rewrap_identities, "_PAGE", 4)
     monkeypatch.setattr(rotate_identity, "_BUDGET_SECONDS", -1)
-    clients.queue(names.IDENTITY_ROTATION).clear_messages()
+    clients.queue(resource_names.IDENTITY_ROTATION).clear_messages()
     rotate_identity.sweep("")
-    (left,) = clients.queue(names.IDENTITY_ROTATION).receive_messages()
+    (left,) = clients.queue(resource_names.IDENTITY_ROTATION).receive_messages()
     run(rotate_identity.rewrap_identities, message(json.loads(left.content)))
     assert versions() == {vault.newest_sealing_key().id}
 
 
 def test_a_new_pseudonym_kek_wraps_the_root_anew_and_no_pseudonym_changes(settings: None) -> None:
     before = secrets.pseudonyms("north").study_token("1.2.3")
-    clients.keys().rotate_key(names.PSEUDONYM_KEK)
-    assert rotation.rewrap_root() is True
-    assert rotation.rewrap_root() is False
+    clients.keys().rotate_key(resource_names.PSEUDONYM_KEK)
+    assert rewrap_identities.rewrap_root() is True
+    assert rewrap_identities.rewrap_root() is False
     secrets.root_secret.cache_clear()
     assert secrets.pseudonyms("north").study_token("1.2.3") == before
-    stored = json.loads(clients.secrets().get_secret(names.ROOT_SECRET).value)
-    assert stored["kid"] == clients.keys().get_key(names.PSEUDONYM_KEK).id
+    stored = json.loads(clients.secrets().get_secret(resource_names.ROOT_SECRET).value)
+    assert stored["kid"] == clients.keys().get_key(resource_names.PSEUDONYM_KEK).id
 
 
 def test_a_rotation_that_died_before_the_escrow_is_finished_by_the_next(
     settings: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The escrow opens with the newest version of the key too, or it would be lost with the old one."""
-    rotation.rewrap_root()
-    clients.keys().rotate_key(names.PSEUDONYM_KEK)
+    rewrap_identities.rewrap_root()
+    clients.keys().rotate_key(resource_names.PSEUDONYM_KEK)
     with monkeypatch.context() as patched, pytest.raises(ConnectionError):
         patched.setattr(blobs, "put", killed)
-        rotation.rewrap_root()
-    assert rotation.rewrap_root() is True
-    escrow = blobs.read(clients.container(names.UPLOADS, names.ARRIVALS), rotation.ESCROW)
+        rewrap_identities.rewrap_root()
+    assert rewrap_identities.rewrap_root() is True
+    escrow = blobs.read(clients.container(resource_names.UPLOADS, resource_names.ARRIVALS), rewrap_identities.ESCROW)
     assert escrow is not None
-    assert json.loads(escrow)["kid"] == clients.keys().get_key(names.PSEUDONYM_KEK).id
-    assert escrow.decode() == clients.secrets().get_secret(names.ROOT_SECRET).value
-    assert rotation.rewrap_root() is False
+    assert json.loads(escrow)["kid"] == clients.keys().get_key(resource_names.PSEUDONYM_KEK).id
+    assert escrow.decode() == clients.secrets().get_secret(resource_names.ROOT_SECRET).value
+    assert rewrap_identities.rewrap_root() is False
 
 
 def killed(*_: object, **__: object) -> None:
@@ -259,8 +261,8 @@ def test_the_receipt_key_is_renewed_a_month_before_it_expires_and_old_receipts_v
     now = datetime.now(UTC)
     old_id, old_key = secrets.receipt_key()
     assert secrets.known_receipt_keys().keys() == {old_id}
-    assert rotation.renew_receipt_key(now) is False
-    assert rotation.renew_receipt_key(now + timedelta(days=336)) is True
+    assert rewrap_identities.renew_receipt_key(now) is False
+    assert rewrap_identities.renew_receipt_key(now + timedelta(days=336)) is True
     secrets.receipt_key.cache_clear()
     new_id, new_key = secrets.receipt_key()
     assert (new_id, new_key) != (old_id, old_key)
@@ -271,37 +273,39 @@ def test_the_receipt_key_is_renewed_a_month_before_it_expires_and_old_receipts_v
 
 
 def test_the_first_root_of_a_deployment_is_the_same_for_all_who_make_it(settings: None, stack: Stack) -> None:
-    arrivals = clients.container(names.UPLOADS, names.ARRIVALS)
-    missing = f"{names.ROOT_SECRET}-{time.time_ns()}"  # the endpoint does not delete secrets: another name is as new
+    arrivals = clients.container(resource_names.UPLOADS, resource_names.ARRIVALS)
+    missing = (
+        f"{resource_names.ROOT_SECRET}-{time.time_ns()}"  # the endpoint does not delete secrets: another name is as new
+    )
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(names, "ROOT_SECRET", missing)
-        patched.setattr(rotation, "ESCROW", "root/test.json")
+        patched.setattr(resource_names, "ROOT_SECRET", missing)
+        patched.setattr(rewrap_identities, "ESCROW", "root/test.json")
         for blob in arrivals.list_blobs():
             arrivals.delete_blob(blob.name)
-        assert rotation.make_root() is True
+        assert rewrap_identities.make_root() is True
         first = clients.secrets().get_secret(missing).value
-        patched.setattr(names, "ROOT_SECRET", missing + "2")  # lost: the escrow brings it back
-        assert rotation.make_root() is True
+        patched.setattr(resource_names, "ROOT_SECRET", missing + "2")  # lost: the escrow brings it back
+        assert rewrap_identities.make_root() is True
         assert clients.secrets().get_secret(missing + "2").value == first
         arrivals.delete_blob("root/test.json")
         arrivals.upload_blob("token/files/x", b"")
-        patched.setattr(names, "ROOT_SECRET", missing + "3")
-        with pytest.raises(rotation.RootSecretLost):
-            rotation.make_root()
+        patched.setattr(resource_names, "ROOT_SECRET", missing + "3")
+        with pytest.raises(rewrap_identities.RootSecretLost):
+            rewrap_identities.make_root()
         with pytest.raises(ResourceNotFoundError):
             clients.secrets().get_secret(missing + "3")
     arrivals.delete_blob("token/files/x")
 
 
 def test_intakes_function_does_what_is_due_and_nothing_twice(settings: None) -> None:
-    clients.keys().rotate_key(names.PSEUDONYM_KEK)
+    clients.keys().rotate_key(resource_names.PSEUDONYM_KEK)
     run(rotate_intake.rotate_secrets, message({}))
-    stored = clients.secrets().get_secret(names.ROOT_SECRET)
-    assert json.loads(stored.value)["kid"] == clients.keys().get_key(names.PSEUDONYM_KEK).id
-    chain = clients.container(names.AUDIT, names.audit("intake"))
+    stored = clients.secrets().get_secret(resource_names.ROOT_SECRET)
+    assert json.loads(stored.value)["kid"] == clients.keys().get_key(resource_names.PSEUDONYM_KEK).id
+    chain = clients.container(resource_names.AUDIT, resource_names.audit("intake"))
     today = datetime.now(UTC).date().isoformat()
-    audited = audit.lines(chain, today)
+    audited = audit_log.lines(chain, today)
     assert (json.loads(audited[-1])["act"], json.loads(audited[-1])["actor"]) == ("rewrap-root", "rotation")
     run(rotate_intake.rotate_daily, None)
-    assert clients.secrets().get_secret(names.ROOT_SECRET).properties.version == stored.properties.version
-    assert audit.lines(chain, today) == audited
+    assert clients.secrets().get_secret(resource_names.ROOT_SECRET).properties.version == stored.properties.version
+    assert audit_log.lines(chain, today) == audited

@@ -22,7 +22,7 @@ from azure.mgmt.appcontainers import ContainerAppsAPIClient
 from azure.storage.blob import BlobServiceClient, ContainerClient
 from azure.storage.queue import QueueClient
 
-from readfirst.domain import names
+from readfirst.domain import resource_names
 from readfirst.local.ports import HOST, PortsTaken, choose
 from readfirst.local.processes import StackError
 from readfirst.local.stack import Stack, running_stack
@@ -63,8 +63,10 @@ def up() -> Iterator[Up]:
         process.wait()
 
 
-def blobs(stack: Stack, container: str = names.CLEAN) -> ContainerClient:
-    return BlobServiceClient.from_connection_string(stack.environment[names.STUDIES]).get_container_client(container)
+def blobs(stack: Stack, container: str = resource_names.CLEAN) -> ContainerClient:
+    return BlobServiceClient.from_connection_string(stack.environment[resource_names.STUDIES]).get_container_client(
+        container
+    )
 
 
 def test_what_was_stored_survives_a_restart_at_the_same_addresses(tmp_path: Path) -> None:
@@ -85,7 +87,7 @@ def secret(stack: Stack) -> str | None:
         for name, value in stack.environment.items():
             patch.setenv(name, value)
         vault = SecretClient(stack.environment["KEY_VAULT_URI"], ManagedIdentityCredential())
-        return vault.get_secret(names.ROOT_SECRET).value
+        return vault.get_secret(resource_names.ROOT_SECRET).value
 
 
 def test_two_stacks_run_side_by_side_and_share_nothing(tmp_path: Path) -> None:
@@ -99,7 +101,7 @@ def test_two_stacks_run_side_by_side_and_share_nothing(tmp_path: Path) -> None:
 def test_writes_that_azurite_acknowledged_survive_its_sigkill(tmp_path: Path) -> None:
     with Stack(tmp_path, with_host=False) as stack:
         container = blobs(stack)
-        queue = QueueClient.from_connection_string(stack.environment[names.STUDIES], names.COMMANDS)
+        queue = QueueClient.from_connection_string(stack.environment[resource_names.STUDIES], resource_names.COMMANDS)
         tables = TableServiceClient.from_connection_string(stack.environment["AzureWebJobsStorage"])
         tables.create_table("dropped")
         table = tables.create_table("hub")

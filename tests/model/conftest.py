@@ -21,14 +21,14 @@ from azure.storage.blob import BlobServiceClient
 from azure.storage.queue import QueueClient, TextBase64DecodePolicy, TextBase64EncodePolicy
 
 import readfirst.local
-from readfirst.domain import clean, names
+from readfirst.domain import blob_paths, resource_names
+from readfirst.domain.analysis.findings import Analysis
+from readfirst.domain.analysis.messages import AnalysisRequest, InferenceAnswer, InferenceRequest
+from readfirst.domain.analysis.models import default_model
+from readfirst.domain.analysis.series_selection import Selection, run_key, select_series
 from readfirst.domain.deid import ReceiptBatch
 from readfirst.domain.deid.receipt import PixelCheck, Receipt
-from readfirst.domain.findings import Analysis
-from readfirst.domain.instances import facts_of
-from readfirst.domain.messages import AnalysisOrder, InferenceAnswer, InferenceRequest
-from readfirst.domain.models import default_model
-from readfirst.domain.series import Selection, run_key, select_series
+from readfirst.domain.instance_facts import facts_of
 from readfirst.local.phantom import write_phantom_study
 from tests.waiting import eventually
 
@@ -98,11 +98,13 @@ class Desk:
 
     def __post_init__(self) -> None:
         blobs = BlobServiceClient.from_connection_string(self.connection)
-        self.clean, self.analysis = (blobs.get_container_client(n) for n in (names.CLEAN, names.ANALYSIS))
+        self.clean, self.analysis = (
+            blobs.get_container_client(n) for n in (resource_names.CLEAN, resource_names.ANALYSIS)
+        )
         text = {"message_encode_policy": TextBase64EncodePolicy(), "message_decode_policy": TextBase64DecodePolicy()}
         self.requests, self.results = (
             QueueClient.from_connection_string(self.connection, n, **text)
-            for n in (names.INFERENCE_REQUESTS, names.INFERENCE_RESULTS)
+            for n in (resource_names.INFERENCE_REQUESTS, resource_names.INFERENCE_RESULTS)
         )
         for container in (self.clean, self.analysis):
             if not container.exists():
@@ -116,21 +118,21 @@ class Desk:
         """Uploads a study's clean instances, receipts and order; returns the request (not yet sent)."""
         selection = study.selection
         instances = tuple(
-            i.model_copy(update={"path": clean.instance_path(token, i.series_uid, i.sop_uid)})
+            i.model_copy(update={"path": blob_paths.instance_path(token, i.series_uid, i.sop_uid)})
             for i in selection.instances
         )
         for before, after in zip(selection.instances, instances, strict=True):
             self.clean.upload_blob(after.path, study.contents[before.sop_uid], overwrite=True)
-        receipts = clean.receipts_path(token, 1, 1)
+        receipts = blob_paths.receipts_path(token, 1, 1)
         batch = ReceiptBatch(token=token, receipts=tuple(_receipt(i.sop_uid, i.digest) for i in instances))
         self.clean.upload_blob(receipts, batch.model_dump_json(), overwrite=True)
         key = run_key(selection, str(changes.get("model_digest", default_model().digest)))
-        order = AnalysisOrder(
+        order = AnalysisRequest(
             token=token, handle="ABCD1234", run_key=key, model_name=default_model().name,
             model_digest=default_model().digest, series_uid=selection.series_uid, instances=instances,
             receipts=(receipts,),
         ).model_copy(update=changes)  # fmt: skip
-        path = clean.order_path(token, key)
+        path = blob_paths.order_path(token, key)
         self.clean.upload_blob(path, order.model_dump_json(), overwrite=True)
         return InferenceRequest(token=token, run_key=key, instance=f"{token}-1", order=path)
 
@@ -179,7 +181,7 @@ class Desk:
         return found
 
     def result(self, request: InferenceRequest) -> Analysis | None:
-        blob = self.analysis.get_blob_client(clean.result_path(request.token, request.run_key))
+        blob = self.analysis.get_blob_client(blob_paths.result_path(request.token, request.run_key))
         return Analysis.model_validate_json(blob.download_blob().readall()) if blob.exists() else None
 
     def waiting(self) -> int:

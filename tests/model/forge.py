@@ -13,8 +13,8 @@ import signal
 import sys
 import time
 
-import model_container.chest
-import model_container.dicom_outputs  # noqa: F401 - imported for the executions
+import model_container.engines.chest.engine
+import model_container.outputs.dicom  # noqa: F401 - imported for the executions
 from model_container import job, storage
 
 

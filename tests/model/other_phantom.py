@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from model_container.volume import Volume
+from model_container.images.volume import Volume
 
 
 @dataclass(frozen=True)

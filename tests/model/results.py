@@ -8,11 +8,11 @@ import io
 import pydicom
 
 from model_container.analyse import Clock, analyse, decode
-from model_container.reading import Reading
-from readfirst.domain.instances import facts_of
-from readfirst.domain.messages import AnalysisOrder
-from readfirst.domain.models import default_model
-from readfirst.domain.series import Selection, run_key, select_series
+from model_container.engines.engine import Reading
+from readfirst.domain.analysis.messages import AnalysisRequest
+from readfirst.domain.analysis.models import default_model
+from readfirst.domain.analysis.series_selection import Selection, run_key, select_series
+from readfirst.domain.instance_facts import facts_of
 
 
 class Says:
@@ -37,7 +37,7 @@ def outputs(contents, *detections, model=None, risk=0.7, unwritable="", accounti
     selection = select_series(facts, model.gate)
     assert isinstance(selection, Selection), selection
     volume = decode(selection.instances, paths)
-    order = AnalysisOrder(
+    order = AnalysisRequest(
         token="ab" * 16, handle="ABCD1234", run_key=run_key(selection, model.digest), model_name=model.name,
         model_digest=model.digest, series_uid=selection.series_uid, instances=selection.instances, receipts=(),
         accounting=accounting,

@@ -13,9 +13,9 @@ import pytest
 from pydantic import ValidationError
 from typer.testing import CliRunner
 
-from model_container.bundles import MODELS, NEEDED, NotApproved, Shelf, digests
+from model_container.engines.registry import MODELS, NEEDED, ModelRegistry, NotApproved, digests
 from readfirst.cli import build
-from readfirst.domain.models import Manifest, default_model, parse_approved
+from readfirst.domain.analysis.models import Manifest, default_model, parse_approved
 
 
 @pytest.fixture
@@ -30,14 +30,14 @@ def model(*arguments):
 
 
 def test_the_approved_model_loads_once(shelf):
-    loaded = Shelf(shelf)
+    loaded = ModelRegistry(shelf)
     manifest, engine = loaded.load(default_model().digest)
     assert manifest == default_model() and loaded.load(manifest.digest)[1] is engine
 
 
 def test_a_model_that_nobody_approved_does_not_load(shelf):
     with pytest.raises(NotApproved, match="not approved"):
-        Shelf(shelf, allowed=()).load(default_model().digest)
+        ModelRegistry(shelf, allowed=()).load(default_model().digest)
 
 
 @pytest.mark.parametrize("file", sorted(default_model().files))
@@ -47,18 +47,18 @@ def test_a_bundle_with_one_byte_changed_does_not_load(shelf, file):
     content[len(content) // 2] ^= 1
     path.write_bytes(bytes(content))
     with pytest.raises(NotApproved, match="differs from what was approved"):
-        Shelf(shelf).load(default_model().digest)
+        ModelRegistry(shelf).load(default_model().digest)
 
 
 def test_a_bundle_with_a_file_too_few_or_too_many_does_not_load(shelf):
     folder = shelf / default_model().name
     (folder / "extra.py").write_text("print('hello')")
     with pytest.raises(NotApproved, match=r"extra\.py was never approved"):
-        Shelf(shelf).load(default_model().digest)
+        ModelRegistry(shelf).load(default_model().digest)
     (folder / "extra.py").unlink()
     (folder / "calibration.json").unlink()
     with pytest.raises(NotApproved, match=r"calibration\.json is missing"):
-        Shelf(shelf).load(default_model().digest)
+        ModelRegistry(shelf).load(default_model().digest)
 
 
 def test_list_shows_the_default_model_and_that_it_is_synthetic():
@@ -90,7 +90,7 @@ def test_approve_writes_the_digest_of_every_file_and_an_approval_that_a_commit_m
     assert model("check", folder, "--approvals", approvals).exit_code == 0
     new = parse_approved(approvals.read_bytes())[1]
     assert new.version == "9.9" and new.files != default_model().files
-    assert Shelf(shelf, allowed=[new]).load(new.digest)[0] == new
+    assert ModelRegistry(shelf, allowed=[new]).load(new.digest)[0] == new
 
 
 class Evil:
@@ -192,7 +192,7 @@ def test_what_nobody_can_read_or_approve_is_refused_before_approval_and_when_it_
     with pytest.raises(
         NotApproved, match="model later: " + (why if add is not strange_name else r"\.DS_Store was never")
     ):
-        Shelf(tmp_path, allowed=[approved]).load(approved.digest)
+        ModelRegistry(tmp_path, allowed=[approved]).load(approved.digest)
     if add is not another_manifest:  # which is a file as any other
         said = model("approve", folder, "--approvals", approvals)
         assert said.exit_code == 1 and re.search(why, said.output) and "Traceback" not in said.output

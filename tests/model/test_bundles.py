@@ -20,14 +20,14 @@ if os.environ.get("CI") != "true":
     pytest.importorskip("torch", reason="torch is not installed (model_container/requirements-bundles.txt)")
     pytest.importorskip("monai", reason="monai is not installed (model_container/requirements-bundles.txt)")
 
-from model_container.bundles import Shelf, digests
-from model_container.monai_bundle import BundleEngine
-from model_container.projection import read_projection
-from model_container.reading import ModelFailed
-from model_container.volume import Volume
+from model_container.engines.engine import ModelFailed
+from model_container.engines.monai.engine import BundleEngine
+from model_container.engines.registry import ModelRegistry, digests
+from model_container.images.radiograph import read_projection
+from model_container.images.volume import Volume
 from readfirst.cli import build
-from readfirst.domain.findings import Code
-from readfirst.domain.models import Channel, Gate, Manifest, RiskRule
+from readfirst.domain.analysis.findings import Code
+from readfirst.domain.analysis.models import Channel, Gate, Manifest, RiskRule
 from tests.model.files import radiograph
 
 pytestmark = [pytest.mark.torch, pytest.mark.slow, pytest.mark.timeout(300)]
@@ -156,7 +156,7 @@ def bundle(folder, config, task, index, weights=None, **further):
     import torch
     from monai.bundle import ConfigParser
 
-    from model_container.layers import stand_in_for_torchvision
+    from model_container.engines.monai.torchvision_shim import stand_in_for_torchvision
 
     stand_in_for_torchvision()
     torch.manual_seed(5)
@@ -187,7 +187,7 @@ def volume():
 
 def test_a_zoo_segmentation_runs_unchanged_and_its_findings_lie_in_the_volume(tmp_path, volume):
     manifest = bundle(tmp_path / "spleen", SEGMENTATION, "segmentation", 1)
-    loaded, engine = Shelf(tmp_path, allowed=[manifest]).load(manifest.digest)
+    loaded, engine = ModelRegistry(tmp_path, allowed=[manifest]).load(manifest.digest)
     shares = []
     try:
         reading = engine.read(volume, shares.append)
@@ -205,7 +205,7 @@ def test_a_zoo_segmentation_runs_unchanged_and_its_findings_lie_in_the_volume(tm
 
 def test_a_zoo_detection_runs_unchanged_and_its_boxes_are_findings(tmp_path, volume):
     manifest = bundle(tmp_path / "nodules", DETECTION, "detection", 0)
-    engine = Shelf(tmp_path, allowed=[manifest]).load(manifest.digest)[1]
+    engine = ModelRegistry(tmp_path, allowed=[manifest]).load(manifest.digest)[1]
     try:
         reading = engine.read(volume, lambda _: None)
     finally:
@@ -250,7 +250,7 @@ def test_a_zoo_classification_runs_on_every_slice_with_the_setting_that_was_appr
     further = {"settings": SMALL, "pictures": (-600, 1500)}
     manifest = bundle(tmp_path / "density", CLASSIFICATION, "classification", 2, **further)
     assert manifest.digest != manifest.model_copy(update={"settings": {}}).digest
-    engine = Shelf(tmp_path, allowed=[manifest]).load(manifest.digest)[1]
+    engine = ModelRegistry(tmp_path, allowed=[manifest]).load(manifest.digest)[1]
     try:
         (found,) = engine.read(volume, lambda _: None).detections
     finally:
@@ -296,7 +296,7 @@ def test_a_classification_of_radiographs_drops_in_and_sees_them_upright_in_one_p
     (folder / "scripts" / "feet.py").write_text(FEET)
     further = {"gate": Gate(modalities=("DX", "CR"), body_parts=("CHEST",)), **further}
     manifest = bundle(folder, RADIOGRAPHS, "classification", 1, {"weight": torch.ones(1)}, **further)
-    engine = Shelf(tmp_path, allowed=[manifest]).load(manifest.digest)[1]
+    engine = ModelRegistry(tmp_path, allowed=[manifest]).load(manifest.digest)[1]
     pixels = np.full((160, 128), 1000, "<u2")
     pixels[80:] = 3500
     window = {"WindowCenter": 2048, "WindowWidth": 4096}
@@ -522,7 +522,7 @@ def test_the_zoo_s_own_configuration_runs_unchanged(tmp_path, volume, name, task
     """With a checkout of Project-MONAI/model-zoo, whose files are not part of this repository."""
     config = json.loads((Path(os.environ["READFIRST_ZOO"]) / name / "configs/inference.json").read_text())
     manifest = bundle(tmp_path / name, config, task, index, **further)
-    engine = Shelf(tmp_path, allowed=[manifest]).load(manifest.digest)[1]
+    engine = ModelRegistry(tmp_path, allowed=[manifest]).load(manifest.digest)[1]
     try:
         assert engine.read(volume, lambda _: None).detections
     finally:

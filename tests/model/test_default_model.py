@@ -13,13 +13,13 @@ import pydicom
 import pytest
 from typer.testing import CliRunner
 
-from model_container.bundles import Shelf
-from model_container.reading import OutOfScope, Reading
-from model_container.training.anatomy import ELSEWHERE, Grid, render_elsewhere, scan
+from model_container.engines.engine import OutOfScope, Reading
+from model_container.engines.registry import ModelRegistry
+from model_container.images.volume import read_volume
+from model_container.phantoms.anatomy import ELSEWHERE, Grid, render_elsewhere, scan
 from model_container.training.slabs import Slab
-from model_container.volume import read_volume
 from readfirst.cli import build
-from readfirst.domain.models import default_model
+from readfirst.domain.analysis.models import default_model
 from readfirst.local.phantom import write_phantom_study
 from tests.model.conftest import read_study
 from tests.model.other_phantom import draw
@@ -31,7 +31,7 @@ needs_real = pytest.mark.skipif(not REAL.exists(), reason="the real CT slabs are
 
 @pytest.fixture(scope="module")
 def engine():
-    return Shelf().load(default_model().digest)[1]
+    return ModelRegistry().load(default_model().digest)[1]
 
 
 def seen(engine, folder):

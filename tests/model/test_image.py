@@ -42,10 +42,10 @@ def run(layout, *command, python=sys.executable):
 
 def test_the_job_runs_from_the_image_s_files_alone(layout):
     code = (
-        "import sys, model_container.job, model_container.chest, model_container.dicom_outputs\n"
+        "import sys, model_container.job, model_container.engines.chest.engine, model_container.outputs.dicom\n"
         "ours = [m.__file__ for n, m in sys.modules.items() if n.split('.')[0] in ('readfirst', 'model_container')]\n"
-        "from readfirst.domain.models import default_model\n"
-        "model_container.bundles.Shelf().load(default_model().digest)\n"
+        "from readfirst.domain.analysis.models import default_model\n"
+        "model_container.engines.registry.ModelRegistry().load(default_model().digest)\n"
         "print('\\n'.join(ours))"
     )
     said = run(layout, "-c", code)
@@ -58,9 +58,9 @@ def test_the_job_s_requirements_alone_are_enough(layout):
     """Loads the model, and asks for every decoder and writer that a study can need."""
     code = (
         "import gdcm, jpeg_ls, openjpeg, rle\n"
-        "import model_container.job, model_container.dicom_outputs, model_container.pixels\n"
-        "from model_container.bundles import Shelf\n"
-        "from readfirst.domain.models import default_model\n"
+        "import model_container.job, model_container.outputs.dicom, model_container.images.pixels\n"
+        "from model_container.engines.registry import Shelf\n"
+        "from readfirst.domain.analysis.models import default_model\n"
         "print(Shelf().load(default_model().digest)[1].device)"
     )
     said = run(layout, "-c", code, python=JOB_PYTHON)

@@ -16,12 +16,12 @@ import pytest
 from azure.storage.queue import QueueClient
 from PIL import Image
 
-from model_container.bundles import Shelf
+from model_container.engines.engine import Reading
+from model_container.engines.registry import ModelRegistry
 from model_container.job import Job, main
-from model_container.reading import Reading
 from model_container.storage import MissingSetting, studies
-from readfirst.domain import clean, names
-from readfirst.domain.models import default_model
+from readfirst.domain import blob_paths, resource_names
+from readfirst.domain.analysis.models import default_model
 from tests.model.conftest import read_study
 from tests.model.files import enhanced
 from tests.waiting import PATIENCE
@@ -99,7 +99,7 @@ def test_no_receipt_no_inference(desk, phantom):
 
 def test_an_instance_that_changed_after_its_receipt_is_not_analysed(desk, phantom):
     request = desk.order(phantom, token())
-    path = clean.instance_path(request.token, phantom.selection.series_uid, phantom.selection.instances[4].sop_uid)
+    path = blob_paths.instance_path(request.token, phantom.selection.series_uid, phantom.selection.instances[4].sop_uid)
     content = bytearray(desk.clean.download_blob(path).readall())
     content[-1] ^= 1
     desk.clean.upload_blob(path, bytes(content), overwrite=True)
@@ -111,7 +111,7 @@ def test_an_instance_that_changed_after_its_receipt_is_not_analysed(desk, phanto
 
 def test_receipts_of_another_study_do_not_count(desk, phantom):
     other = desk.order(phantom, token())
-    mine = desk.order(phantom, token(), receipts=(clean.receipts_path(other.token, 1, 1),))
+    mine = desk.order(phantom, token(), receipts=(blob_paths.receipts_path(other.token, 1, 1),))
     desk.send(mine)
     desk.drain()
     (answer,) = desk.answers()
@@ -140,7 +140,9 @@ def named(**parts: object) -> str:
 
 
 def test_messages_that_are_no_requests_end_no_execution_and_leave_nothing_of_theirs_in_the_log(desk, phantom):
-    raw = QueueClient.from_connection_string(desk.connection, names.INFERENCE_REQUESTS)  # writes what it is given
+    raw = QueueClient.from_connection_string(
+        desk.connection, resource_names.INFERENCE_REQUESTS
+    )  # writes what it is given
     binary, deep = (base64.b64encode(content).decode() for content in (b"\xff\xfe\x00", b"[" * 9000))
     for text in ("{no base64", "", "////", binary, deep,
                  named(token="DOE^JANE"), named(run_key="a" * 32 + "\n"), named(more="DOE^JANE")):  # fmt: skip
@@ -222,7 +224,7 @@ def test_a_study_that_ended_three_executions_is_given_up_and_harms_no_other(desk
 def test_the_job_gives_a_sign_of_life_while_it_gets_somewhere(desk, phantom):
     desk.send(desk.order(phantom, token()))
     desk.drain(CONTAINER_APP_JOB_NAME="analyse-here")
-    assert desk.analysis.get_blob_client(clean.beat_path("analyse-here")).exists()
+    assert desk.analysis.get_blob_client(blob_paths.beat_path("analyse-here")).exists()
 
 
 def test_a_log_line_holds_facts_and_no_content(desk, phantom):
@@ -239,8 +241,8 @@ STAGES = {
     "take": "model_container.storage:Studies.take",
     "download": "model_container.job:Job._download",
     "decode": "model_container.job:decode",
-    "inference": "model_container.chest:ChestEngine.read",
-    "outputs": "model_container.dicom_outputs:write_outputs",
+    "inference": "model_container.engines.chest.engine:ChestEngine.read",
+    "outputs": "model_container.outputs.dicom:write_outputs",
     "result": "model_container.storage:Studies.write_once",
     "answer": "model_container.storage:Studies.answer",
     "delete": "model_container.storage:Studies.finish",
@@ -323,7 +325,7 @@ def test_the_next_study_is_fetched_while_this_one_is_analysed(desk, phantom):
                 second_download.set()
             return super()._download(order)
 
-    class Bench(Shelf):
+    class Bench(ModelRegistry):
         def load(self, digest):
             return default_model(), Waits()
 
@@ -363,7 +365,5 @@ def test_without_settings_it_says_what_is_missing(desk):
 
 
 def test_the_default_path_imports_neither_torch_nor_monai():
-    code = (
-        "import sys, model_container.job, model_container.chest; print({'torch', 'monai', 'scipy'} & set(sys.modules))"
-    )
+    code = "import sys, model_container.job, model_container.engines.chest.engine; print({'torch', 'monai', 'scipy'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "set()"

@@ -15,12 +15,12 @@ import numpy as np
 import pydicom
 import pytest
 
-from model_container import overlay
-from model_container.analyse import midline, site_of, told
-from model_container.reading import Detection, Mask
-from model_container.volume import read_volume
-from readfirst.domain.accounting import Accounting
-from readfirst.domain.models import default_model
+from model_container.analyse import midline, reported, site_of
+from model_container.engines.engine import Detection, Mask
+from model_container.images.volume import read_volume
+from model_container.outputs import overlay
+from readfirst.domain.analysis.models import default_model
+from readfirst.domain.reading.accounting import Accounting
 from tests.model.files import enhanced, rewritten
 from tests.model.results import outputs
 
@@ -259,7 +259,7 @@ def test_of_very_many_findings_those_that_meet_the_rule_are_told_and_then_the_li
     assert len(opened(files, "seg.dcm").SegmentSequence) == 50
     other = default_model().targets[0].model_copy(update={"kind": "other"})
     rare = replace(lump(), probability=0.5, diameter_mm=1.0, channel=other)
-    assert [d.channel.kind for d in told([*small, rare], default_model(), 2000)] == ["lung-nodule"] * 7 + ["other"]
+    assert [d.channel.kind for d in reported([*small, rare], default_model(), 2000)] == ["lung-nodule"] * 7 + ["other"]
 
 
 def test_the_report_is_unverified_complete_and_measures_each_finding(positive):

@@ -11,7 +11,7 @@ import numpy as np
 import pydicom
 import pytest
 
-from model_container.training.anatomy import (
+from model_container.phantoms.anatomy import (
     LUNG,
     MEDIASTINUM,
     NODULE,

@@ -12,8 +12,8 @@ import numpy as np
 import pydicom
 import pytest
 
-from readfirst.domain.instances import facts_of
-from readfirst.domain.masks import runs
+from readfirst.domain.analysis.segment_rle import segment_rle
+from readfirst.domain.instance_facts import facts_of
 from tests.model.files import enhanced, rewritten
 from tests.model.results import outputs
 from tests.model.test_outputs import lump, slices
@@ -82,7 +82,7 @@ def test_the_portal_draws_a_moved_mask_on_its_own_pixels(phantom, degrees, way):
     facts = [f for c in contents for f in facts_of(pydicom.dcmread(io.BytesIO(c))).slices()]
     places = {f"{f.sop_uid}#{f.frame}" if f.frame else f.sop_uid: f.position for f in facts}
     for finding in result.findings:
-        drawn = runs(seg, [f.key for f in result.findings], places)[finding.key]
+        drawn = segment_rle(seg, [f.key for f in result.findings], places)[finding.key]
         box = finding.box
         expected = [(row, box.left, box.right - box.left) for row in range(box.top, box.bottom)]
         assert len(drawn) == 4 and all(sorted(found) == expected for found in drawn.values())

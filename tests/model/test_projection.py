@@ -13,12 +13,12 @@ import pytest
 from pydicom.uid import ComputedRadiographyImageStorage, JPEG2000Lossless, RLELossless
 
 from model_container.analyse import decode
-from model_container.pixels import UnreadablePixels
-from model_container.projection import WHITE, read_projection
-from model_container.reading import Detection, OutOfScope
-from readfirst.domain.findings import Code
-from readfirst.domain.instances import facts_of
-from readfirst.domain.models import Channel, Gate, Manifest, RiskRule
+from model_container.engines.engine import Detection, OutOfScope
+from model_container.images.pixels import UnreadablePixels
+from model_container.images.radiograph import WHITE, read_projection
+from readfirst.domain.analysis.findings import Code
+from readfirst.domain.analysis.models import Channel, Gate, Manifest, RiskRule
+from readfirst.domain.instance_facts import facts_of
 from tests.model import results
 from tests.model.files import compressed, item, jpeg_lossless, radiograph, rewritten
 

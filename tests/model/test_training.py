@@ -13,13 +13,13 @@ pytest.importorskip("safetensors", reason="safetensors is not installed (model_c
 
 import torch
 
-from model_container.bundles import MODELS
-from model_container.chest import Network
-from model_container.crops import OUTSIDE, SHAPE
+from model_container.engines.chest.crops import OUTSIDE, SHAPE
+from model_container.engines.chest.engine import Network
+from model_container.engines.registry import MODELS
 from model_container.training.network import trained
 from model_container.training.slabs import TRAINING, make_slab
 from model_container.training.train import train
-from readfirst.domain.models import default_model
+from readfirst.domain.analysis.models import default_model
 
 
 @pytest.fixture

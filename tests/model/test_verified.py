@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 import highdicom as hd
 import pytest
 
-from readfirst.domain.reviews import Missed, Review, Verdict
-from readfirst.domain.verifying import verified
+from readfirst.domain.reading.reviews import FindingAssessment, Missed, Review
+from readfirst.domain.reading.signed_report import verified
 from tests.model.test_outputs import concepts, lump, opened, outputs, slices
 
 AT = datetime(2019, 4, 5, 12, 30, tzinfo=UTC)
@@ -33,9 +33,9 @@ def signed(study, *verdicts, missed=(), predecessor=None):
     return report, verified(report, review, predecessor=predecessor or report, at=AT, reader="Rona Diaz")
 
 
-ACCEPT = Verdict(finding="x", verdict="accept")
-REJECT = Verdict(finding="x", verdict="reject", comment="a vessel")
-CORRECT = Verdict(finding="x", verdict="correct", diameter_mm=17.5, site="left lung")
+ACCEPT = FindingAssessment(finding="x", verdict="accept")
+REJECT = FindingAssessment(finding="x", verdict="reject", comment="a vessel")
+CORRECT = FindingAssessment(finding="x", verdict="correct", diameter_mm=17.5, site="left lung")
 
 
 def test_it_is_verified_names_who_signed_when_and_the_report_before_it(study):

@@ -25,12 +25,12 @@ from pydicom.uid import (
     RLELossless,
 )  # fmt: skip
 
-from model_container import pixels as pixels_module
-from model_container.components import pieces
-from model_container.crops import OUTSIDE, cut
-from model_container.lungs import to_scene
-from model_container.pixels import UnreadablePixels
-from model_container.volume import AIR, read_volume
+from model_container.engines.chest.candidates import to_scene
+from model_container.engines.chest.components import pieces
+from model_container.engines.chest.crops import OUTSIDE, cut
+from model_container.images import pixels as pixels_module
+from model_container.images.pixels import UnreadablePixels
+from model_container.images.volume import AIR, read_volume
 from tests.model.files import compressed, enhanced, jpeg_lossless, picture_of, rewritten, with_picture
 from tests.waiting import PATIENCE
 
@@ -97,7 +97,7 @@ def test_a_decoder_is_started_by_name_and_not_by_the_program_that_needs_it(phant
     script = tmp_path / "script.py"
     script.write_text(
         f"import sys\nsys.path.insert(0, {str(Path(__file__).parents[2])!r})\nprint('started')\n"
-        "from model_container.volume import read_volume\n"
+        "from model_container.images.volume import read_volume\n"
         f"print(read_volume([open({str(tmp_path / 'slice.dcm')!r}, 'rb').read()]).hu.shape)\n"
     )
     said = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=PATIENCE)

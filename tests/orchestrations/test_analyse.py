@@ -11,19 +11,21 @@ import azure.functions as func
 import pydicom
 import pytest
 
-from function_app.commands import take_command
-from function_app.inference import take_answer
+from function_app.triggers.commands import take_command
+from function_app.triggers.inference import take_answer
 from orchestrations.analyse import plan_analysis
-from orchestrations.messages import Plan, Report, Run, Verdict
 from orchestrations.report import index_study, report
 from orchestrations.settle import look_and_seal
-from readfirst.adapters import blobs, clients, index, papers
-from readfirst.domain import clean, names
-from readfirst.domain.findings import Analysis
-from readfirst.domain.messages import AnalysisOrder, Command, InferenceAnswer
-from readfirst.domain.models import default_model
-from readfirst.domain.records import NOT_ANALYSED, NOT_FLAGGED, READ_IN_PART, StudyRecord
+from readfirst.adapters import blobs, clients
+from readfirst.adapters.studies import receipts
+from readfirst.domain import blob_paths, resource_names
+from readfirst.domain.analysis.findings import Analysis
+from readfirst.domain.analysis.messages import AnalysisRequest, Command, InferenceAnswer
+from readfirst.domain.analysis.models import default_model
+from readfirst.domain.reading.study_record import NOT_ANALYSED, NOT_FLAGGED, READ_IN_PART, StudyRecord
+from readfirst.domain.workflow_messages import AnalysisOutcome, Plan, Report, Run
 from readfirst.local.phantom import write_phantom_study
+from readfirst.services import list_study
 from tests.orchestrations.conftest import do
 from tests.orchestrations.test_deidentify import deidentified, sealed_study
 from tests.orchestrations.test_receive import folder, upload
@@ -50,8 +52,8 @@ def test_a_result_that_is_there_is_taken_for_what_it_says(tmp_path: Path, found:
             "model": default_model().identity,
         }
     )
-    container = clients.container(names.STUDIES, names.ANALYSIS)
-    blobs.put(container, clean.result_path(run.token, ordered.run_key), result.model_dump_json().encode())
+    container = clients.container(resource_names.STUDIES, resource_names.ANALYSIS)
+    blobs.put(container, blob_paths.result_path(run.token, ordered.run_key), result.model_dump_json().encode())
     again = Plan.model_validate(do(plan_analysis, run.dump()))
     assert again == planned.model_copy(update={"run_key": ordered.run_key})
 
@@ -63,8 +65,10 @@ def test_a_study_is_listed_while_it_is_analysed_and_its_report_ends_that(tmp_pat
     listed = clients.cosmos_container().read_item(run.token, partition_key=run.clinic)
     assert (listed["state"], listed["analysing"], listed["label"]) == ("analysing", plan.run_key, NOT_ANALYSED)
     assert listed["waiting"] and listed["instances"] == 20 and listed["patient"]
-    assert index.read(run.token) is None, "nothing has been reported"
-    told = Report(run=run, plan=plan, verdict=Verdict(outcome="failed", reason="deadline: it did not end in time"))
+    assert list_study.read(run.token) is None, "nothing has been reported"
+    told = Report(
+        run=run, plan=plan, verdict=AnalysisOutcome(outcome="failed", reason="deadline: it did not end in time")
+    )
     do(report, told.dump())
     do(index_study, run.dump())
     listed = clients.cosmos_container().read_item(run.token, partition_key=run.clinic)
@@ -96,8 +100,8 @@ def test_the_books_are_in_order_record_and_answer_and_they_close(tmp_path: Path)
     assert (books.received, books.read, books.left_out) == (41, 20, {"same-positions": 20})
     assert books.identical == 1
     _keep_result(run, plan, "analysed", "")
-    do(report, Report(run=run, plan=plan, verdict=Verdict(outcome="analysed")).dump())
-    record = index.read(run.token)
+    do(report, Report(run=run, plan=plan, verdict=AnalysisOutcome(outcome="analysed")).dump())
+    record = list_study.read(run.token)
     assert record is not None and record.accounting == books and record.label == NOT_FLAGGED
 
 
@@ -114,8 +118,8 @@ def test_a_truncated_slice_makes_the_study_read_in_part(tmp_path: Path) -> None:
     deidentified(run)
     plan = Plan.model_validate(do(plan_analysis, run.dump()))
     _keep_result(run, plan, "analysed", "")
-    do(report, Report(run=run, plan=plan, verdict=Verdict(outcome="analysed")).dump())
-    record = index.read(run.token)
+    do(report, Report(run=run, plan=plan, verdict=AnalysisOutcome(outcome="analysed")).dump())
+    record = list_study.read(run.token)
     assert record is not None and record.label == READ_IN_PART and record.partial
     assert record.accounting is not None and record.accounting.holds and record.accounting.refused == {"truncated": 1}
     assert record.part == "20 slice(s); 1 file(s) could not be read"
@@ -135,8 +139,8 @@ def _second_series(tmp_path: Path, *, seed: int) -> tuple[bytes, ...]:
     return tuple(made)
 
 
-def _ordered(run: Run, plan: Plan) -> AnalysisOrder:
-    order = papers.ordered(run.token, plan.run_key)
+def _ordered(run: Run, plan: Plan) -> AnalysisRequest:
+    order = receipts.ordered(run.token, plan.run_key)
     assert order is not None
     return order
 
@@ -146,8 +150,8 @@ def _keep_result(run: Run, plan: Plan, outcome: str, reason: str) -> None:
         {"token": run.token, "run_key": plan.run_key, "outcome": outcome, "reason": reason,
          "model": default_model().identity, "series_uid": _ordered(run, plan).series_uid}
     )  # fmt: skip
-    container = clients.container(names.STUDIES, names.ANALYSIS)
-    blobs.put(container, clean.result_path(run.token, plan.run_key), result.model_dump_json().encode())
+    container = clients.container(resource_names.STUDIES, resource_names.ANALYSIS)
+    blobs.put(container, blob_paths.result_path(run.token, plan.run_key), result.model_dump_json().encode())
 
 
 @pytest.mark.parametrize(
@@ -188,8 +192,8 @@ def test_an_answer_that_comes_after_the_deadline_is_still_told(state: str, outco
             "state": state, "label": NOT_ANALYSED, "received": "", "due": "", "updated": "",
         }
     )  # fmt: skip
-    container = clients.container(names.STUDIES, names.ANALYSIS)
-    blobs.put(container, clean.record_path(token), record.model_dump_json().encode())
+    container = clients.container(resource_names.STUDIES, resource_names.ANALYSIS)
+    blobs.put(container, blob_paths.record_path(token), record.model_dump_json().encode())
     answer = InferenceAnswer(token=token, run_key="k", instance=f"{token}-2-read-analyse", outcome=outcome)
     host = Host()
     take = take_answer._function.get_user_function().client_function

@@ -14,16 +14,17 @@ import azure.functions as func
 import pydicom
 import pytest
 
-from function_app.commands import take_command
-from function_app.inference import take_answer
+from function_app.triggers.commands import take_command
+from function_app.triggers.inference import take_answer
 from orchestrations.erase import cancel_runs
-from orchestrations.messages import Look, Report, Run, Verdict
 from orchestrations.report import CANCELLED, report
 from orchestrations.settle import look_and_seal
-from readfirst.adapters import index, papers
-from readfirst.adapters.ledger import ledger_of
-from readfirst.domain.messages import Command, InferenceAnswer
-from readfirst.domain.records import FLAGGED, NOT_ANALYSED
+from readfirst.adapters.studies import receipts
+from readfirst.adapters.uploads.ledger import ledger_of
+from readfirst.domain.analysis.messages import Command, InferenceAnswer
+from readfirst.domain.reading.study_record import FLAGGED, NOT_ANALYSED
+from readfirst.domain.workflow_messages import AnalysisOutcome, Look, Report, Run
+from readfirst.services import list_study
 from tests.orchestrations.conftest import do
 from tests.orchestrations.test_deidentify import deidentified, sealed_study
 from tests.orchestrations.test_receive import folder, upload
@@ -56,7 +57,7 @@ def cancelled(run: Run, client: Client | None = None) -> Run:
     """What the orchestration of a cancellation does."""
     cancel = cancel_runs._function.get_user_function().client_function
     last = Run.model_validate(asyncio.run(cancel(run.dump(), client or Client())))
-    do(report, Report(run=last, verdict=Verdict(outcome="failed", reason=CANCELLED)).dump())
+    do(report, Report(run=last, verdict=AnalysisOutcome(outcome="failed", reason=CANCELLED)).dump())
     return last
 
 
@@ -122,7 +123,7 @@ def test_files_that_were_still_settling_belong_to_a_run_that_a_replay_takes(tmp_
     assert Look.model_validate(do(look_and_seal, last.dump())) == Look(files=0), "started late, it finds nothing to do"
     ledger_of(run.token).resume()
     deidentified(last)
-    assert len(papers.receipted(run.token, last.n).instances) == 7
+    assert len(receipts.receipted(run.token, last.n).instances) == 7
 
 
 def test_files_that_are_sent_later_begin_again(tmp_path: Path) -> None:
@@ -137,4 +138,4 @@ def test_cancelling_what_was_erased_meanwhile_does_nothing() -> None:
     gone = Run(token="e" * 32, clinic="lakeside")
     cancel = cancel_runs._function.get_user_function().client_function
     assert asyncio.run(cancel(gone.dump(), Client()))["n"] == 0
-    assert index.read(gone.token) is None
+    assert list_study.read(gone.token) is None

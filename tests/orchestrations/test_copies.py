@@ -6,21 +6,23 @@ from collections.abc import Callable
 
 import pytest
 
-from orchestrations.quarantine import release
-from orchestrations.receive import receive
 from readfirst.adapters import blobs, clients, secrets
-from readfirst.domain import names
+from readfirst.domain import resource_names
+from readfirst.services.decide_quarantined import release
+from readfirst.services.receive_upload import receive
 from tests.adapters.blob_service import Blob, BlobService
 from tests.orchestrations.test_receive import CLINIC, ct, zipped
 
 NOT_DICOM = bytes(range(256)) * 8
-INBOX = f"{names.inbox(CLINIC)}/a.dcm"
+INBOX = f"{resource_names.inbox(CLINIC)}/a.dcm"
 ENDINGS = ["success", "failed", "aborted", "pending"]
 
 
 def take(name: str = "a.dcm") -> int:
     """Receives as the trigger does; how many runs there must be."""
-    received = receive(CLINIC, clients.container(names.UPLOADS, names.inbox(CLINIC)).get_blob_client(name))
+    received = receive(
+        CLINIC, clients.container(resource_names.UPLOADS, resource_names.inbox(CLINIC)).get_blob_client(name)
+    )
     received.clear()
     return len(received.runs)
 
@@ -60,8 +62,8 @@ def test_an_upload_is_taken_whole_however_its_copies_end(
     data = make()
     service.blobs[INBOX] = Blob(data)
     ends(service, ending)
-    until_done(take, service, f"{names.ORIGINALS}/")
-    assert contents(service, names.ORIGINALS) == [data]
+    until_done(take, service, f"{resource_names.ORIGINALS}/")
+    assert contents(service, resource_names.ORIGINALS) == [data]
     assert INBOX not in service.blobs
 
 
@@ -69,8 +71,8 @@ def test_an_upload_is_taken_whole_however_its_copies_end(
 def test_a_refused_upload_is_kept_whole_however_its_copies_end(service: BlobService, ending: str) -> None:
     service.blobs[INBOX] = Blob(NOT_DICOM)
     ends(service, ending)
-    until_done(take, service, f"{names.QUARANTINE}/")
-    assert contents(service, names.QUARANTINE) == [NOT_DICOM]
+    until_done(take, service, f"{resource_names.QUARANTINE}/")
+    assert contents(service, resource_names.QUARANTINE) == [NOT_DICOM]
     assert INBOX not in service.blobs
 
 
@@ -80,12 +82,12 @@ def test_an_empty_original_of_an_earlier_try_does_not_stand_for_the_upload(servi
     data = ct()
     upload = service.blobs[INBOX] = Blob(data)
     take()
-    (path,) = service.under(f"{names.ORIGINALS}/")
-    for trace in (*service.under(f"{names.ARRIVALS}/"), path):
+    (path,) = service.under(f"{resource_names.ORIGINALS}/")
+    for trace in (*service.under(f"{resource_names.ARRIVALS}/"), path):
         del service.blobs[trace]
     service.blobs |= {INBOX: upload, path: Blob(b"", copy=left, copy_id="1")}
     assert take() == 1
-    assert contents(service, names.ORIGINALS) == [data]
+    assert contents(service, resource_names.ORIGINALS) == [data]
 
 
 @pytest.mark.parametrize("ending", ["failed", "aborted"])
@@ -95,18 +97,18 @@ def test_an_upload_stays_in_the_inbox_while_no_copy_of_it_ends_well(service: Blo
     with pytest.raises(blobs.CopyFailed):
         take()
     assert INBOX in service.blobs
-    assert not service.under(f"{names.ARRIVALS}/"), "and nothing says that it arrived"
+    assert not service.under(f"{resource_names.ARRIVALS}/"), "and nothing says that it arrived"
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_a_file_that_goes_back_to_its_inbox_is_whole_there_before_it_leaves_quarantine(
     service: BlobService, ending: str
 ) -> None:
-    kept = f"{names.QUARANTINE}/{CLINIC}/{'a' * 32}"
+    kept = f"{resource_names.QUARANTINE}/{CLINIC}/{'a' * 32}"
     service.blobs[kept] = Blob(NOT_DICOM, {"reason": "not-dicom"})
     ends(service, ending)
-    until_done(lambda: release(CLINIC, "a" * 32), service, f"{names.inbox(CLINIC)}/")
-    assert contents(service, names.inbox(CLINIC)) == [NOT_DICOM]
+    until_done(lambda: release(CLINIC, "a" * 32), service, f"{resource_names.inbox(CLINIC)}/")
+    assert contents(service, resource_names.inbox(CLINIC)) == [NOT_DICOM]
     assert kept not in service.blobs
 
 
@@ -115,25 +117,25 @@ def test_a_file_that_joins_its_study_again_no_longer_needs_the_original(service:
     """The original is deleted by age, or lies in a zip; the file that a person saw is the one in quarantine."""
     service.blobs[INBOX] = Blob(data := ct())
     take()
-    (path,) = service.under(f"{names.ORIGINALS}/")
+    (path,) = service.under(f"{resource_names.ORIGINALS}/")
     token, arrival = path.split("/")[1:]
     del service.blobs[path]
-    service.blobs[f"{names.QUARANTINE}/{token}/{arrival}"] = Blob(data, {"reason": "pixels-not-verified"})
+    service.blobs[f"{resource_names.QUARANTINE}/{token}/{arrival}"] = Blob(data, {"reason": "pixels-not-verified"})
     ends(service, ending)
-    until_done(lambda: release(token, arrival), service, f"{names.ORIGINALS}/")
+    until_done(lambda: release(token, arrival), service, f"{resource_names.ORIGINALS}/")
     again = secrets.pseudonyms(CLINIC).arrival(arrival, "released")
-    assert list(service.under(f"{names.ORIGINALS}/")) == [f"{names.ORIGINALS}/{token}/{again}"]
-    assert contents(service, names.ORIGINALS) == [data]
-    assert not service.under(f"{names.QUARANTINE}/")
+    assert list(service.under(f"{resource_names.ORIGINALS}/")) == [f"{resource_names.ORIGINALS}/{token}/{again}"]
+    assert contents(service, resource_names.ORIGINALS) == [data]
+    assert not service.under(f"{resource_names.QUARANTINE}/")
 
 
 def test_a_half_file_in_quarantine_is_not_released_in_place_of_a_lost_original(service: BlobService) -> None:
     service.blobs[INBOX] = Blob(data := ct())
     take()
-    (path,) = service.under(f"{names.ORIGINALS}/")
+    (path,) = service.under(f"{resource_names.ORIGINALS}/")
     token, arrival = path.split("/")[1:]
-    service.blobs[f"{names.QUARANTINE}/{token}/{arrival}"] = Blob(data[:-1])
+    service.blobs[f"{resource_names.QUARANTINE}/{token}/{arrival}"] = Blob(data[:-1])
     del service.blobs[path]
     with pytest.raises(FileNotFoundError):
         release(token, arrival)
-    assert contents(service, names.QUARANTINE) == [data[:-1]]
+    assert contents(service, resource_names.QUARANTINE) == [data[:-1]]

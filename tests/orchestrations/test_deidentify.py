@@ -15,17 +15,20 @@ import pytest
 
 from orchestrations import deidentify as stage
 from orchestrations.deidentify import deidentify_batches, workers_for
-from orchestrations.messages import Batches, Look, Run
-from orchestrations.quarantine import reject, release
 from orchestrations.settle import look_and_seal
-from readfirst.adapters import clients, identities, papers, returns
-from readfirst.adapters.ledger import ledger_of
-from readfirst.adapters.vault import Sealed, open_sealed
-from readfirst.domain import clean, names
+from readfirst.adapters import clients
+from readfirst.adapters.identity import identities
+from readfirst.adapters.identity.vault import Sealed, open_sealed
+from readfirst.adapters.studies import receipts
+from readfirst.adapters.uploads.ledger import ledger_of
+from readfirst.domain import blob_paths, resource_names
 from readfirst.domain.deid import IdentityRecord
+from readfirst.domain.reading.reidentify import NotOurs, relink
 from readfirst.domain.refusals import Reason, Refused
-from readfirst.domain.returning import NotOurs, relink
+from readfirst.domain.workflow_messages import Batches, Look, Run
 from readfirst.local.phantom import write_phantom_study
+from readfirst.services import return_results
+from readfirst.services.decide_quarantined import reject, release
 from tests.orchestrations.conftest import do
 from tests.orchestrations.test_receive import CLINIC, ct, folder, upload, zipped
 
@@ -53,14 +56,14 @@ def deidentified(run: Run) -> None:
 
 
 def clean_blobs(run: Run) -> dict[str, bytes]:
-    container = clients.container(names.STUDIES, names.CLEAN)
+    container = clients.container(resource_names.STUDIES, resource_names.CLEAN)
     return {n: container.download_blob(n).readall() for n in container.list_blob_names(name_starts_with=run.token)}
 
 
 def test_a_sealed_study_becomes_clean_copies_with_receipts_and_no_planted_identifier(tmp_path: Path) -> None:
     run, planted = sealed_study(tmp_path, seed=11)
     deidentified(run)
-    receipted = papers.receipted(run.token, run.n)
+    receipted = receipts.receipted(run.token, run.n)
     assert len(receipted.instances) == 3
     assert not receipted.refused
     everything = b"".join(name.encode() + data for name, data in clean_blobs(run).items()).lower()
@@ -80,13 +83,13 @@ def test_the_handle_is_accession_number_and_study_id_of_every_clean_copy(tmp_pat
 def test_the_vault_brings_a_clean_uid_back_to_the_original(tmp_path: Path) -> None:
     run, planted = sealed_study(tmp_path, seed=13)
     deidentified(run)
-    vault = clients.container(names.VAULT, names.IDENTITIES)
+    vault = clients.container(resource_names.VAULT, resource_names.IDENTITIES)
     (name,) = vault.list_blob_names(name_starts_with=run.token)
     sealed = vault.download_blob(name).readall()
     assert planted["surname"].encode() not in sealed
     identity = IdentityRecord.model_validate_json(open_sealed(Sealed.model_validate_json(sealed), name=name))
     assert identity.study.study_uid == planted["study uid"]
-    instance = papers.receipted(run.token, run.n).instances[0]
+    instance = receipts.receipted(run.token, run.n).instances[0]
     assert identity.original(instance.series_uid) == planted["series uid"]
 
 
@@ -95,7 +98,7 @@ def test_a_sealed_record_that_was_moved_to_another_name_does_not_open(tmp_path: 
 
     run, _ = sealed_study(tmp_path, seed=14, slices=1)
     deidentified(run)
-    vault = clients.container(names.VAULT, names.IDENTITIES)
+    vault = clients.container(resource_names.VAULT, resource_names.IDENTITIES)
     (name,) = vault.list_blob_names(name_starts_with=run.token)
     sealed = Sealed.model_validate_json(vault.download_blob(name).readall())
     with pytest.raises(InvalidTag):
@@ -106,7 +109,9 @@ def test_a_batch_that_was_half_done_is_done_again_to_the_same_bytes(tmp_path: Pa
     run, _ = sealed_study(tmp_path, seed=15)
     deidentified(run)
     before = clean_blobs(run)
-    clients.container(names.STUDIES, names.CLEAN).delete_blob(clean.receipts_path(run.token, run.n, 0))
+    clients.container(resource_names.STUDIES, resource_names.CLEAN).delete_blob(
+        blob_paths.receipts_path(run.token, run.n, 0)
+    )
     deidentified(run)
     assert clean_blobs(run) == before
 
@@ -121,42 +126,46 @@ def test_a_batch_done_again_with_another_verdict_leaves_no_instance_without_its_
         verdicts = iter([Refused(Reason.RESIDUAL)])
         patched.setattr(stage, "deidentify", lambda *a, **k: next(verdicts, None) or real(*a, **k))
         deidentified(run)
-    assert len(papers.receipted(run.token, run.n).instances) == 2
-    clients.container(names.STUDIES, names.CLEAN).delete_blob(clean.receipts_path(run.token, run.n, 0))
+    assert len(receipts.receipted(run.token, run.n).instances) == 2
+    clients.container(resource_names.STUDIES, resource_names.CLEAN).delete_blob(
+        blob_paths.receipts_path(run.token, run.n, 0)
+    )
     deidentified(run)
-    assert len(papers.receipted(run.token, run.n).instances) == 3
-    assert returns.verify(run.token) == []
+    assert len(receipts.receipted(run.token, run.n).instances) == 3
+    assert return_results.verify(run.token) == []
 
 
 def test_an_instance_without_a_receipt_is_not_there_for_the_analysis(tmp_path: Path) -> None:
     run, _ = sealed_study(tmp_path, seed=16)
     deidentified(run)
-    clients.container(names.STUDIES, names.CLEAN).delete_blob(clean.receipts_path(run.token, run.n, 0))
-    assert papers.receipted(run.token, run.n).instances == ()
+    clients.container(resource_names.STUDIES, resource_names.CLEAN).delete_blob(
+        blob_paths.receipts_path(run.token, run.n, 0)
+    )
+    assert receipts.receipted(run.token, run.n).instances == ()
 
 
 def test_receipts_that_someone_changed_stop_the_study(tmp_path: Path) -> None:
     run, _ = sealed_study(tmp_path, seed=17)
     deidentified(run)
-    container = clients.container(names.STUDIES, names.CLEAN)
-    path = clean.receipts_path(run.token, run.n, 0)
+    container = clients.container(resource_names.STUDIES, resource_names.CLEAN)
+    path = blob_paths.receipts_path(run.token, run.n, 0)
     changed = (
         container.download_blob(path).readall().replace(b'"none found"', b'"none found" ').replace(b"triage", b"strict")
     )
     container.upload_blob(path, changed, overwrite=True)
-    with pytest.raises(papers.UnsignedReceipts):
-        papers.receipted(run.token, run.n)
+    with pytest.raises(receipts.UnsignedReceipts):
+        receipts.receipted(run.token, run.n)
 
 
 def test_a_file_that_is_refused_waits_in_quarantine_and_the_rest_goes_on(tmp_path: Path) -> None:
     data = unsearchable(tmp_path, seed=18)
     run, _ = sealed_study(tmp_path, seed=18, slices=2, extra=(data,))
     deidentified(run)
-    receipted = papers.receipted(run.token, run.n)
+    receipted = receipts.receipted(run.token, run.n)
     assert len(receipted.instances) == 2
     (refused,) = receipted.refused
     assert refused.reason == "pixels-not-verified"
-    quarantine = clients.container(names.UPLOADS, names.QUARANTINE)
+    quarantine = clients.container(resource_names.UPLOADS, resource_names.QUARANTINE)
     assert quarantine.download_blob(f"{run.token}/{refused.arrival}").readall() == data
 
 
@@ -173,11 +182,11 @@ def test_a_damaged_member_of_a_zip_is_kept_as_far_as_it_reads_and_the_others_go_
     (run,) = upload(bytes(packed), f"{folder()}/study.zip")
     assert Look.model_validate(do(look_and_seal, run.dump())).files == 2
     deidentified(run)
-    receipted = papers.receipted(run.token, run.n)
+    receipted = receipts.receipted(run.token, run.n)
     assert len(receipted.instances) == 1
     (refused,) = receipted.refused
     assert refused.reason == "zip-unreadable"
-    quarantine = clients.container(names.UPLOADS, names.QUARANTINE)
+    quarantine = clients.container(resource_names.UPLOADS, resource_names.QUARANTINE)
     kept = quarantine.download_blob(f"{run.token}/{refused.arrival}").readall()
     assert kept[128:132] == b"DICM"
     again = release(run.token, refused.arrival)
@@ -187,7 +196,7 @@ def test_a_damaged_member_of_a_zip_is_kept_as_far_as_it_reads_and_the_others_go_
 def test_looking_again_at_a_sealed_run_changes_nothing(tmp_path: Path) -> None:
     run, _ = sealed_study(tmp_path, seed=19, slices=1)
     assert run.clinic == CLINIC
-    told = clients.container(names.UPLOADS, names.results(CLINIC))
+    told = clients.container(resource_names.UPLOADS, resource_names.results(CLINIC))
     status = f"studies/{ledger_of(run.token).handle()}/status.json"
     assert json.loads(told.download_blob(status).readall())["state"] == "in progress", "its sender can see it now"
     assert Look.model_validate(do(look_and_seal, run.dump())).files == 1
@@ -196,7 +205,7 @@ def test_looking_again_at_a_sealed_run_changes_nothing(tmp_path: Path) -> None:
 def test_every_clean_instance_can_be_brought_back_to_its_patient(tmp_path: Path) -> None:
     run, planted = sealed_study(tmp_path, seed=20)
     deidentified(run)
-    assert returns.verify(run.token) == []
+    assert return_results.verify(run.token) == []
     identity = identities.of_study(run.token)
     assert identity is not None
     name, data = next((n, d) for n, d in clean_blobs(run).items() if n.endswith(".dcm"))
@@ -221,16 +230,16 @@ def test_an_object_of_another_study_is_not_given_this_ones_identity(tmp_path: Pa
 def test_a_file_that_a_person_released_joins_its_study_in_the_next_run(tmp_path: Path) -> None:
     run, _ = sealed_study(tmp_path, seed=22, slices=2, extra=(unsearchable(tmp_path, seed=22),))
     deidentified(run)
-    (refused,) = papers.receipted(run.token, run.n).refused
+    (refused,) = receipts.receipted(run.token, run.n).refused
     again = release(run.token, refused.arrival)
     assert again == run.next
     assert release(run.token, refused.arrival) is None, "a second release finds nothing to release"
     assert Look.model_validate(do(look_and_seal, again.dump())).files == 1
     deidentified(again)
-    receipted = papers.receipted(run.token, again.n)
+    receipted = receipts.receipted(run.token, again.n)
     assert len(receipted.instances) == 3
     assert receipted.refused == ()
-    assert len(papers.receipted(run.token, run.n).instances) == 2, "the run before still reports what it had"
+    assert len(receipts.receipted(run.token, run.n).instances) == 2, "the run before still reports what it had"
 
 
 def test_a_run_that_overtakes_the_one_before_it_finishes_that_ones_files_too(tmp_path: Path) -> None:
@@ -240,7 +249,7 @@ def test_a_run_that_overtakes_the_one_before_it_finishes_that_ones_files_too(tmp
     do(look_and_seal, second.dump())
     deidentified(second)
     everything = clean_blobs(first)
-    assert len(papers.receipted(first.token, second.n).instances) == 21
+    assert len(receipts.receipted(first.token, second.n).instances) == 21
     deidentified(first)
     assert clean_blobs(first) == everything, "and the slow one finds its work done"
 
@@ -248,7 +257,7 @@ def test_a_run_that_overtakes_the_one_before_it_finishes_that_ones_files_too(tmp
 def test_a_file_that_a_person_rejected_is_gone_from_quarantine(tmp_path: Path) -> None:
     run, _ = sealed_study(tmp_path, seed=23, slices=1, extra=(unsearchable(tmp_path, seed=23),))
     deidentified(run)
-    (refused,) = papers.receipted(run.token, run.n).refused
+    (refused,) = receipts.receipted(run.token, run.n).refused
     reject(run.token, refused.arrival)
     assert release(run.token, refused.arrival) is None
 
@@ -279,12 +288,12 @@ def test_of_an_instance_that_came_twice_in_two_versions_the_last_one_counts(tmp_
     corrected.save_as(buffer)
     run, _ = sealed_study(tmp_path, seed=24, slices=2, extra=(buffer.getvalue(),))
     deidentified(run)
-    receipted = papers.receipted(run.token, run.n)
+    receipted = receipts.receipted(run.token, run.n)
     instances = receipted.instances
     assert len(instances) == 2
     assert [refused.reason for refused in receipted.refused] == ["duplicate-instance"], "and the other is reported"
     for instance in instances:
-        data = clients.container(names.STUDIES, names.CLEAN).download_blob(instance.path).readall()
+        data = clients.container(resource_names.STUDIES, resource_names.CLEAN).download_blob(instance.path).readall()
         assert hashlib.sha256(data).hexdigest() == instance.digest
         if not any(pydicom.dcmread(io.BytesIO(data)).PixelData):
             break
@@ -298,7 +307,7 @@ def test_a_file_that_came_twice_counts_once_and_as_an_identical_copy(tmp_path: P
     other_preamble = b"sent by another station".ljust(128, b"\0") + same[128:]
     run, _ = sealed_study(tmp_path, seed=61, slices=2, extra=(same, other_preamble))
     deidentified(run)
-    receipted = papers.receipted(run.token, run.n)
+    receipted = receipts.receipted(run.token, run.n)
     assert (len(receipted.instances), receipted.copies, receipted.refused) == (2, 2, ())
 
 
@@ -309,7 +318,7 @@ def test_a_file_that_comes_once_more_in_a_later_run_is_a_copy_and_a_changed_one_
     (second,) = upload(path.read_bytes(), folder())
     do(look_and_seal, second.dump())
     deidentified(second)
-    receipted = papers.receipted(run.token, second.n)
+    receipted = receipts.receipted(run.token, second.n)
     assert (len(receipted.instances), receipted.copies, receipted.refused) == (2, 1, ())
     corrected = pydicom.dcmread(path)
     corrected.PixelData = bytes(len(corrected.PixelData))
@@ -318,7 +327,7 @@ def test_a_file_that_comes_once_more_in_a_later_run_is_a_copy_and_a_changed_one_
     (third,) = upload(buffer.getvalue(), folder())
     do(look_and_seal, third.dump())
     deidentified(third)
-    receipted = papers.receipted(run.token, third.n)
+    receipted = receipts.receipted(run.token, third.n)
     assert len(receipted.instances) == 2
     assert {refused.reason for refused in receipted.refused} == {"duplicate-instance"}
 
@@ -335,9 +344,9 @@ def test_two_series_that_name_their_instances_alike_are_both_kept(tmp_path: Path
         again.append(buffer.getvalue())
     run, _ = sealed_study(tmp_path, seed=29, extra=tuple(again))
     deidentified(run)
-    receipted = papers.receipted(run.token, run.n)
+    receipted = receipts.receipted(run.token, run.n)
     assert len({i.sop_uid for i in receipted.instances}) == 3
     assert len({(i.series_uid, i.sop_uid) for i in receipted.instances}) == len(receipted.instances) == 6
     for instance in receipted.instances:
-        data = clients.container(names.STUDIES, names.CLEAN).download_blob(instance.path).readall()
+        data = clients.container(resource_names.STUDIES, resource_names.CLEAN).download_blob(instance.path).readall()
         assert hashlib.sha256(data).hexdigest() == instance.digest

@@ -7,8 +7,9 @@ from datetime import date, timedelta
 
 import pytest
 
-from readfirst.adapters import clients, index, merging, secrets
-from readfirst.domain.records import NOT_ANALYSED, StudyRecord
+from readfirst.adapters import clients, secrets
+from readfirst.domain.reading.study_record import NOT_ANALYSED, StudyRecord
+from readfirst.services import list_study, merge_patients
 
 pytestmark = [pytest.mark.stack, pytest.mark.usefixtures("settings")]
 CLINIC = "lakeside"
@@ -23,13 +24,13 @@ def study_of(patient: str) -> StudyRecord:
             "received": "2026-01-01T00:00:00+00:00", "due": "", "updated": "",
         }
     )  # fmt: skip
-    index.index(index.keep(made))
+    list_study.index(list_study.keep(made))
     return made
 
 
 def now(study: StudyRecord) -> StudyRecord:
     """The record as it stands: blob and index agree."""
-    record = index.read(study.id)
+    record = list_study.read(study.id)
     assert record is not None
     document = clients.cosmos_container().read_item(study.id, partition_key=CLINIC)
     assert (document["patient"], document["moved_days"]) == (record.patient, record.moved_days)
@@ -44,27 +45,27 @@ def copied(true: date, token: str) -> date:
 def test_merged_studies_are_one_persons_and_their_intervals_are_true() -> None:
     one, other = uuid.uuid4().hex, uuid.uuid4().hex
     early, late = study_of(one), study_of(other)
-    assert merging.merge(CLINIC, one, other) == 1
+    assert merge_patients.merge(CLINIC, one, other) == 1
     merged = now(early)
     assert (merged.patient, merged.own_patient) == (other, one)
     moved = copied(date(2024, 3, 1), one) + timedelta(days=merged.moved_days)
     assert copied(date(2026, 3, 1), other) - moved == date(2026, 3, 1) - date(2024, 3, 1)
     assert now(late) == late
-    assert merging.merge(CLINIC, one, other) == 0, "a second time changes nothing"
+    assert merge_patients.merge(CLINIC, one, other) == 0, "a second time changes nothing"
 
 
 def test_a_study_that_arrives_after_the_merge_joins_the_same_person() -> None:
     one, other = uuid.uuid4().hex, uuid.uuid4().hex
     study_of(other)
-    merging.merge(CLINIC, one, other)
-    assert merging.linked(study_of(one)).patient == other
+    merge_patients.merge(CLINIC, one, other)
+    assert merge_patients.linked(study_of(one)).patient == other
 
 
 def test_a_merge_is_undone_by_merging_a_patient_into_themselves() -> None:
     one, other = uuid.uuid4().hex, uuid.uuid4().hex
     early, late = study_of(one), study_of(other)
-    merging.merge(CLINIC, one, other)
-    assert merging.merge(CLINIC, one, one) == 1
+    merge_patients.merge(CLINIC, one, other)
+    assert merge_patients.merge(CLINIC, one, one) == 1
     assert now(early) == early
     assert now(late) == late
 
@@ -72,14 +73,14 @@ def test_a_merge_is_undone_by_merging_a_patient_into_themselves() -> None:
 def test_three_identifiers_of_one_person_meet_and_no_circle_hides_them() -> None:
     a, b, c = (uuid.uuid4().hex for _ in range(3))
     studies = [study_of(token) for token in (a, b, c)]
-    merging.merge(CLINIC, a, b)
-    merging.merge(CLINIC, b, c)
+    merge_patients.merge(CLINIC, a, b)
+    merge_patients.merge(CLINIC, b, c)
     assert [now(s).patient for s in studies] == [c, c, c]
-    merging.merge(CLINIC, c, a)
+    merge_patients.merge(CLINIC, c, a)
     assert [now(s).patient for s in studies] == [c, c, c]
 
 
 def test_two_clinics_equal_tokens_never_meet() -> None:
     one, other = uuid.uuid4().hex, uuid.uuid4().hex
-    merging.merge(CLINIC, one, other)
-    assert merging.patient_of("hillcrest", one) == one
+    merge_patients.merge(CLINIC, one, other)
+    assert merge_patients.patient_of("hillcrest", one) == one

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from orchestrations.messages import Alert, Batches, Look, Plan, Report, Run, Verdict, Watch
+from readfirst.domain.workflow_messages import Alert, AnalysisOutcome, Batches, Look, Plan, Report, Run, Watch
 from tests.orchestrations.simulated import START, Away, Host
 
 RUN = Run(token="0" * 32, clinic="lakeside", n=1)
@@ -34,7 +34,7 @@ class Study:
             "deidentify_batches": lambda _: False,
             "plan_analysis": lambda _: PLAN.dump(),
             "request_analysis": self.request,
-            "watch_analysis": lambda _: Verdict(outcome="analysed").dump(),
+            "watch_analysis": lambda _: AnalysisOutcome(outcome="analysed").dump(),
             "report": self.report,
             "raise_alert": lambda given: self.host.start("alert", ALERT.instance, given),
             "send_alert": lambda _: 0.0,
@@ -118,7 +118,9 @@ def test_capacity_that_comes_back_after_the_deadline_still_brings_the_result() -
 
     def look(given: dict[str, Any]) -> dict[str, Any]:
         there = study.host.clock >= START + 7 * HOUR
-        return Verdict(outcome="analysed" if there else "waiting", reason="" if there else "no-gpu-quota").dump()
+        return AnalysisOutcome(
+            outcome="analysed" if there else "waiting", reason="" if there else "no-gpu-quota"
+        ).dump()
 
     study = Study(deadline=HOUR, others={"watch_analysis": look})
     study.goes()
@@ -195,7 +197,7 @@ def read_study_1_0(context: Any) -> Generator[Any, Any, Any]:
     told = Report(
         run=run,
         plan=Plan.model_validate(analysis["plan"]),
-        verdict=Verdict.model_validate(analysis["verdict"]),
+        verdict=AnalysisOutcome.model_validate(analysis["verdict"]),
         seconds={},
     )
     for alert in (yield context.call_activity_with_retry("report", STEP, told.dump())):

@@ -11,24 +11,24 @@ import azure.functions as func
 import pytest
 from typer.testing import CliRunner
 
-from function_app.commands import take_command
-from function_app.erasures import erase_identity
-from function_app.inference import take_answer
-from function_app.rotate_identity import rewrap_identities
-from function_app.rotate_intake import rotate_secrets
+from function_app.triggers.commands import take_command
+from function_app.triggers.erasures import erase_identity
+from function_app.triggers.inference import take_answer
+from function_app.triggers.rotate_identity import rewrap_identities
+from function_app.triggers.rotate_intake import rotate_secrets
 from readfirst.adapters import clients, parked
 from readfirst.cli import build
-from readfirst.domain import names
+from readfirst.domain import resource_names
 from readfirst.local.host.settings import read_options
 from readfirst.local.processes import PROJECT
 
 pytestmark = [pytest.mark.stack, pytest.mark.usefixtures("settings")]
 READERS = {
-    names.COMMANDS: take_command,
-    names.INFERENCE_RESULTS: take_answer,
-    names.ERASURES: erase_identity,
-    names.IDENTITY_ROTATION: rewrap_identities,
-    names.INTAKE_ROTATION: rotate_secrets,
+    resource_names.COMMANDS: take_command,
+    resource_names.INFERENCE_RESULTS: take_answer,
+    resource_names.ERASURES: erase_identity,
+    resource_names.IDENTITY_ROTATION: rewrap_identities,
+    resource_names.INTAKE_ROTATION: rotate_secrets,
 }
 
 
@@ -41,7 +41,7 @@ def nothing_waits(settings: None) -> Iterator[None]:
 
 
 def _clear() -> None:
-    for queue in names.STUDIES_QUEUES:
+    for queue in resource_names.STUDIES_QUEUES:
         clients.queue(parked.name_of(queue)).clear_messages()
         clients.queue(queue).clear_messages()
 
@@ -72,11 +72,11 @@ def test_a_message_that_cannot_be_read_is_parked_at_once_and_listed(queue: str) 
 @pytest.mark.parametrize("text", ["bWVzc2FnZQ==", "not base64!"])
 def test_parked_messages_go_back_as_they_were_each_once(text: str) -> None:
     for _ in range(40):
-        clients.queue(parked.name_of(names.RETURNS), encoded=False).send_message(text)
-    assert parked.again(names.RETURNS) == 40
-    assert parked.again(names.RETURNS) == 0
+        clients.queue(parked.name_of(resource_names.RETURNS), encoded=False).send_message(text)
+    assert parked.again(resource_names.RETURNS) == 40
+    assert parked.again(resource_names.RETURNS) == 0
     assert parked.counts() == {}
-    source = clients.queue(names.RETURNS, encoded=False)
+    source = clients.queue(resource_names.RETURNS, encoded=False)
     found = [message.content for message in source.receive_messages(max_messages=32)]
     assert set(found) == {text}
     assert source.get_queue_properties().approximate_message_count == 40
@@ -84,9 +84,9 @@ def test_parked_messages_go_back_as_they_were_each_once(text: str) -> None:
 
 def test_the_command_lists_what_is_parked_and_puts_it_back() -> None:
     app = build(("parked",))
-    clients.queue(parked.name_of(names.COMMANDS)).send_message("x")
+    clients.queue(parked.name_of(resource_names.COMMANDS)).send_message("x")
     said = CliRunner().invoke(app, ["parked"])
     assert "commands: 1 parked" in said.output
-    assert "1 messages are back" in CliRunner().invoke(app, ["parked", names.COMMANDS]).output
+    assert "1 messages are back" in CliRunner().invoke(app, ["parked", resource_names.COMMANDS]).output
     assert "No message is parked." in CliRunner().invoke(app, ["parked"]).output
     assert CliRunner().invoke(app, ["parked", "nonsense"]).exit_code == 2

@@ -12,19 +12,23 @@ import azure.functions as func
 import pydicom
 import pytest
 
-from function_app.commands import take_command
+from function_app.triggers.commands import take_command
 from orchestrations.deidentify import Undecided, deidentify_batches, hold_study, workers_for
-from orchestrations.messages import Batches, Report, Run, Verdict
-from orchestrations.quarantine import answer, reject
 from orchestrations.report import answer_clinic, index_study, release_originals, report, request_return
 from orchestrations.settle import look_and_seal
-from readfirst.adapters import blobs, clients, identities, index, papers, persons, quarantine, returns, secrets
-from readfirst.adapters.ledger import ledger_of
-from readfirst.domain import names
-from readfirst.domain.ledger import Complete, Learned
-from readfirst.domain.messages import Command
-from readfirst.domain.person import Question
-from readfirst.domain.records import NOT_ANALYSED, StudyRecord
+from readfirst.adapters import blobs, clients, secrets
+from readfirst.adapters.identity import identities
+from readfirst.adapters.studies import receipts
+from readfirst.adapters.uploads import persons, quarantine
+from readfirst.adapters.uploads.ledger import ledger_of
+from readfirst.domain import resource_names
+from readfirst.domain.analysis.messages import Command
+from readfirst.domain.intake.ledger import Complete, Learned
+from readfirst.domain.intake.person import Question
+from readfirst.domain.reading.study_record import NOT_ANALYSED, StudyRecord
+from readfirst.domain.workflow_messages import AnalysisOutcome, Batches, Report, Run
+from readfirst.services import list_study, return_results
+from readfirst.services.decide_quarantined import answer, reject
 from tests.orchestrations.conftest import do
 from tests.orchestrations.test_deidentify import clean_blobs, deidentified
 from tests.orchestrations.test_receive import CLINIC, ct, folder, upload
@@ -47,11 +51,11 @@ def held(run: Run) -> StudyRecord:
     assert do(workers_for, run.dump()) == 0
     reason = do(hold_study, run.dump())
     assert reason.startswith("several-persons: ")
-    told = Report(run=run, verdict=Verdict(outcome="quarantined", reason=reason))
+    told = Report(run=run, verdict=AnalysisOutcome(outcome="quarantined", reason=reason))
     assert do(report, told.dump()) == []
     for other in (index_study, answer_clinic, request_return, release_originals):
         do(other, run.dump())
-    record = index.read(run.token)
+    record = list_study.read(run.token)
     assert record is not None
     return record
 
@@ -91,8 +95,8 @@ def test_files_that_do_not_agree_on_issuer_id_or_spelling_are_one_person_with_on
     assert identity is not None and list(identity.patients) == [token]
     patient = identity.patients[token]
     assert (patient.patient_id, patient.name) == (ANNA["PatientID"], ANNA["PatientName"])
-    do(report, Report(run=run, verdict=Verdict(outcome="out-of-scope", reason="x: y")).dump())
-    record = index.read(run.token)
+    do(report, Report(run=run, verdict=AnalysisOutcome(outcome="out-of-scope", reason="x: y")).dump())
+    record = list_study.read(run.token)
     assert record is not None
     assert set(record.disagree) == {"issuer", "patient-id-missing", "patient-id-spelling", "name-missing"}
 
@@ -118,8 +122,8 @@ def test_a_study_of_two_persons_is_told_as_not_analysed_and_nothing_of_it_is_cle
     assert (record.state, record.label, record.priority) == ("quarantined", NOT_ANALYSED, "stat")
     assert (record.refused, record.partial, record.modality) == ({"several-persons": 3}, True, "CT")
     assert clean_blobs(run) == {}
-    assert returns.return_study(run.token) == 0
-    told = clients.container(names.UPLOADS, names.results(CLINIC))
+    assert return_results.return_study(run.token) == 0
+    told = clients.container(resource_names.UPLOADS, resource_names.results(CLINIC))
     status = json.loads(blobs.read(told, f"studies/{record.handle}/status.json") or b"")
     assert status["label"] == NOT_ANALYSED and status["reason"].startswith("several-persons")
     everything = record.model_dump_json() + json.dumps(status)
@@ -146,15 +150,15 @@ def test_a_late_file_of_another_person_holds_the_study_and_keeps_its_place_in_th
     uid = new_uid()
     run = sealed(uid, ANNA)
     deidentified(run)
-    do(report, Report(run=run, verdict=Verdict(outcome="out-of-scope", reason="x: y")).dump())
+    do(report, Report(run=run, verdict=AnalysisOutcome(outcome="out-of-scope", reason="x: y")).dump())
     due = "2026-01-01T00:00:00+00:00"
-    index.amend(run.token, lambda record: record.model_copy(update={"due": due}))
+    list_study.amend(run.token, lambda record: record.model_copy(update={"due": due}))
     before = clean_blobs(run)
     record = held(sealed(uid, BORIS))
     assert (record.due, record.label) == (due, NOT_ANALYSED)
     assert record.refused == {"several-persons": 1}
     assert clean_blobs(run) == before
-    assert returns.return_study(run.token) == 0
+    assert return_results.return_study(run.token) == 0
     asked = persons.asked(run.token, question_of(run))
     assert asked is not None and asked.pinned is not None
     other = 1 - asked.pinned
@@ -168,7 +172,7 @@ def test_persons_who_are_one_after_all_are_cleaned_as_one() -> None:
     assert again == run
     deidentified(again)
     assert len(patients(run)) == 1
-    assert len(papers.receipted(run.token, run.n).instances) == 2
+    assert len(receipts.receipted(run.token, run.n).instances) == 2
 
 
 def test_a_study_that_is_split_is_one_persons_and_the_others_files_are_refused_with_advice() -> None:
@@ -182,14 +186,17 @@ def test_a_study_that_is_split_is_one_persons_and_the_others_files_are_refused_w
     deidentified(again)
     ((token, _),) = patients(run)
     assert token == secrets.pseudonyms(CLINIC).patient_token("", BORIS["PatientID"])
-    receipted = papers.receipted(run.token, run.n)
+    receipted = receipts.receipted(run.token, run.n)
     assert [refused.reason for refused in receipted.refused] == ["another-person"] * 2
-    kept = blobs.read(clients.container(names.UPLOADS, names.QUARANTINE), f"{run.token}/{receipted.refused[0].arrival}")
+    kept = blobs.read(
+        clients.container(resource_names.UPLOADS, resource_names.QUARANTINE),
+        f"{run.token}/{receipted.refused[0].arrival}",
+    )
     assert kept is not None and ANNA["PatientID"].encode() in kept, "nothing is lost"
     late = sealed_again(run, ANNA, BORIS)
     deidentified(late)
     assert patients(late) == patients(run), "the ruling holds for files that come later"
-    assert len(papers.receipted(run.token, late.n).refused) == 3
+    assert len(receipts.receipted(run.token, late.n).refused) == 3
 
 
 def sealed_again(run: Run, *files: Mapping[str, str]) -> Run:
@@ -226,21 +233,21 @@ def test_a_report_that_comes_after_the_answer_says_nothing() -> None:
     run = sealed(new_uid(), ANNA, BORIS)
     before = held(run)
     answer(run.token, question_of(run), None)
-    told = Report(run=run, verdict=Verdict(outcome="quarantined", reason="several-persons: late"))
+    told = Report(run=run, verdict=AnalysisOutcome(outcome="quarantined", reason="several-persons: late"))
     assert do(report, told.dump()) == []
-    assert index.read(run.token) == before
+    assert list_study.read(run.token) == before
     assert do(hold_study, run.dump()) == ""
 
 
 def test_a_study_that_nobody_wants_keeps_its_label_and_its_originals_go_by_age() -> None:
     run = sealed(new_uid(), ANNA, BORIS)
     held(run)
-    originals = clients.container(names.UPLOADS, names.ORIGINALS)
+    originals = clients.container(resource_names.UPLOADS, resource_names.ORIGINALS)
     paths = [arrival.original for arrival in ledger_of(run.token).arrivals(ledger_of(run.token).sealed(1).arrivals)]
     assert [originals.get_blob_client(path).get_blob_tags() for path in paths] == [{}, {}]
     reject(run.token, question_of(run))
-    assert [originals.get_blob_client(path).get_blob_tags() for path in paths] == [names.DONE] * 2
-    record = index.read(run.token)
+    assert [originals.get_blob_client(path).get_blob_tags() for path in paths] == [resource_names.DONE] * 2
+    record = list_study.read(run.token)
     assert record is not None and record.label == NOT_ANALYSED
     assert not [k for k in quarantine.every() if k.owner == run.token]
 

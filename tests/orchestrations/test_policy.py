@@ -16,9 +16,9 @@ from orchestrations.alert import alert
 from orchestrations.analyse import analyse
 from orchestrations.deidentify import WORKERS
 from orchestrations.erase import cancel_study, erase_study
-from orchestrations.messages import Alert, Erasure, Look, Plan, Run, Verdict, Watch
 from orchestrations.runs import start_once
 from orchestrations.study import read_study, run_study
+from readfirst.domain.workflow_messages import Alert, AnalysisOutcome, Erasure, Look, Plan, Run, Watch
 
 RUN = Run(token="0" * 32, clinic="lakeside", n=1)
 PLAN = Plan(outcome="ordered", run_key="k")
@@ -161,7 +161,7 @@ def test_every_worker_shares_the_batches_until_none_is_left() -> None:
     answers = {
         "workers_for": 2,
         "deidentify_batches": lambda _: next(rounds),
-        "analyse": {"plan": PLAN.dump(), "verdict": Verdict(outcome="analysed").dump()},
+        "analyse": {"plan": PLAN.dump(), "verdict": AnalysisOutcome(outcome="analysed").dump()},
         "report": [],
         **OTHERS,
     }
@@ -183,7 +183,7 @@ def test_a_study_whose_person_is_known_by_the_time_it_is_asked_goes_on() -> None
         "workers_for": 0,
         "hold_study": "",
         "deidentify_batches": False,
-        "analyse": {"plan": PLAN.dump(), "verdict": Verdict(outcome="analysed").dump()},
+        "analyse": {"plan": PLAN.dump(), "verdict": AnalysisOutcome(outcome="analysed").dump()},
         "report": [],
         **OTHERS,
     }
@@ -197,7 +197,7 @@ def test_each_alert_that_the_report_asks_for_is_raised() -> None:
     answers = {
         "workers_for": 1,
         "deidentify_batches": False,
-        "analyse": {"plan": PLAN.dump(), "verdict": Verdict(outcome="analysed").dump()},
+        "analyse": {"plan": PLAN.dump(), "verdict": AnalysisOutcome(outcome="analysed").dump()},
         "report": [due],
         "raise_alert": "started",
         **OTHERS,
@@ -222,7 +222,7 @@ def test_a_study_out_of_scope_costs_no_job_and_says_why() -> None:
 
 @pytest.mark.parametrize("as_text", [True, False])
 def test_the_jobs_answer_ends_the_wait(as_text: bool) -> None:
-    verdict = Verdict(outcome="analysed")
+    verdict = AnalysisOutcome(outcome="analysed")
     context = Context(
         {"run": RUN.dump()},
         {"plan_analysis": PLAN.dump(), "request_analysis": WATCH.dump()},
@@ -235,7 +235,7 @@ def test_the_jobs_answer_ends_the_wait(as_text: bool) -> None:
 @pytest.mark.parametrize("heard", ["by its answer", "by the watchdog"])
 def test_a_series_that_cannot_be_decoded_is_no_answer_but_a_reason_to_plan_again(heard: str) -> None:
     """The plan finds the result that says so, and takes the next best series."""
-    unreadable = Verdict(outcome="out-of-scope", reason="pixels-unreadable: cannot decode JPEG 2000")
+    unreadable = AnalysisOutcome(outcome="out-of-scope", reason="pixels-unreadable: cannot decode JPEG 2000")
     steps = {"plan_analysis": PLAN.dump(), "request_analysis": WATCH.dump(), "watch_analysis": unreadable.dump()}
     events = {"inference": unreadable.dump()} if heard == "by its answer" else {}
     context = Context({"run": RUN.dump()}, steps, events=events)
@@ -243,7 +243,7 @@ def test_a_series_that_cannot_be_decoded_is_no_answer_but_a_reason_to_plan_again
 
 
 def test_a_silent_job_is_looked_after_again_and_again_with_growing_patience() -> None:
-    waiting = Verdict(outcome="waiting", reason="no-gpu-quota")
+    waiting = AnalysisOutcome(outcome="waiting", reason="no-gpu-quota")
     context = Context({"run": RUN.dump(), "watch": WATCH.dump()}, {"watch_analysis": waiting.dump()})
     run(analyse, context)
     assert context.again["watch"]["patience"] == 45
@@ -252,7 +252,7 @@ def test_a_silent_job_is_looked_after_again_and_again_with_growing_patience() ->
 
 
 def test_a_job_that_never_answers_fails_the_study_visibly() -> None:
-    late = Verdict(outcome="failed", reason="deadline: the analysis did not end in time")
+    late = AnalysisOutcome(outcome="failed", reason="deadline: the analysis did not end in time")
     context = Context({"run": RUN.dump(), "watch": WATCH.dump()}, {"watch_analysis": late.dump()})
     assert run(analyse, context)["verdict"]["outcome"] == "failed"
 

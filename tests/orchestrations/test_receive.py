@@ -17,11 +17,11 @@ import pytest
 from pydicom.data import get_testdata_file
 
 from orchestrations.deidentify import _original
-from orchestrations.messages import Run
-from orchestrations.receive import receive
 from readfirst.adapters import clients, secrets
-from readfirst.adapters.ledger import ledger_of
-from readfirst.domain import names
+from readfirst.adapters.uploads.ledger import ledger_of
+from readfirst.domain import resource_names
+from readfirst.domain.workflow_messages import Run
+from readfirst.services.receive_upload import receive
 
 pytestmark = [pytest.mark.stack, pytest.mark.usefixtures("settings")]
 CLINIC = "lakeside"
@@ -31,7 +31,7 @@ Upload = Callable[[bytes, str], frozenset[Run]]
 
 def upload(data: bytes, name: str, clinic: str = CLINIC) -> frozenset[Run]:
     """Uploads and receives as the trigger does; the runs are those that would be started."""
-    inbox = clients.container(names.UPLOADS, names.inbox(clinic))
+    inbox = clients.container(resource_names.UPLOADS, resource_names.inbox(clinic))
     blob = inbox.get_blob_client(name)
     blob.upload_blob(data)
     received = receive(clinic, blob)
@@ -41,7 +41,7 @@ def upload(data: bytes, name: str, clinic: str = CLINIC) -> frozenset[Run]:
 
 
 def answers(clinic: str = CLINIC) -> list[dict[str, Any]]:
-    results = clients.container(names.UPLOADS, names.results(clinic))
+    results = clients.container(resource_names.UPLOADS, resource_names.results(clinic))
     return [
         json.loads(results.download_blob(n).readall()) for n in results.list_blob_names(name_starts_with="uploads/")
     ]
@@ -93,19 +93,19 @@ def test_the_original_moves_out_of_the_clinics_reach_unchanged() -> None:
     run = only(upload(data, f"{folder()}/a.dcm"))
     ledger = ledger_of(run.token)
     (arrival,) = ledger.arrivals(tuple(note.id for note in ledger.notes()))
-    originals = clients.container(names.UPLOADS, names.ORIGINALS)
+    originals = clients.container(resource_names.UPLOADS, resource_names.ORIGINALS)
     assert originals.download_blob(arrival.original).readall() == data
 
 
 def test_an_empty_blob_in_the_originals_place_is_no_original() -> None:
     """A copy that failed leaves one behind: the service's copies are not done when they are answered."""
     data, name = ct(), f"{folder()}/a.dcm"
-    blob = clients.container(names.UPLOADS, names.inbox(CLINIC)).get_blob_client(name)
+    blob = clients.container(resource_names.UPLOADS, resource_names.inbox(CLINIC)).get_blob_client(name)
     etag = blob.upload_blob(data)["etag"]
     keys = secrets.pseudonyms(CLINIC)
     uid = str(pydicom.dcmread(io.BytesIO(data)).StudyInstanceUID)
     original = f"{keys.study_token(uid)}/{keys.arrival(name, etag)}"
-    originals = clients.container(names.UPLOADS, names.ORIGINALS)
+    originals = clients.container(resource_names.UPLOADS, resource_names.ORIGINALS)
     originals.upload_blob(original, b"")
     received = receive(CLINIC, blob)
     received.clear()
@@ -116,7 +116,7 @@ def test_an_empty_blob_in_the_originals_place_is_no_original() -> None:
 
 @pytest.mark.parametrize("hold", ["create_snapshot", "acquire_lease"])
 def test_a_snapshot_or_a_lease_of_the_senders_does_not_keep_an_upload_in_the_inbox(hold: str) -> None:
-    blob = clients.container(names.UPLOADS, names.inbox(CLINIC)).get_blob_client(f"{folder()}/a.dcm")
+    blob = clients.container(resource_names.UPLOADS, resource_names.inbox(CLINIC)).get_blob_client(f"{folder()}/a.dcm")
     blob.upload_blob(ct())
     getattr(blob, hold)()
     received = receive(CLINIC, blob)
@@ -126,7 +126,7 @@ def test_a_snapshot_or_a_lease_of_the_senders_does_not_keep_an_upload_in_the_inb
 
 
 def test_receiving_the_same_version_twice_makes_one_arrival() -> None:
-    inbox = clients.container(names.UPLOADS, names.inbox(CLINIC))
+    inbox = clients.container(resource_names.UPLOADS, resource_names.inbox(CLINIC))
     blob = inbox.get_blob_client(f"{folder()}/a.dcm")
     blob.upload_blob(ct())
     first, second = receive(CLINIC, blob), receive(CLINIC, blob)
@@ -137,12 +137,12 @@ def test_receiving_the_same_version_twice_makes_one_arrival() -> None:
 
 
 def test_an_upload_that_is_gone_needs_nothing() -> None:
-    inbox = clients.container(names.UPLOADS, names.inbox(CLINIC))
+    inbox = clients.container(resource_names.UPLOADS, resource_names.inbox(CLINIC))
     assert receive(CLINIC, inbox.get_blob_client("gone")).runs == frozenset()
 
 
 def test_a_replaced_upload_is_not_deleted_with_its_old_version() -> None:
-    inbox = clients.container(names.UPLOADS, names.inbox(CLINIC))
+    inbox = clients.container(resource_names.UPLOADS, resource_names.inbox(CLINIC))
     blob = inbox.get_blob_client(f"{folder()}/a.dcm")
     blob.upload_blob(ct())
     received = receive(CLINIC, blob)
@@ -197,7 +197,7 @@ def test_bad_input_is_kept_aside_with_a_reason_that_the_clinic_reads(make: Calla
     assert answer["outcome"] == "refused"
     assert answer["reason"] == reason
     assert answer["advice"]
-    quarantine = clients.container(names.UPLOADS, names.QUARANTINE)
+    quarantine = clients.container(resource_names.UPLOADS, resource_names.QUARANTINE)
     kept = [quarantine.download_blob(n).readall() for n in quarantine.list_blob_names(name_starts_with=CLINIC)]
     assert data in kept
 

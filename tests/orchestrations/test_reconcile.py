@@ -13,10 +13,11 @@ import pydicom
 import pytest
 
 from orchestrations import reconcile
-from readfirst.adapters import blobs, clients, stuck
-from readfirst.adapters.ledger import ledger_of
-from readfirst.domain import names
-from readfirst.domain.stuck import AGAIN, LONGEST, TRIES
+from readfirst.adapters import blobs, clients
+from readfirst.adapters.uploads import stuck
+from readfirst.adapters.uploads.ledger import ledger_of
+from readfirst.domain import resource_names
+from readfirst.domain.intake.stuck import AGAIN, LONGEST, TRIES
 from tests.adapters.blob_service import Blob, BlobService, Refusal
 from tests.orchestrations.test_receive import ct, zipped
 
@@ -43,7 +44,7 @@ class Durable:
 
 def look(durable: Durable | None = None) -> list[str]:
     """One look, as the timer does it; the runs that were started."""
-    from function_app.uploads import look_again
+    from function_app.triggers.uploads import look_again
 
     durable = durable or Durable()
     asyncio.run(look_again(durable))
@@ -52,17 +53,17 @@ def look(durable: Durable | None = None) -> list[str]:
 
 def lies(service: BlobService, name: str, data: bytes, clinic: str = HERE, **state: Any) -> str:
     """Puts an upload into an inbox, whose event is long overdue. Returns its path."""
-    path = f"{names.inbox(clinic)}/{name}"
+    path = f"{resource_names.inbox(clinic)}/{name}"
     service.blobs[path] = Blob(data, modified=datetime.now(UTC) - timedelta(hours=1), **state)
     return path
 
 
 def told(service: BlobService, clinic: str = HERE) -> list[dict[str, Any]]:
-    return [json.loads(blob.data) for blob in service.under(f"{names.results(clinic)}/uploads/").values()]
+    return [json.loads(blob.data) for blob in service.under(f"{resource_names.results(clinic)}/uploads/").values()]
 
 
 def kept(service: BlobService) -> list[bytes]:
-    return [blob.data for blob in service.under(f"{names.QUARANTINE}/").values()]
+    return [blob.data for blob in service.under(f"{resource_names.QUARANTINE}/").values()]
 
 
 def refuse(service: BlobService, status: int, code: str, where: Callable[[str, str, Query], bool]) -> None:
@@ -130,7 +131,7 @@ def test_what_the_sender_did_to_a_good_file_does_not_matter(service: BlobService
     path = lies(service, "a.dcm", data, **state)
     assert len(look()) == 1
     assert path not in service.blobs
-    assert [blob.data for blob in service.under(f"{names.ORIGINALS}/").values()] == [data]
+    assert [blob.data for blob in service.under(f"{resource_names.ORIGINALS}/").values()] == [data]
     assert look() == []
 
 
@@ -160,7 +161,7 @@ def test_what_was_set_aside_where_it_lies_is_taken_once_somebody_has_mended_it(
     assert look() == [], "it rests"
     monkeypatch.setattr(reconcile, "now", lambda: datetime.now(UTC) + AGAIN)
     assert len(look()) == 1
-    assert not service.under(f"{names.ARRIVALS}/stuck/")
+    assert not service.under(f"{resource_names.ARRIVALS}/stuck/")
     assert bad not in service.blobs
 
 
@@ -168,7 +169,7 @@ def test_what_was_set_aside_where_it_lies_is_taken_once_somebody_has_mended_it(
 def test_a_service_that_is_away_counts_against_no_upload(service: BlobService, status: int, code: str) -> None:
     """Its retries are not worth waiting for here: a status that the SDK does not try again, and one that it does."""
     path = lies(service, "a.dcm", ct())
-    refuse(service, status, code, lambda method, path, query: path.startswith(names.ORIGINALS))
+    refuse(service, status, code, lambda method, path, query: path.startswith(resource_names.ORIGINALS))
     for _ in range(2 * TRIES):
         look()
     assert path in service.blobs
@@ -192,7 +193,7 @@ def test_after_a_day_the_clinic_hears_of_it_whatever_the_cause(
     service: BlobService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lies(service, "a.dcm", ct())
-    refuse(service, 503, "ServerBusy", lambda method, path, query: path.startswith(names.ORIGINALS))
+    refuse(service, 503, "ServerBusy", lambda method, path, query: path.startswith(resource_names.ORIGINALS))
     look()
     monkeypatch.setattr(reconcile, "now", lambda: datetime.now(UTC) + LONGEST)
     look()
@@ -220,7 +221,7 @@ def test_an_upload_that_ends_the_process_every_time_is_set_aside_unread(
     look()
     assert kept(service) == [data]
     assert [answer["reason"] for answer in told(service)] == ["could-not-be-taken"]
-    assert not service.under(f"{names.ARRIVALS}/stuck/")
+    assert not service.under(f"{resource_names.ARRIVALS}/stuck/")
 
 
 def test_an_upload_that_cannot_be_deleted_is_taken_once(service: BlobService) -> None:
@@ -242,7 +243,7 @@ def test_an_inbox_that_cannot_be_listed_is_told_to_the_operator_and_the_other_cl
     """200: an answer whose XML cannot be read, as where a name holds what XML cannot."""
     lies(service, f"{PERSON}.dcm", ct(), HERE)
     lies(service, "a.dcm", ct(), THERE)
-    refuse(service, status, code, lambda method, path, query: path == names.inbox(HERE) and "comp" in query)
+    refuse(service, status, code, lambda method, path, query: path == resource_names.inbox(HERE) and "comp" in query)
     assert len(look()) == 1
     assert f"inbox not listed: {HERE}: " in caplog.text
     assert PERSON not in caplog.text
@@ -278,11 +279,11 @@ def test_failing_uploads_come_last_and_the_clinics_in_turn(service: BlobService)
 def test_a_note_does_not_outlive_its_upload(service: BlobService) -> None:
     bad = lies(service, "0.dcm", ct(), archived=True)
     look()
-    assert len(service.under(f"{names.ARRIVALS}/stuck/")) == 1
+    assert len(service.under(f"{resource_names.ARRIVALS}/stuck/")) == 1
     del service.blobs[bad]
     lies(service, "1.dcm", ct())
     look()
-    assert not service.under(f"{names.ARRIVALS}/stuck/")
+    assert not service.under(f"{resource_names.ARRIVALS}/stuck/")
 
 
 def test_the_note_is_of_the_version_that_the_trigger_sees(service: BlobService) -> None:
@@ -295,5 +296,7 @@ def test_the_note_is_of_the_version_that_the_trigger_sees(service: BlobService) 
     one.keep(one.note)
     assert stuck.noted(HERE) == {one.upload.keys.arrival("a.dcm", seen.etag)}
     assert (
-        clients.container(names.UPLOADS, names.ARRIVALS).get_blob_client(f"stuck/{HERE}/{one.upload.id}.json").exists()
+        clients.container(resource_names.UPLOADS, resource_names.ARRIVALS)
+        .get_blob_client(f"stuck/{HERE}/{one.upload.id}.json")
+        .exists()
     )

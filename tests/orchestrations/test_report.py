@@ -10,7 +10,6 @@ from azure.core.exceptions import AzureError
 
 from orchestrations.alert import send_alert
 from orchestrations.analyse import plan_analysis
-from orchestrations.messages import Plan, Report, Run, Verdict
 from orchestrations.report import (
     LATE,
     alerts_not_sent,
@@ -21,21 +20,25 @@ from orchestrations.report import (
     report,
     request_return,
 )
-from readfirst.adapters import blobs, clients, index, papers, reviews
-from readfirst.adapters.ledger import ledger_of
-from readfirst.domain import clean, names, records
-from readfirst.domain.findings import Analysis, Box, Code, Finding
-from readfirst.domain.models import default_model
-from readfirst.domain.records import StudyRecord
-from readfirst.domain.reviews import Event, Told
+from readfirst.adapters import blobs, clients
+from readfirst.adapters.studies import receipts, reviews
+from readfirst.adapters.uploads.ledger import ledger_of
+from readfirst.domain import blob_paths, resource_names
+from readfirst.domain.analysis.findings import Analysis, Box, Code, Finding
+from readfirst.domain.analysis.models import default_model
+from readfirst.domain.reading import study_record
+from readfirst.domain.reading.reviews import Event, Told
+from readfirst.domain.reading.study_record import StudyRecord
+from readfirst.domain.workflow_messages import AnalysisOutcome, Plan, Report, Run
 from readfirst.local.stack import Stack
+from readfirst.services import list_study
 from tests.conftest import settings_of
 from tests.orchestrations.conftest import do
 from tests.orchestrations.test_deidentify import deidentified, sealed_study
 from tests.orchestrations.weather import Weather, weather
 
 pytestmark = pytest.mark.stack
-FAILED = Verdict(outcome="failed", reason="stage-fault: ServiceResponseError")
+FAILED = AnalysisOutcome(outcome="failed", reason="stage-fault: ServiceResponseError")
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +55,7 @@ def analysed(folder: Path, seed: int) -> tuple[Run, Plan]:
     deidentified(run)
     plan = Plan.model_validate(do(plan_analysis, run.dump()))
     assert plan.outcome == "ordered"
-    series = papers.receipted(run.token, run.n).instances[0]
+    series = receipts.receipted(run.token, run.n).instances[0]
     finding = Finding(
         key="1", kind="lung-nodule", concept=Code(value="1", scheme="SCT", meaning="nodule"), category=1,
         probability=0.9, diameter_mm=20, volume_mm3=4000, centre=None, site="left lung", series_uid=series.series_uid,
@@ -62,19 +65,19 @@ def analysed(folder: Path, seed: int) -> tuple[Run, Plan]:
         token=run.token, run_key=plan.run_key, outcome="analysed", model=default_model().identity, risk=0.9,
         high_risk=True, series_uid=series.series_uid, findings=(finding,),
     )  # fmt: skip
-    container = clients.container(names.STUDIES, names.ANALYSIS)
-    blobs.put(container, clean.result_path(run.token, plan.run_key), result.model_dump_json().encode())
+    container = clients.container(resource_names.STUDIES, resource_names.ANALYSIS)
+    blobs.put(container, blob_paths.result_path(run.token, plan.run_key), result.model_dump_json().encode())
     return run, plan
 
 
-def told(run: Run, plan: Plan | None = None, verdict: Verdict = FAILED) -> list[str]:
+def told(run: Run, plan: Plan | None = None, verdict: AnalysisOutcome = FAILED) -> list[str]:
     """Reports; returns the kinds of finding whose alerts are due."""
-    verdict = Verdict(outcome="analysed") if plan else verdict
+    verdict = AnalysisOutcome(outcome="analysed") if plan else verdict
     return [alert["finding"] for alert in do(report, Report(run=run, plan=plan, verdict=verdict).dump())]
 
 
 def record_of(run: Run) -> StudyRecord:
-    found = index.read(run.token)
+    found = list_study.read(run.token)
     assert found is not None
     return found
 
@@ -92,16 +95,16 @@ def test_a_flagged_result_is_written_and_alerts_while_the_index_is_away(tmp_path
         with pytest.raises(AzureError):
             do(index_study, run.dump())
     assert cosmos.refused
-    assert record_of(run).label == records.FLAGGED
+    assert record_of(run).label == study_record.FLAGGED
     do(index_study, run.dump())
-    assert listed(run) == records.FLAGGED
+    assert listed(run) == study_record.FLAGGED
 
 
 def test_a_failure_that_is_reported_after_a_result_changes_nothing_and_alerts(tmp_path: Path) -> None:
     run, plan = analysed(tmp_path, seed=42)
     told(run, plan)
     before = record_of(run)
-    for verdict in (FAILED, Verdict(outcome="failed", reason=LATE)):
+    for verdict in (FAILED, AnalysisOutcome(outcome="failed", reason=LATE)):
         assert told(run, verdict=verdict) == ["lung-nodule"], "whoever failed may have failed before the alert"
         assert record_of(run) == before
 
@@ -125,14 +128,14 @@ def test_a_study_that_a_reader_has_in_hand_already_writes_to_nobody(tmp_path: Pa
     said = Told(who="ward", how="telephone", when="2026-01-01T10:00:00Z", read_back=True)
     key = reviews.run_key(record_of(run))
     event = Event(number=1, at="2026-01-01T10:00:00+00:00", by="oid", by_name="A. Reader", run_key=key, what=said)
-    reviews.append(clients.container(names.STUDIES, names.REVIEWS), run.token, event)
+    reviews.append(clients.container(resource_names.STUDIES, resource_names.REVIEWS), run.token, event)
     assert do(send_alert, alert.dump()) < 0
     assert not record_of(run).alerted
 
 
 def test_a_result_takes_the_place_of_what_was_told_as_late(tmp_path: Path) -> None:
     run, plan = analysed(tmp_path, seed=43)
-    assert told(run, verdict=Verdict(outcome="failed", reason=LATE)) == []
+    assert told(run, verdict=AnalysisOutcome(outcome="failed", reason=LATE)) == []
     assert (record_of(run).state, record_of(run).reason) == ("failed", LATE)
     assert told(run, plan) == ["lung-nodule"]
     assert (record_of(run).state, record_of(run).reason) == ("reported", "")
@@ -140,14 +143,14 @@ def test_a_result_takes_the_place_of_what_was_told_as_late(tmp_path: Path) -> No
 
 def test_a_late_study_says_what_is_wrong_with_its_job(tmp_path: Path) -> None:
     run, _ = analysed(tmp_path, seed=44)
-    papers.note_trouble(run.token, run.n, "no-gpu-quota")
-    told(run, verdict=Verdict(outcome="failed", reason=LATE))
+    receipts.note_trouble(run.token, run.n, "no-gpu-quota")
+    told(run, verdict=AnalysisOutcome(outcome="failed", reason=LATE))
     assert record_of(run).reason.startswith("no-gpu-quota: the analysis has not ended yet")
 
 
 def test_originals_are_released_for_deletion_only_once_there_is_a_result(tmp_path: Path) -> None:
     run, plan = analysed(tmp_path, seed=45)
-    originals = clients.container(names.UPLOADS, names.ORIGINALS)
+    originals = clients.container(resource_names.UPLOADS, resource_names.ORIGINALS)
     (first, *_) = ledger_of(run.token).arrivals(ledger_of(run.token).sealed(run.n).arrivals)
     blob = originals.get_blob_client(first.original)
     told(run)
@@ -155,7 +158,7 @@ def test_originals_are_released_for_deletion_only_once_there_is_a_result(tmp_pat
     assert blob.get_blob_tags() == {}
     told(run, plan)
     do(release_originals, run.dump())
-    assert blob.get_blob_tags() == names.DONE
+    assert blob.get_blob_tags() == resource_names.DONE
 
 
 def test_a_study_is_analysed_although_the_index_cannot_list_it_meanwhile(tmp_path: Path, cosmos: Weather) -> None:

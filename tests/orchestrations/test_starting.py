@@ -11,8 +11,9 @@ from azure.core.pipeline.transport import RequestsTransport
 from azure.storage.blob import BlobLeaseClient
 
 from readfirst.adapters import clients, jobs
-from readfirst.domain import names, watchdog
-from readfirst.domain.watchdog import Trouble
+from readfirst.domain import resource_names
+from readfirst.domain.analysis import watchdog
+from readfirst.domain.analysis.watchdog import Trouble
 from tests.orchestrations.arm_service import ArmService
 
 pytestmark = [pytest.mark.stack, pytest.mark.usefixtures("settings")]
@@ -37,7 +38,7 @@ def arm(settings: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[ArmService]
 
 
 def lock() -> clients.Any:
-    return clients.container(names.STUDIES, names.ANALYSIS).get_blob_client("locks/starting-the-job")
+    return clients.container(resource_names.STUDIES, resource_names.ANALYSIS).get_blob_client("locks/starting-the-job")
 
 
 def test_a_start_that_is_throttled_for_an_hour_ends_at_once_and_the_next_starts_one(arm: ArmService) -> None:

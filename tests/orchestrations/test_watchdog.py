@@ -9,10 +9,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from orchestrations.analyse import request_analysis, watch_analysis
-from orchestrations.messages import Plan, Run, Verdict, Watch
-from readfirst.adapters import clients, jobs, papers
-from readfirst.domain import clean, names
-from readfirst.domain.watchdog import Execution, Place, Trouble
+from readfirst.adapters import clients, jobs
+from readfirst.adapters.studies import receipts
+from readfirst.domain import blob_paths, resource_names
+from readfirst.domain.analysis.watchdog import Execution, Place, Trouble
+from readfirst.domain.workflow_messages import AnalysisOutcome, Plan, Run, Watch
 from readfirst.local.stack import Stack
 from tests.conftest import settings_of
 from tests.orchestrations.conftest import do
@@ -36,7 +37,7 @@ def settings(arm: Stack) -> Iterator[None]:
         for execution in alive():
             jobs.stop(execution)
         eventually(lambda: not alive())
-        clients.queue(names.INFERENCE_REQUESTS).clear_messages()
+        clients.queue(resource_names.INFERENCE_REQUESTS).clear_messages()
 
 
 def requested(waited: float = 0.0) -> Watch:
@@ -47,8 +48,8 @@ def requested(waited: float = 0.0) -> Watch:
     return watch.model_copy(update={"requested": then.isoformat()})
 
 
-def look(watch: Watch) -> Verdict:
-    return Verdict.model_validate(do(watch_analysis, watch.dump()))
+def look(watch: Watch) -> AnalysisOutcome:
+    return AnalysisOutcome.model_validate(do(watch_analysis, watch.dump()))
 
 
 def overdue(watch: Watch) -> Watch:
@@ -69,14 +70,14 @@ def test_without_quota_the_request_waits_and_the_job_starts_when_there_is_some(a
     watch = requested()
     assert watch.trouble == Trouble.NO_QUOTA
     assert alive() == []
-    assert look(watch) == Verdict(outcome="waiting")
+    assert look(watch) == AnalysisOutcome(outcome="waiting")
     assert len(alive()) == 1
 
 
 def test_quota_that_never_comes_fails_the_study_with_that_reason(arm: Stack) -> None:
     arm.inject("jobs", "quota")
     failed = look(overdue(requested()))
-    assert failed == Verdict(outcome="failed", reason="no-gpu-quota: the analysis did not end in time")
+    assert failed == AnalysisOutcome(outcome="failed", reason="no-gpu-quota: the analysis did not end in time")
 
 
 @pytest.mark.parametrize(("fault", "trouble"), [("image-pull", Trouble.IMAGE_PULL), ("oom", Trouble.OUT_OF_MEMORY)])
@@ -84,7 +85,7 @@ def test_an_execution_that_failed_says_why_and_is_followed_by_another(arm: Stack
     arm.inject("jobs", fault)
     watch = requested(0.5)
     eventually(lambda: not alive())
-    assert look(watch) == Verdict(outcome="waiting", reason=trouble)
+    assert look(watch) == AnalysisOutcome(outcome="waiting", reason=trouble)
     assert len(alive()) == 1
     assert look(overdue(watch.later(trouble))).reason.startswith(trouble)
 
@@ -103,9 +104,9 @@ def test_an_execution_that_hangs_is_stopped_and_another_is_started(arm: Stack) -
     arm.inject("jobs", "hang")
     watch = requested()
     (hung,) = alive()
-    assert look(watch) == Verdict(outcome="waiting")
+    assert look(watch) == AnalysisOutcome(outcome="waiting")
     an_hour_old(arm, hung)
-    assert look(watch) == Verdict(outcome="waiting", reason=Trouble.HUNG)
+    assert look(watch) == AnalysisOutcome(outcome="waiting", reason=Trouble.HUNG)
     eventually(lambda: hung.name not in [e.name for e in alive()])
     look(watch)
     (other,) = alive()
@@ -125,10 +126,10 @@ def test_an_execution_that_cannot_be_stopped_and_runs_for_ever_keeps_no_study_wa
             patch.setattr(jobs, "stop", lambda _: None)
             watch = requested()
             assert watch.trouble == ""
-            assert look(watch) == Verdict(outcome="waiting")
+            assert look(watch) == AnalysisOutcome(outcome="waiting")
         (worker,) = [execution for execution in alive() if execution.name != phantom.name]
-        clients.container(names.STUDIES, names.ANALYSIS).upload_blob(
-            clean.beat_path(worker.name.rpartition("-")[0]), b"", overwrite=True
+        clients.container(resource_names.STUDIES, resource_names.ANALYSIS).upload_blob(
+            blob_paths.beat_path(worker.name.rpartition("-")[0]), b"", overwrite=True
         )
         jobs.stop(worker)
         eventually(lambda: [execution.name for execution in alive()] == [phantom.name])
@@ -140,10 +141,10 @@ def test_while_nobody_says_which_executions_there_are_the_analysis_waits_and_onl
     watch = requested()
     nowhere = {**arm.environment, "ARM_ENDPOINT": "https://127.0.0.1:1"}
     with settings_of(nowhere):
-        assert look(watch) == Verdict(outcome="waiting", reason=Trouble.NOT_SEEN)
+        assert look(watch) == AnalysisOutcome(outcome="waiting", reason=Trouble.NOT_SEEN)
         assert look(overdue(watch)).reason.startswith(Trouble.NOT_SEEN)
-        assert papers.trouble(watch.run.token, watch.run.n) == Trouble.NOT_SEEN
-    assert look(watch) == Verdict(outcome="waiting")
+        assert receipts.trouble(watch.run.token, watch.run.n) == Trouble.NOT_SEEN
+    assert look(watch) == AnalysisOutcome(outcome="waiting")
 
 
 def test_quota_that_comes_back_starts_the_job_at_the_next_look_however_late_that_is(arm: Stack) -> None:
@@ -161,8 +162,8 @@ def test_a_sign_of_life_keeps_a_long_execution_from_being_stopped(arm: Stack) ->
     (execution,) = alive()
     an_hour_old(arm, execution)
     name = execution.name.rpartition("-")[0]
-    analysis = clients.container(names.STUDIES, names.ANALYSIS)
-    analysis.upload_blob(clean.beat_path(name), b"", overwrite=True)
+    analysis = clients.container(resource_names.STUDIES, resource_names.ANALYSIS)
+    analysis.upload_blob(blob_paths.beat_path(name), b"", overwrite=True)
     look(watch)
     assert [e.name for e in alive()] == [execution.name]
 
@@ -171,6 +172,6 @@ def test_a_message_that_was_lost_with_its_execution_is_sent_again(arm: Stack) ->
     watch = requested()
     jobs.stop(*alive())
     eventually(lambda: not alive())
-    clients.queue(names.INFERENCE_REQUESTS).clear_messages()
+    clients.queue(resource_names.INFERENCE_REQUESTS).clear_messages()
     look(watch)
     assert jobs.requests_waiting()

@@ -156,31 +156,31 @@ def _provision(connection: str) -> None:
 
     from readfirst.adapters import clients
     from readfirst.adapters.settings import settings
-    from readfirst.adapters.worklist import INDEXING
-    from readfirst.domain import names
+    from readfirst.adapters.studies.study_index import INDEXING
+    from readfirst.domain import resource_names
 
     for cached in (settings, clients.blob_service, clients.container, clients.queue, clients.cosmos_container):
         cached.cache_clear()
     account = BlobServiceClient.from_connection_string(connection)
-    per_clinic = [make(c) for c in CLINIC_NAMES for make in (names.inbox, names.results)]
+    per_clinic = [make(c) for c in CLINIC_NAMES for make in (resource_names.inbox, resource_names.results)]
     for container in (
-        names.CLEAN, names.ANALYSIS, names.REVIEWS, names.audit("api"), names.audit("intake"),
-        names.audit("identity"), names.QUARANTINE, names.IDENTITIES, names.DOORS, names.ARRIVALS, names.ORIGINALS,
+        resource_names.CLEAN, resource_names.ANALYSIS, resource_names.REVIEWS, resource_names.audit("api"), resource_names.audit("intake"),
+        resource_names.audit("identity"), resource_names.QUARANTINE, resource_names.IDENTITIES, resource_names.DOORS, resource_names.ARRIVALS, resource_names.ORIGINALS,
         *per_clinic,
     ):  # fmt: skip
         account.create_container(container)
-    QueueServiceClient.from_connection_string(connection).create_queue(names.COMMANDS)
+    QueueServiceClient.from_connection_string(connection).create_queue(resource_names.COMMANDS)
     endpoint, key = os.environ["COSMOS_ENDPOINT"], os.environ["COSMOS_KEY"]
     database = CosmosClient(endpoint, key, connection_verify=False).create_database_if_not_exists("readfirst")
-    database.create_container_if_not_exists(names.STUDIES_CONTAINER, PartitionKey("/clinic"), INDEXING)
+    database.create_container_if_not_exists(resource_names.STUDIES_CONTAINER, PartitionKey("/clinic"), INDEXING)
 
 
 @pytest.fixture(scope="package")
 def address(storage: None) -> Iterator[str]:
     """Where the portal's functions answer."""
-    from function_app import api, dicomweb, identity
+    from function_app.http import dicomweb, identity_access, studies
 
-    with served(api.blueprint, dicomweb.blueprint, identity.blueprint) as url:
+    with served(studies.blueprint, dicomweb.blueprint, identity_access.blueprint) as url:
         yield f"{url}/api"
 
 

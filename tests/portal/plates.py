@@ -10,9 +10,9 @@ import numpy as np
 from pydicom import Dataset, dcmread
 from pydicom.sr.codedict import codes
 
-from readfirst.domain import names
-from readfirst.domain.findings import Box
-from readfirst.domain.records import StudyRecord
+from readfirst.domain import resource_names
+from readfirst.domain.analysis.findings import Box
+from readfirst.domain.reading.study_record import StudyRecord
 from tests.portal.stage import SIDE, Stage, chest
 from tests.portal.stage import _file as file_of
 from tests.portal.studies import finding, record
@@ -90,7 +90,7 @@ def _segmentation(sources: list[Dataset]) -> Dataset:
 def marked_study(stage: Stage, number: int, plates: tuple[Plate, ...], **changes: object) -> StudyRecord:
     """A study of these series; the finding is on the second slice of the first, its segmentation on both."""
     study = record(number, "lakeside", high_risk=True)
-    clean = stage.blobs.get_container_client(names.CLEAN)
+    clean = stage.blobs.get_container_client(resource_names.CLEAN)
     for plate in plates:
         for ds in _pictures(study, plate, **changes):
             name = f"{study.id}/instances/{ds.SeriesInstanceUID}/{ds.SOPInstanceUID}.dcm"
@@ -103,6 +103,6 @@ def marked_study(stage: Stage, number: int, plates: tuple[Plate, ...], **changes
     if not changes:
         out, name = io.BytesIO(), f"{study.id}/seg.dcm"
         _segmentation(_pictures(study, plates[0])).save_as(out)
-        stage.blobs.get_blob_client(names.ANALYSIS, name).upload_blob(out.getvalue(), overwrite=True)
+        stage.blobs.get_blob_client(resource_names.ANALYSIS, name).upload_blob(out.getvalue(), overwrite=True)
         update["outputs"] = {"seg": name}
     return stage.put(study.model_copy(update=update))

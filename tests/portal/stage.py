@@ -24,9 +24,9 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
-from readfirst.domain import names
-from readfirst.domain.findings import Box
-from readfirst.domain.records import NOT_ANALYSED, NOT_FLAGGED, Series, StudyRecord
+from readfirst.domain import resource_names
+from readfirst.domain.analysis.findings import Box
+from readfirst.domain.reading.study_record import NOT_ANALYSED, NOT_FLAGGED, Series, StudyRecord
 from readfirst.domain.refusals import ADVICE, Reason
 from readfirst.local.stack import Stack
 from tests.portal.studies import analysed_now, finding, progress_of, record
@@ -115,11 +115,11 @@ class Stage:
     def progress(self, study: StudyRecord, share: float, stage: str, *, age: int = 0) -> None:
         """Says of a study that is analysed how far the job is."""
         name, data = progress_of(study, share, stage, age=age)
-        self.blobs.get_blob_client(names.ANALYSIS, name).upload_blob(data, overwrite=True)
+        self.blobs.get_blob_client(resource_names.ANALYSIS, name).upload_blob(data, overwrite=True)
 
     def prior(self, study: StudyRecord, *, day: str, step: int = 1, shift: float = 0) -> StudyRecord:
         """An earlier study with images: every `step`-th slice, elsewhere on the table, on that (shifted) day."""
-        series, clean = f"{study.study_uid}.3", self.blobs.get_container_client(names.CLEAN)
+        series, clean = f"{study.study_uid}.3", self.blobs.get_container_client(resource_names.CLEAN)
         for z, data in enumerate(chest(study.study_uid, series, 30)[::step]):
             ds = dcmread(io.BytesIO(data))
             ds.StudyDate = day
@@ -129,7 +129,7 @@ class Stage:
 
     def _with_images(self, study: StudyRecord, slices: int) -> StudyRecord:
         series = f"{study.study_uid}.3"
-        clean = self.blobs.get_container_client(names.CLEAN)
+        clean = self.blobs.get_container_client(resource_names.CLEAN)
         for z, data in enumerate(chest(study.study_uid, series, slices)):
             clean.upload_blob(f"{study.id}/instances/{series}/{series}.{z + 1}.dcm", data, overwrite=True)
         at, row, column, radius = LESION
@@ -192,13 +192,13 @@ def incidents(stage: Stage, study: StudyRecord) -> None:
         )  # fmt: skip
     uploads = BlobServiceClient.from_connection_string(stage.stack.environment["UPLOADS"])
     image = _with_text(chest(study.study_uid, f"{study.study_uid}.3")[3], "QUELLMALZ, OTTO 1960")
-    kept = uploads.get_blob_client(names.QUARANTINE, f"{study.id}/{'c' * 32}")
+    kept = uploads.get_blob_client(resource_names.QUARANTINE, f"{study.id}/{'c' * 32}")
     kept.upload_blob(image, metadata={"reason": "burned-in-text-likely"})
     at = datetime.now(UTC).isoformat(timespec="seconds")
     refused = {"upload": "export/IM0001.dcm", "at": at, "outcome": "refused", "reason": "truncated",
                "advice": ADVICE[Reason.TRUNCATED]}  # fmt: skip
     status = {"handle": study.handle, "at": at, "state": "reported", "label": study.label, "images": study.instances}
-    told = uploads.get_container_client(names.results("lakeside"))
+    told = uploads.get_container_client(resource_names.results("lakeside"))
     told.upload_blob("uploads/IM0001-1.json", json.dumps(refused))
     told.upload_blob(f"studies/{study.handle}/status.json", json.dumps(status))
     headers = {"Authorization": f"Bearer {stage.stack.access_token('radiologist')}"}

@@ -6,11 +6,12 @@ import hashlib
 from datetime import UTC, datetime, timedelta
 
 from readfirst.adapters import clients
-from readfirst.domain import clean, names, triage
-from readfirst.domain.findings import Box, Code, Finding, ModelIdentity
-from readfirst.domain.messages import Progress
+from readfirst.domain import blob_paths, resource_names
+from readfirst.domain.analysis.findings import Box, Code, Finding, ModelIdentity
+from readfirst.domain.analysis.messages import Progress
 from readfirst.domain.pseudonyms import handle_of
-from readfirst.domain.records import FLAGGED, NOT_ANALYSED, NOT_FLAGGED, Provenance, Series, StudyRecord
+from readfirst.domain.reading import due_times
+from readfirst.domain.reading.study_record import FLAGGED, NOT_ANALYSED, NOT_FLAGGED, Provenance, Series, StudyRecord
 
 CLINIC_NAMES = {"north": "North <b>Clinic</b>", "south": "South Clinic"}
 MODEL = ModelIdentity(name="chest-nodule", version="1.0.0", digest="ab" * 32, intended_use="triage")
@@ -54,7 +55,7 @@ def record(number: int, clinic: str = "north", **changes: object) -> StudyRecord
         modality="CT",
         body_part="CHEST",
         received=received.isoformat(timespec="seconds"),
-        due=triage.due(received, priority="routine", high_risk=high).isoformat(timespec="seconds"),
+        due=due_times.due(received, priority="routine", high_risk=high).isoformat(timespec="seconds"),
         updated=received.isoformat(timespec="seconds"),
         risk=0.93 if high else 0.04,
         high_risk=high,
@@ -90,10 +91,10 @@ def progress_of(study: StudyRecord, share: float, stage: str = "infer", *, age: 
     """Name and content of the blob that says how far the job is, written `age` seconds ago."""
     at = (datetime.now(UTC) - timedelta(seconds=age)).strftime("%Y-%m-%dT%H:%M:%SZ")
     written = Progress.model_validate({"stage": stage, "share": share, "at": at})
-    return clean.progress_path(study.id, study.analysing), written.model_dump_json().encode()
+    return blob_paths.progress_path(study.id, study.analysing), written.model_dump_json().encode()
 
 
 def put_instance(token: str, ds: object, data: bytes) -> None:
     """Puts a clean instance where the pipeline puts it."""
     name = f"{token}/instances/{ds.SeriesInstanceUID}/{ds.SOPInstanceUID}.dcm"
-    clients.container(names.STUDIES, names.CLEAN).upload_blob(name, data, overwrite=True)
+    clients.container(resource_names.STUDIES, resource_names.CLEAN).upload_blob(name, data, overwrite=True)

@@ -9,9 +9,9 @@ import time
 import jwt
 import pytest
 
-from function_app import api, dicomweb, identity, web
-from readfirst.domain.access import RULES, Grant, Person, Role, Rule, person_from
-from readfirst.domain.rates import Buckets
+from function_app.http import dicomweb, guard, identity_access, studies
+from readfirst.domain.access.rate_limit import Buckets
+from readfirst.domain.access.rules import RULES, Grant, Person, Role, Rule, person_from
 from tests.portal.conftest import AUDIENCE, Client, Issuer
 from tools import access_page
 
@@ -109,7 +109,7 @@ def test_roles_and_clinics_come_from_the_token_and_the_grants_and_unknown_ones_g
 
 
 def test_every_rule_of_the_table_is_answered_and_nothing_else_is() -> None:
-    answered = [*api.HANDLERS, *dicomweb.HANDLERS, *identity.HANDLERS]
+    answered = [*studies.HANDLERS, *dicomweb.HANDLERS, *identity_access.HANDLERS]
     assert sorted(answered) == sorted(rule.name for rule in RULES)
 
 
@@ -125,7 +125,7 @@ def test_names_and_routes_of_the_table_are_unique_and_every_rule_says_why() -> N
 
 def test_a_caller_who_asks_too_often_is_told_when_to_come_back(as_, issuer: Issuer) -> None:
     hasty = str(issuer.claims("operator", name="Hasty")["oid"])
-    while not web.buckets("api").wait(hasty, time.monotonic()):
+    while not guard.buckets("api").wait(hasty, time.monotonic()):
         pass
     refused = as_("operator", name="Hasty").get("/me")
     assert refused.status_code == 429 and int(refused.headers["Retry-After"]) >= 1

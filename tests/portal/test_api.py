@@ -8,10 +8,11 @@ import json
 import pydicom
 import pytest
 
-from readfirst.adapters import clients, papers
-from readfirst.domain import names
+from readfirst.adapters import clients
+from readfirst.adapters.studies import receipts
+from readfirst.domain import resource_names
 from readfirst.domain.deid import PixelCheck, Profile, Receipt, ReceiptBatch, RuleFired, load_profile
-from readfirst.domain.records import FLAGGED, NOT_ANALYSED, NOT_FLAGGED, StudyRecord
+from readfirst.domain.reading.study_record import FLAGGED, NOT_ANALYSED, NOT_FLAGGED, StudyRecord
 from tests.portal import studies
 from tests.portal.stage import chest
 from tests.portal.studies import analysed_now, finding, index, progress_of, put_instance, record
@@ -86,7 +87,7 @@ def test_a_study_that_is_analysed_tells_how_far_it_is_and_pretends_nothing(as_) 
     index(study)
     waiting = {"stage": "waiting", "share": 0.0}
     assert _line(client, study)["progress"] == waiting, "no job has begun"
-    container = clients.container(names.STUDIES, names.ANALYSIS)
+    container = clients.container(resource_names.STUDIES, resource_names.ANALYSIS)
     for age, told in ((0, {"stage": "infer", "share": 0.4}), (300, waiting)):
         name, data = progress_of(study, 0.4, age=age)
         container.upload_blob(name, data, overwrite=True)
@@ -103,8 +104,8 @@ def test_only_of_studies_that_are_analysed_a_progress_is_read(as_, monkeypatch: 
     over, study = record(42), analysed_now(record(43))
     index(over, study)
     read: list[str] = []
-    papers_progress = papers.progress
-    monkeypatch.setattr(papers, "progress", lambda token, key: (read.append(token), papers_progress(token, key))[1])
+    papers_progress = receipts.progress
+    monkeypatch.setattr(receipts, "progress", lambda token, key: (read.append(token), papers_progress(token, key))[1])
     lines = {s["id"]: s["progress"] for s in as_("radiologist").get("/studies?limit=200").json()["items"]}
     assert lines[over.id] is None and lines[study.id] is not None
     assert study.id in read and all(lines[token] is not None for token in read)
@@ -116,7 +117,7 @@ def test_a_worklist_whose_progress_has_moved_is_no_304(as_) -> None:
     asked = {"params": {"handle": study.handle}}
     seen = {"If-None-Match": client.get("/studies", **asked).headers["ETag"]}
     assert client.get("/studies", **asked, headers=seen).status_code == 304
-    clients.container(names.STUDIES, names.ANALYSIS).upload_blob(*progress_of(study, 0.6))
+    clients.container(resource_names.STUDIES, resource_names.ANALYSIS).upload_blob(*progress_of(study, 0.6))
     assert client.get("/studies", **asked, headers=seen).status_code == 200
 
 
@@ -209,7 +210,7 @@ def test_who_was_told_is_recorded_with_the_read_back_and_the_alert_hears_of_it(a
     assert client.post(f"/studies/{study.id}/told", json=told).status_code == 201
     review = client.get(f"/studies/{study.id}").json()["review"]
     assert review["told"][0]["who"] == "Ward doctor on call" and review["state"] == "unread"
-    queued = [json.loads(m.content) for m in clients.queue(names.COMMANDS).receive_messages()]
+    queued = [json.loads(m.content) for m in clients.queue(resource_names.COMMANDS).receive_messages()]
     ours = [m for m in queued if m["token"] == study.id]
     assert [m["kind"] for m in ours] == ["acknowledge"]
     assert ours[0]["detail"] == {"how": "telephone", "read_back": "yes"}
@@ -294,7 +295,7 @@ def _receipt(profile: Profile) -> Receipt:
 def test_the_de_identification_report_says_what_was_done_in_figures_and_as_a_page_that_runs_nothing(as_) -> None:
     study, profile = _fresh(65, refused={"truncated": 2}), load_profile("triage-default")
     batch = ReceiptBatch(token=study.id, receipts=(_receipt(profile), _receipt(profile)))
-    clean = clients.container(names.STUDIES, names.CLEAN)
+    clean = clients.container(resource_names.STUDIES, resource_names.CLEAN)
     clean.upload_blob(f"{study.id}/receipts/000001-000000.json", batch.model_dump_json(), overwrite=True)
     pia = as_("privacy-officer", name="Pia")
     report = pia.get(f"/studies/{study.handle}/privacy").json()  # who has no worklist has the handle
@@ -334,7 +335,7 @@ def test_the_openapi_document_is_valid_and_has_every_route_of_the_table(address)
     import requests
     from openapi_spec_validator import validate
 
-    from readfirst.domain.access import RULES
+    from readfirst.domain.access.rules import RULES
 
     document = requests.get(f"{address}/openapi.json", timeout=PATIENCE).json()
     validate(document)

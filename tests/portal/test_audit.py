@@ -7,15 +7,15 @@ from datetime import UTC, datetime, timedelta
 
 from azure.storage.blob import ContainerClient
 
-from readfirst.adapters import audit, clients
-from readfirst.adapters.audit import AuditLog
-from readfirst.domain import names
+from readfirst.adapters import audit_log, clients
+from readfirst.adapters.audit_log import AuditLog
+from readfirst.domain import resource_names
 
 DAY = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def _container(app: str) -> ContainerClient:
-    container = clients.container(names.AUDIT, names.audit(app))
+    container = clients.container(resource_names.AUDIT, resource_names.audit(app))
     if not container.exists():
         container.create_container()
     return container
@@ -30,11 +30,11 @@ def _add(log: AuditLog, at: datetime, act: str = "study") -> None:
 
 
 def _check(app: str) -> list[tuple[str, int, int | None]]:
-    return list(audit.verify(_container(app), app))
+    return list(audit_log.verify(_container(app), app))
 
 
 def _rewrite(app: str, day: str, lines: list[bytes]) -> None:
-    blob = _container(app).get_blob_client(audit.name_of(day))
+    blob = _container(app).get_blob_client(audit_log.name_of(day))
     blob.delete_blob()
     blob.create_append_blob()
     blob.append_block(b"".join(line + b"\n" for line in lines))
@@ -45,7 +45,7 @@ def _days(app: str) -> list[bytes]:
     for day in range(3):
         for _ in range(4):
             _add(log, DAY + timedelta(days=day))
-    return audit.lines(_container(app), "2026-03-02")
+    return audit_log.lines(_container(app), "2026-03-02")
 
 
 def test_a_chain_of_several_days_is_whole(storage: None) -> None:
@@ -56,9 +56,9 @@ def test_a_chain_of_several_days_is_whole(storage: None) -> None:
 def test_the_latest_days_alone_can_be_looked_at(storage: None) -> None:
     _days("latest")
     container = _container("latest")
-    assert list(audit.verify(container, "latest", 2)) == [("2026-03-02", 4, None), ("2026-03-03", 4, None)]
-    container.delete_blob(audit.name_of("2026-03-02"))
-    assert list(audit.verify(container, "latest", 1)) == [("2026-03-03", 4, 1)]
+    assert list(audit_log.verify(container, "latest", 2)) == [("2026-03-02", 4, None), ("2026-03-03", 4, None)]
+    container.delete_blob(audit_log.name_of("2026-03-02"))
+    assert list(audit_log.verify(container, "latest", 1)) == [("2026-03-03", 4, 1)]
 
 
 def test_a_changed_entry_a_missing_entry_and_a_swapped_one_are_found(storage: None) -> None:
@@ -78,7 +78,7 @@ def test_a_changed_entry_a_missing_entry_and_a_swapped_one_are_found(storage: No
 
 def test_a_day_that_was_cut_away_is_found_on_the_next_day(storage: None) -> None:
     _days("cut")
-    _container("cut").delete_blob(audit.name_of("2026-03-02"))
+    _container("cut").delete_blob(audit_log.name_of("2026-03-02"))
     assert _check("cut") == [("2026-03-01", 4, None), ("2026-03-03", 4, 1)]
 
 

@@ -15,11 +15,11 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 from pydicom import dcmread
 
-from readfirst.domain.accounting import Accounting
+from readfirst.domain.analysis.findings import Box
 from readfirst.domain.deid import IdentityRecord
-from readfirst.domain.findings import Box
-from readfirst.domain.person import Question, Stated
-from readfirst.domain.records import READ_IN_PART, StudyRecord
+from readfirst.domain.intake.person import Question, Stated
+from readfirst.domain.reading.accounting import Accounting
+from readfirst.domain.reading.study_record import READ_IN_PART, StudyRecord
 from tests.portal.browser import CHROMIUM, chromium, picture_of, signed_in
 from tests.portal.stage import LESION, SIDE, Stage, chest, furnish, staged
 from tests.portal.studies import analysed_now, record

@@ -13,9 +13,9 @@ from pydicom.data import get_testdata_file
 from pydicom.uid import UID, ExplicitVRLittleEndian, JPEG2000Lossless, JPEGLSLossless, RLELossless
 
 from readfirst.adapters import clients
-from readfirst.domain import names
+from readfirst.domain import resource_names
 from readfirst.domain.pseudonyms import patient_name
-from readfirst.domain.records import Series, StudyRecord
+from readfirst.domain.reading.study_record import Series, StudyRecord
 from tests.portal.stage import SLICES, chest
 from tests.portal.studies import index, record
 from tests.spec import test_masks
@@ -29,7 +29,7 @@ COUNT = 6
 def study(address: str) -> StudyRecord:
     """A CT series of six slices and one compressed image, in one study."""
     made = record(70)
-    clean = clients.container(names.STUDIES, names.CLEAN)
+    clean = clients.container(resource_names.STUDIES, resource_names.CLEAN)
     series = f"{made.study_uid}.3"
     for z, data in enumerate(chest(made.study_uid, series, SLICES)[:COUNT]):
         clean.upload_blob(f"{made.id}/instances/{series}/{series}.{z + 1}.dcm", data, overwrite=True)
@@ -155,7 +155,7 @@ def drawn(kind: int) -> np.ndarray:
 def many(address: str) -> StudyRecord:
     """A study with an instance in each of these syntaxes, each in a series of its own, with a value that is none."""
     made = record(90)
-    clean = clients.container(names.STUDIES, names.CLEAN)
+    clean = clients.container(resource_names.STUDIES, resource_names.CLEAN)
     for kind, syntax in enumerate(SYNTAXES):
         series = f"{made.study_uid}.{kind}"
         ds = instance(drawn(kind), stored=12, CTDIvol=float("nan"), ConvolutionKernel=["B", "", "x"])
@@ -326,11 +326,13 @@ def test_masks_of_a_segmentation_on_a_grid_of_its_own_come_in_the_pixels_of_the_
     pixels[2, 10:12, 20:25, 0] = 1
     seg = test_masks.segmentation(pixels, empty_frames=True)
     test_masks.moved(seg, 3.4, -2)
-    clean, out = clients.container(names.STUDIES, names.CLEAN), io.BytesIO()
+    clean, out = clients.container(resource_names.STUDIES, resource_names.CLEAN), io.BytesIO()
     for z, data in enumerate(chest("2.25.5", "2.25.5.3", test_masks.SLICES)):
         clean.upload_blob(f"{made.id}/instances/2.25.5.3/2.25.5.3.{z + 1}.dcm", data, overwrite=True)
     seg.save_as(out)
-    clients.container(names.STUDIES, names.ANALYSIS).upload_blob(f"{made.id}/seg.dcm", out.getvalue(), overwrite=True)
+    clients.container(resource_names.STUDIES, resource_names.ANALYSIS).upload_blob(
+        f"{made.id}/seg.dcm", out.getvalue(), overwrite=True
+    )
     index(made.model_copy(update={"outputs": {"seg": f"{made.id}/seg.dcm"}}))
     found = as_("radiologist").get(f"/studies/{made.id}/masks").json()["findings"]
     assert found == {"1": {"2.25.5.3.3": [[7, 22, 5], [8, 22, 5]]}}

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import requests
 
-from function_app import openapi
+from function_app.http import openapi
 from readfirst.adapters import clients
-from readfirst.domain import names
-from readfirst.domain.access import RULES, Role, Rule
-from readfirst.domain.records import StudyRecord
+from readfirst.domain import resource_names
+from readfirst.domain.access.rules import RULES, Role, Rule
+from readfirst.domain.reading.study_record import StudyRecord
 from tests.portal.conftest import Client
 from tests.portal.studies import index, record
 from tests.waiting import PATIENCE
@@ -89,11 +89,11 @@ def study(storage: None) -> StudyRecord:
 @pytest.fixture(autouse=True)
 def no_rate_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """The limit is tested elsewhere; here it would hide what is behind it."""
-    from function_app import web
-    from readfirst.domain.rates import Buckets
+    from function_app.http import guard
+    from readfirst.domain.access.rate_limit import Buckets
 
     unlimited = Buckets(per_minute=10**9, burst=10**9)
-    monkeypatch.setattr(web, "buckets", lambda app: unlimited)
+    monkeypatch.setattr(guard, "buckets", lambda app: unlimited)
 
 
 def _refused_in_words(answer: requests.Response, what: object) -> None:
@@ -118,13 +118,17 @@ WITH_PARAMETERS = [rule for rule in RULES if "{" in rule.route]
 
 @pytest.mark.parametrize("rule", POSTS, ids=lambda rule: rule.name)
 def test_a_malformed_body_is_refused_and_changes_nothing(everyone: Client, study: StudyRecord, rule: Rule) -> None:
-    before = sorted(clients.container(names.STUDIES, names.REVIEWS).list_blob_names(name_starts_with=study.id))
+    before = sorted(
+        clients.container(resource_names.STUDIES, resource_names.REVIEWS).list_blob_names(name_starts_with=study.id)
+    )
     thorough = rule.name in ("study_review", "break_glass", "upload_address")  # each kind of shape once in full
     for body in BODIES if thorough else BODIES[::3]:
         path = _path(rule, {"token": study.id, "item": f"north~{'a' * 32}"})
         answer = everyone.post(path, data=body, headers={"If-Match": '"x"', "Content-Type": "application/json"})
         _refused_in_words(answer, (rule.name, body[:80]))
-    assert before == sorted(clients.container(names.STUDIES, names.REVIEWS).list_blob_names(name_starts_with=study.id))
+    assert before == sorted(
+        clients.container(resource_names.STUDIES, resource_names.REVIEWS).list_blob_names(name_starts_with=study.id)
+    )
 
 
 @pytest.mark.parametrize("rule", WITH_PARAMETERS, ids=lambda rule: rule.name)

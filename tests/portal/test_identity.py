@@ -11,13 +11,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import requests
 
-from function_app.identity import _patient_of
-from function_app.web import Problem
-from readfirst.adapters import answers, clients, doors
-from readfirst.domain import names
+from function_app.http.guard import Problem
+from function_app.http.identity_access import _patient_of
+from readfirst.adapters import clients
+from readfirst.adapters.identity import identity_requests
+from readfirst.adapters.uploads import clinic_results
+from readfirst.domain import resource_names
+from readfirst.domain.access.identity_requests import Act, Answer, Case, may_decide, may_open
 from readfirst.domain.deid import IdentityRecord, PatientIdentity, StudyIdentity
-from readfirst.domain.doors import Act, Answer, Case, may_decide, may_open
-from readfirst.domain.person import Question, Stated
+from readfirst.domain.intake.person import Question, Stated
 from tests.portal.stage import chest
 from tests.portal.studies import index, record
 from tests.waiting import PATIENCE
@@ -48,7 +50,7 @@ def test_a_use_of_break_glass_is_kept_audited_and_told_to_the_clinic_before_anyt
     assert use["act"]["reason"] == REASON["reason"] and use["state"] == "open" and not use["overdue"]
     entry = pia.get("/audit", params={"app": "identity"}).json()["entries"][0]
     assert (entry["act"], entry["token"], entry["reason"]) == ("break_glass", study.id, REASON["reason"])
-    told = clients.container(names.UPLOADS, names.results("south"))
+    told = clients.container(resource_names.UPLOADS, resource_names.results("south"))
     answers = [json.loads(told.download_blob(b).readall()) for b in told.list_blob_names(name_starts_with="access/")]
     assert any(a["handle"] == study.handle and a["door"] == "break-glass" for a in answers)
     path = f"/identity/break-glass/{use['act']['id']}/review"
@@ -128,7 +130,9 @@ def test_one_approval_is_for_one_look(as_) -> None:
     assert as_("privacy-officer", name="Pia").post(f"{path}/decision", json={"approve": True}).status_code == 200
     for _ in range(2):  # a page that is loaded anew within the minutes is the same look
         assert oda.post(f"{path}/open", json={}).json()["code"] == "no-identity"
-    opened = clients.container(names.VAULT, names.DOORS).get_blob_client(f"requests/{request}/opened.txt")
+    opened = clients.container(resource_names.VAULT, resource_names.DOORS).get_blob_client(
+        f"requests/{request}/opened.txt"
+    )
     opened.upload_blob((datetime.now(UTC) - timedelta(minutes=6)).isoformat(), overwrite=True)
     refused = oda.post(f"{path}/open", json={})
     assert refused.status_code == 403 and "one look" in refused.json()["detail"]
@@ -138,7 +142,7 @@ def test_an_approval_that_lapsed_opens_nothing_whatever_the_caller_says_of_the_t
     request, oda = _asked(as_, 91)
     late = datetime.now(UTC) - timedelta(hours=25)
     yes = Answer(by="pia", by_name="Pia", at=late.isoformat(), yes=True)
-    doors.answer("requests", doors.case("requests", request), yes)
+    identity_requests.answer("requests", identity_requests.case("requests", request), yes)
     headers = {"Date": "Mon, 05 Jan 2026 12:00:00 GMT", "X-Ms-Date": late.isoformat()}
     refused = oda.post(f"/identity/requests/{request}/open", json={"at": late.isoformat()}, headers=headers)
     assert refused.status_code == 403 and "lapsed" in refused.json()["detail"]
@@ -195,7 +199,7 @@ def test_two_patients_of_a_clinic_are_joined_by_a_command_with_a_reason_and_an_a
     index(one, other, far)
     pia, path = as_("privacy-officer", name="Pia"), f"/identity/merges/{one.handle}"
     body = {"into": other.handle, "reason": "A typing mistake in the ID"}
-    commands = clients.queue(names.COMMANDS)
+    commands = clients.queue(resource_names.COMMANDS)
     commands.clear_messages()
     assert as_("radiologist").post(path, json=body).status_code == 403
     assert pia.post(path, json={**body, "into": far.handle}).status_code == 404, "no person is of two clinics"
@@ -217,7 +221,7 @@ def kept() -> str:
     study = record(84)
     index(study)
     data = chest(study.study_uid, f"{study.study_uid}.3")[0]
-    clients.container(names.UPLOADS, names.QUARANTINE).upload_blob(
+    clients.container(resource_names.UPLOADS, resource_names.QUARANTINE).upload_blob(
         f"{study.id}/{'a' * 32}", data, metadata={"reason": "burned-in-text-likely"}, overwrite=True
     )
     return f"{study.id}~{'a' * 32}"
@@ -234,7 +238,7 @@ def test_a_file_kept_back_is_shown_to_the_privacy_officer_and_released_by_a_comm
     assert pia.get(f"/quarantine/{kept}/picture?frame=last").status_code == 400
     ruling = {"release": True, "reason": "A scale, no name"}
     assert pia.post(f"/quarantine/{kept}/decision", json=ruling).status_code == 202
-    queued = [json.loads(m.content) for m in clients.queue(names.COMMANDS).receive_messages()]
+    queued = [json.loads(m.content) for m in clients.queue(resource_names.COMMANDS).receive_messages()]
     assert any(m["kind"] == "release" and m["detail"] == {"arrival": "a" * 32} for m in queued)
 
 
@@ -250,7 +254,7 @@ def question() -> Iterator[Callable[[Question], str]]:
     """Puts a question about a study of the north clinic into quarantine."""
     study = record(94)
     index(study)
-    container = clients.container(names.UPLOADS, names.QUARANTINE)
+    container = clients.container(resource_names.UPLOADS, resource_names.QUARANTINE)
 
     def put(question: Question) -> str:
         data = question.model_dump_json()
@@ -262,7 +266,7 @@ def question() -> Iterator[Callable[[Question], str]]:
 
 
 def commands() -> list[dict[str, object]]:
-    return [json.loads(m.content) for m in clients.queue(names.COMMANDS).receive_messages()]
+    return [json.loads(m.content) for m in clients.queue(resource_names.COMMANDS).receive_messages()]
 
 
 def test_a_privacy_officer_sees_whom_the_files_of_a_study_name_and_says_whose_it_is(as_, question) -> None:
@@ -334,7 +338,7 @@ def test_the_places_with_text_are_pointed_at_frame_by_frame_and_never_spelled_ou
     ds.PixelData = b"".join(frame.tobytes() for frame in frames)
     out = io.BytesIO()
     ds.save_as(out)
-    container = clients.container(names.UPLOADS, names.QUARANTINE)
+    container = clients.container(resource_names.UPLOADS, resource_names.QUARANTINE)
     container.upload_blob(f"{study.id}/{'e' * 32}", out.getvalue(), metadata={"reason": "pixels-not-verified"})
     pia, path = as_("privacy-officer", name="Pia"), f"/quarantine/{study.id}~{'e' * 32}/texts"
     assert pia.get(path).json()["texts"] == []
@@ -401,7 +405,7 @@ def test_the_address_of_one_large_file_takes_its_blocks_and_reaches_nothing_else
 def test_a_clinic_sees_what_it_was_told_and_no_other_clinics_answers(as_) -> None:
     for clinic in ("north", "south"):
         told = json.dumps({"upload": f"{clinic}.dcm", "outcome": "refused", "reason": "empty-file", "at": "2026"})
-        container = clients.container(names.UPLOADS, names.results(clinic))
+        container = clients.container(resource_names.UPLOADS, resource_names.results(clinic))
         container.upload_blob("uploads/x.json", told, overwrite=True)
     items = as_("clinic-user", name="Cem").get("/uploads").json()["items"]
     assert {i.get("upload") for i in items if i["kind"] == "uploads"} == {"north.dcm"}
@@ -411,13 +415,15 @@ def test_the_clinic_is_told_no_size_of_a_finding_that_has_none(storage: None) ->
     study = record(98, high_risk=True)
     (placed,) = study.findings
     a_class = placed.model_copy(update={"key": "2", "diameter_mm": 0.0, "centre": None})
-    answers.say_result("north", study.handle, "1.2.3", "A", study.model_copy(update={"findings": (placed, a_class)}))
-    home = clients.container(names.UPLOADS, names.results("north"))
+    clinic_results.say_result(
+        "north", study.handle, "1.2.3", "A", study.model_copy(update={"findings": (placed, a_class)})
+    )
+    home = clients.container(resource_names.UPLOADS, resource_names.results("north"))
     told = json.loads(home.download_blob(f"studies/{study.handle}/result.json").readall())
     assert [finding.get("diameterMm") for finding in told["findings"]] == [14.2, None]
 
 
 def test_a_case_that_nobody_knows_is_not_found(as_) -> None:
-    assert doors.case("uses", "0" * 32) is None
+    assert identity_requests.case("uses", "0" * 32) is None
     path = f"/identity/break-glass/{'0' * 32}/review"
     assert as_("privacy-officer", name="Pia").post(path, json={"justified": True}).status_code == 404

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from readfirst.adapters import clients
-from readfirst.adapters.worklist import INDEXING, Cursor, Filter, Worklist, iso
-from readfirst.domain.reviews import Review, summary
+from readfirst.adapters.studies.study_index import INDEXING, Cursor, Filter, Worklist, iso
+from readfirst.domain.reading.reviews import Review, summary
 from tests.portal.studies import analysed_now, index, record
 
 CLINICS = ("north", "south")

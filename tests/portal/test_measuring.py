@@ -19,7 +19,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
 from pydicom import Dataset
 
-from readfirst.domain.records import StudyRecord
+from readfirst.domain.reading.study_record import StudyRecord
 from tests.portal.browser import CHROMIUM, chromium, signed_in
 from tests.portal.plates import BLOCK, MARKS, PLATES, SEGMENTED, Plate, Point, marked_study
 from tests.portal.stage import SIDE, Stage, staged

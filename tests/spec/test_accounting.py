@@ -6,17 +6,17 @@ from datetime import UTC, datetime
 
 import pytest
 
-from readfirst.domain import letters, records
-from readfirst.domain.accounting import Accounting, Received
-from readfirst.domain.books import NEVER_CLEANED, account
-from readfirst.domain.clean import BatchFacts, RefusedFile
-from readfirst.domain.findings import Analysis
-from readfirst.domain.messages import AnalysisOrder
-from readfirst.domain.models import default_model
-from readfirst.domain.records import StudyRecord
+from readfirst.domain.analysis.findings import Analysis
+from readfirst.domain.analysis.messages import AnalysisRequest
+from readfirst.domain.analysis.models import default_model
+from readfirst.domain.analysis.series_selection import BEYOND, Ineligible, Selection, choose
+from readfirst.domain.blob_paths import BatchFacts, RefusedFile
+from readfirst.domain.reading import alert_email, study_record
+from readfirst.domain.reading.accounting import Accounting, Received
+from readfirst.domain.reading.books import NEVER_CLEANED, account
+from readfirst.domain.reading.build_record import Outcome, Study, record_of
+from readfirst.domain.reading.study_record import StudyRecord
 from readfirst.domain.refusals import Reason
-from readfirst.domain.reporting import Outcome, Study, record_of
-from readfirst.domain.series import BEYOND, Ineligible, Selection, choose
 from tests.spec.test_series import GATE, again, enhanced, frames, slices
 
 NOW = datetime(2026, 1, 5, tzinfo=UTC)
@@ -102,7 +102,7 @@ def test_fewer_files_than_announced_and_lost_members_of_an_archive_make_a_part()
 def test_files_that_came_later_are_still_to_be_taken_before_nothing_was_found():
     """A series that has fallen silent is read while others arrive: what they show is not known yet."""
     books = closed(slices(14), to_come=3)
-    assert books.holds and record(books).label == records.READ_IN_PART and "3 file(s)" in books.part
+    assert books.holds and record(books).label == study_record.READ_IN_PART and "3 file(s)" in books.part
 
 
 def test_what_the_header_does_not_say_is_in_the_books():
@@ -120,23 +120,23 @@ def record(books, *, high=False, state="analysed"):
 
 def test_not_flagged_is_said_only_of_what_was_read_whole():
     whole, part = closed(slices(14)), closed(slices(14), short=True)
-    assert record(whole).label == records.NOT_FLAGGED and not record(whole).partial
-    assert record(part).label == records.READ_IN_PART and record(part).partial and record(part).part == part.part
+    assert record(whole).label == study_record.NOT_FLAGGED and not record(whole).partial
+    assert record(part).label == study_record.READ_IN_PART and record(part).partial and record(part).part == part.part
 
 
 def test_what_was_found_in_a_part_is_flagged_and_the_part_is_told():
     found = record(closed(slices(14), short=True), high=True)
-    assert found.label == records.FLAGGED and found.part
-    assert record(closed(slices(14), short=True), state="failed").label == records.NOT_ANALYSED
+    assert found.label == study_record.FLAGGED and found.part
+    assert record(closed(slices(14), short=True), state="failed").label == study_record.NOT_ANALYSED
 
 
 def test_the_letter_says_that_only_a_part_was_read():
     for letter in (
-        letters.urgent("H", "https://p", "67 of 74 slices"),
-        letters.overdue("H", "https://p", "67 of 74 slices"),
+        alert_email.urgent("H", "https://p", "67 of 74 slices"),
+        alert_email.overdue("H", "https://p", "67 of 74 slices"),
     ):
         assert "in part only: 67 of 74 slices" in letter.text and "67 of 74 slices" in letter.html
-    assert "part" not in letters.urgent("H", "https://x").text
+    assert "part" not in alert_email.urgent("H", "https://x").text
 
 
 def test_what_was_stored_before_there_were_books_is_still_read():
@@ -147,7 +147,7 @@ def test_what_was_stored_before_there_were_books_is_still_read():
     assert BatchFacts.model_validate(batch).series == {}
     order = {"token": "t", "handle": "h", "run_key": "k", "model_name": "m", "model_digest": "d", "series_uid": "1",
              "instances": [], "receipts": []}  # fmt: skip
-    assert AnalysisOrder.model_validate(order).missing == 0
+    assert AnalysisRequest.model_validate(order).missing == 0
     assert Accounting(received=3).holds is False
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from readfirst.domain import letters
 from readfirst.domain.addresses import HANDLE, study_link, study_named
-from readfirst.domain.findings import Box, Code, Finding, first_to_read
+from readfirst.domain.analysis.findings import Box, Code, Finding, first_to_read
 from readfirst.domain.pseudonyms import handle_of
+from readfirst.domain.reading import alert_email
 
 ROOT = Path(__file__).resolve().parents[2]
 TOKEN = "0f" * 16
@@ -23,7 +23,7 @@ def test_the_link_names_a_study_by_its_handle_and_by_nothing_else() -> None:
     assert study_link("https://portal.example/", "7Q0KXW2M") == "https://portal.example/studies/7Q0KXW2M"
 
 
-@pytest.mark.parametrize("letter", [letters.urgent, letters.overdue])
+@pytest.mark.parametrize("letter", [alert_email.urgent, alert_email.overdue])
 def test_every_letter_has_that_link_and_no_other(letter) -> None:
     """Both bodies of both letters lead to the one address of the study."""
     made = letter(NAME, "https://portal.example/")

@@ -7,8 +7,8 @@ import zipfile
 
 import pytest
 
-from readfirst.domain import archives
-from readfirst.domain.archives import Archive, open_archive
+from readfirst.domain.intake import archives
+from readfirst.domain.intake.archives import Archive, open_archive
 from readfirst.domain.refusals import Reason, Refused
 
 

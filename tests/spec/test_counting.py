@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from readfirst.domain.clean import BatchFacts, Counted, RefusedFile, Repeat, counted
-from readfirst.domain.instances import InstanceFacts
+from readfirst.domain.blob_paths import BatchFacts, Counted, RefusedFile, Repeat, counted
+from readfirst.domain.instance_facts import InstanceFacts
 
 
 def instance(sop: str, digest: str, series: str = "1.1") -> InstanceFacts:

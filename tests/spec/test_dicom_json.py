@@ -14,7 +14,7 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
 
-from readfirst.domain import dicomjson
+from readfirst.domain.dicomweb import dicom_json
 from readfirst.domain.jsonmodel import json_model
 from readfirst.domain.pseudonyms import patient_name
 from tests.portal.studies import record
@@ -114,15 +114,15 @@ def test_text_is_utf_8_and_says_so() -> None:
 
 def test_a_study_answers_with_the_pseudonym_that_its_objects_hold() -> None:
     study = record(3)
-    found = dicomjson.study(study)
+    found = dicom_json.study(study)
     assert found["00100010"]["Value"] == [{"Alphabetic": patient_name(study.patient)}]
     assert found["00100020"]["Value"] == [study.patient] and "Value" not in found["00100030"]
-    assert "Value" not in dicomjson.study(study.model_copy(update={"patient": ""}))["00100010"]
+    assert "Value" not in dicom_json.study(study.model_copy(update={"patient": ""}))["00100010"]
 
 
 def test_series_and_instances_answer_with_what_searches_ask_for_and_no_more() -> None:
     ds = instance(np.zeros((2, 4, 5), "i2"), TimezoneOffsetFromUTC="+0900", PatientComments="x", SeriesNumber=3)
-    series, one = dicomjson.series(ds, 12), dicomjson.instance(ds)
+    series, one = dicom_json.series(ds, 12), dicom_json.instance(ds)
     assert series["00080201"]["Value"] == ["+0900"] and series["00201209"] == {"vr": "IS", "Value": [12]}
     assert one["00280008"]["Value"] == [2] and one["00280010"]["Value"] == [4]
     assert "00104000" not in series and "00104000" not in one
@@ -130,7 +130,7 @@ def test_series_and_instances_answer_with_what_searches_ask_for_and_no_more() ->
 
 @pytest.mark.parametrize(("kind", "vr"), [("u1", "OB"), ("i2", "OW")])
 def test_the_metadata_names_the_pixels_by_their_address(kind: str, vr: str) -> None:
-    found = dicomjson.metadata(instance(np.zeros((1, 4, 4), kind)), "http://host:1/studies/2.25.70")
+    found = dicom_json.metadata(instance(np.zeros((1, 4, 4), kind)), "http://host:1/studies/2.25.70")
     address = "http://host:1/studies/2.25.70/series/2.25.70.1/instances/2.25.70.1.1/frames"
     assert found["7FE00010"] == {"vr": vr, "BulkDataURI": address}
 
@@ -140,4 +140,4 @@ def test_the_metadata_names_the_pixels_by_their_address(kind: str, vr: str) -> N
     [("PatientID", "PatientID"), ("00100020", "PatientID"), ("0020000d", "StudyInstanceUID"), ("limit", None)],
 )
 def test_a_query_names_attributes_by_keyword_or_tag(name: str, expected: str | None) -> None:
-    assert dicomjson.keyword(name) == expected
+    assert dicom_json.keyword(name) == expected

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from readfirst.domain.events import Rotation, Uploaded, rotation, uploaded
+from readfirst.domain.event_grid import Rotation, Uploaded, rotation, uploaded
 
 ARRIVED = {
     "eventType": "Microsoft.Storage.BlobCreated",

@@ -12,8 +12,9 @@ from PIL import Image
 from pydicom.pixels import pixel_array
 from pydicom.uid import UID, ExplicitVRLittleEndian, RLELossless
 
-from readfirst.domain import pictures, recoding
-from readfirst.domain.transfer import Offer, file_as, frames_as
+from readfirst.domain import recoding
+from readfirst.domain.dicomweb import rendering
+from readfirst.domain.dicomweb.content_negotiation import Offer, file_as, frames_as
 from tests.spec.images import COMPRESSED, JPEG_XL, UID_OF_INSTANCE, UNCOMPRESSED, file_in, instance
 
 OCTETS = Offer("application/octet-stream", True, None)
@@ -73,7 +74,7 @@ def test_frames_and_files_hold_the_values_that_were_stored(
 def test_a_rendered_picture_of_eight_bits_shows_its_own_greys_and_colours(syntax: str, photometric: str) -> None:
     values = drawn(8, 0, 3 if photometric == "RGB" else 1)
     ds = recoding.opened(file_in(instance(values, photometric), syntax))
-    shown = pictures.encoded(pictures.grey_or_colour(ds, 1), kind="PNG")
+    shown = rendering.encoded(rendering.grey_or_colour(ds, 1), kind="PNG")
     expected = 255 - values[1] if photometric == "MONOCHROME1" else values[1]
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(shown))), expected)
 
@@ -83,7 +84,7 @@ def test_a_rendered_picture_of_eight_bits_shows_its_own_greys_and_colours(syntax
 def test_a_window_of_256_values_shows_each_as_a_grey_of_its_own(syntax: str, depth: int, signed: int) -> None:
     values = drawn(depth, signed, 1)
     ds = recoding.opened(file_in(instance(values, stored=depth), syntax))
-    assert np.array_equal(pictures.grey_or_colour(ds, 2, (128, 256)), np.clip(values[2].astype(int), 0, 255))
+    assert np.array_equal(rendering.grey_or_colour(ds, 2, (128, 256)), np.clip(values[2].astype(int), 0, 255))
 
 
 @pytest.mark.parametrize("syntax", UNCOMPRESSED, ids=name)
@@ -93,7 +94,7 @@ def test_colours_by_plane_stay_by_plane_in_frames_and_are_colours_in_pictures(sy
     ds.PixelData = np.ascontiguousarray(values.transpose(0, 3, 1, 2)).tobytes() + b"\0"
     stored = file_in(ds, syntax)
     assert frames_as(stored, [2], OCTETS)[0] == [values[1].transpose(2, 0, 1).tobytes()]
-    assert np.array_equal(pictures.grey_or_colour(recoding.opened(stored), 1), values[1])
+    assert np.array_equal(rendering.grey_or_colour(recoding.opened(stored), 1), values[1])
 
 
 def test_rle_of_colours_by_plane_follows_its_header() -> None:
@@ -126,4 +127,4 @@ def test_bits_that_no_pixel_uses_stay_in_rle_and_are_not_shown() -> None:
     out = io.BytesIO()
     ds.save_as(out)
     assert frames_as(out.getvalue(), [1], OCTETS)[0] == [marked.tobytes()]
-    assert np.array_equal(pictures.grey_or_colour(ds, 0, (128, 256)), values[0])
+    assert np.array_equal(rendering.grey_or_colour(ds, 0, (128, 256)), values[0])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from readfirst.domain.image_types import (
+from readfirst.domain.analysis.image_types import (
     CHANGED,
     COMPRESSED,
     KEEPING_CODES,

@@ -10,9 +10,9 @@ from pydicom.data import get_testdata_file
 from pydicom.dataelem import RawDataElement
 from pydicom.tag import Tag
 
-from readfirst.domain.instances import InstanceFacts, facts_of
+from readfirst.domain.analysis.said import UNREADABLE, admits_part
+from readfirst.domain.instance_facts import InstanceFacts, facts_of
 from readfirst.domain.pseudonyms import Pseudonyms
-from readfirst.domain.said import UNREADABLE, admits_part
 from tests.spec.deid.conftest import ROOT, Clean, attempt
 
 

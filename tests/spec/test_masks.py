@@ -10,7 +10,7 @@ import pydicom
 import pytest
 from pydicom.sr.codedict import codes
 
-from readfirst.domain.masks import is_moved, pixels_between, runs
+from readfirst.domain.analysis.segment_rle import is_moved, pixels_between, segment_rle
 from tests.portal.stage import chest
 
 SLICES = 6
@@ -49,7 +49,7 @@ def test_every_pixel_comes_back_under_its_finding_and_its_slice(segments: int, e
     pixels[3, 10, [5, 6, 9], 0] = 1
     if segments == 2:
         pixels[4, 100:102, 50:60, 1] = 1
-    found = runs(segmentation(pixels, empty_frames=empty_frames), ["1", "2"])
+    found = segment_rle(segmentation(pixels, empty_frames=empty_frames), ["1", "2"])
     assert found["1"] == {
         "2.25.5.3.3": [(10, 20, 5), (11, 20, 5), (12, 20, 5)],
         "2.25.5.3.4": [(10, 5, 2), (10, 9, 1)],
@@ -78,8 +78,12 @@ def test_of_a_slice_that_was_moved_onto_a_grid_the_runs_are_in_its_own_pixels(ro
     assert not is_moved(seg)
     places = moved(seg, rows, columns)
     top, left = 10 - (2 if rows == 2.5 else round(rows)), 20 - round(columns)
-    assert is_moved(seg) and runs(seg, ["1"], places) == {"1": {"2.25.5.3.3": [(top, left, 5), (top + 1, left, 5)]}}
-    assert runs(seg, ["1"], {}) == {}, "where nobody knows where the slice lies, nothing is drawn in a wrong place"
+    assert is_moved(seg) and segment_rle(seg, ["1"], places) == {
+        "1": {"2.25.5.3.3": [(top, left, 5), (top + 1, left, 5)]}
+    }
+    assert segment_rle(seg, ["1"], {}) == {}, (
+        "where nobody knows where the slice lies, nothing is drawn in a wrong place"
+    )
 
 
 @pytest.mark.parametrize("noise", [-1e-6, 0, 1e-6])

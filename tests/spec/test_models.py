@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from readfirst.domain import models
-from readfirst.domain.models import Manifest, approved, approved_by_digest, default_model, parse_approved
+from readfirst.domain.analysis import models
+from readfirst.domain.analysis.models import Manifest, approved, approved_by_digest, default_model, parse_approved
 
 MODELS = Path(models.__file__).parents[2] / "model_container" / "models"
 

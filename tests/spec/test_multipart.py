@@ -7,7 +7,7 @@ from email.policy import HTTP
 
 import pytest
 
-from readfirst.domain.multipart import related
+from readfirst.domain.dicomweb.multipart import related
 
 PARTS = [
     [(b"one", "application/dicom")],

@@ -8,7 +8,7 @@ from itertools import permutations
 
 import pytest
 
-from readfirst.domain.person import (
+from readfirst.domain.intake.person import (
     Disagreement,
     Person,
     Question,

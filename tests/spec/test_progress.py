@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from readfirst.domain.messages import Progress
-from readfirst.domain.progress import STALE, WAITING, Told, told
+from readfirst.domain.analysis.messages import Progress
+from readfirst.domain.analysis.progress import STALE, WAITING, ProgressView, progress_view
 
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
 
@@ -15,17 +15,17 @@ def written(age: timedelta, share: float = 0.4) -> Progress:
 
 
 def test_what_the_job_wrote_a_moment_ago_is_told_as_it_is() -> None:
-    assert told(written(timedelta(seconds=5)), NOW) == Told(stage="infer", share=0.4)
+    assert progress_view(written(timedelta(seconds=5)), NOW) == ProgressView(stage="infer", share=0.4)
 
 
 def test_a_job_that_has_not_begun_is_waited_for() -> None:
-    assert told(None, NOW) == WAITING
+    assert progress_view(None, NOW) == WAITING
 
 
 def test_a_job_that_has_written_nothing_for_long_is_waited_for_whatever_it_had_done() -> None:
-    assert told(written(STALE - timedelta(seconds=1)), NOW).stage == "infer"
-    assert told(written(STALE + timedelta(seconds=1)), NOW) == WAITING
+    assert progress_view(written(STALE - timedelta(seconds=1)), NOW).stage == "infer"
+    assert progress_view(written(STALE + timedelta(seconds=1)), NOW) == WAITING
 
 
 def test_a_share_is_never_more_than_the_whole() -> None:
-    assert told(written(timedelta(0), share=1.5), NOW).share == 1.0
+    assert progress_view(written(timedelta(0), share=1.5), NOW).share == 1.0

@@ -7,9 +7,9 @@ import random
 import pytest
 from pydicom.dataset import Dataset
 
-from readfirst.domain.instances import InstanceFacts, facts_of
-from readfirst.domain.models import Gate
-from readfirst.domain.series import Ineligible, NotEligible, Selection, run_key, select_series
+from readfirst.domain.analysis.models import Gate
+from readfirst.domain.analysis.series_selection import Ineligible, NotEligible, Selection, run_key, select_series
+from readfirst.domain.instance_facts import InstanceFacts, facts_of
 
 CHEST = Gate(modalities=("DX", "CR"), body_parts=("CHEST", "THORAX"), min_age=18, min_pixels=64)
 DX, CR, CAPTURE = (f"1.2.840.10008.5.1.4.1.1.{kind}" for kind in ("1.1", "1", "7"))

@@ -13,7 +13,7 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, JPEGBaseline8Bit
 
 from readfirst.domain import recoding
-from readfirst.domain.pictures import LUNG, NoPicture, encoded, grey_or_colour
+from readfirst.domain.dicomweb.rendering import LUNG, NoPicture, encoded, grey_or_colour
 from tests.spec.images import file_in, instance
 
 HU = np.array([-1000, -850, -600, 0, 40, 700])

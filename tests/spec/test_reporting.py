@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from readfirst.domain.records import FLAGGED, NOT_ANALYSED, NOT_FLAGGED, StudyRecord
-from readfirst.domain.reporting import following, lacks_result
+from readfirst.domain.reading.build_record import following, lacks_result
+from readfirst.domain.reading.study_record import FLAGGED, NOT_ANALYSED, NOT_FLAGGED, StudyRecord
 
 
 def record(run: int, state: str = "reported", label: str = FLAGGED, **fields: Any) -> StudyRecord:

@@ -7,10 +7,9 @@ from collections import Counter
 
 import pytest
 
-from readfirst.domain.instances import APART, InstanceFacts, Part, Plane
-from readfirst.domain.models import Gate
-from readfirst.domain.said import UNREADABLE
-from readfirst.domain.series import (
+from readfirst.domain.analysis.models import Gate
+from readfirst.domain.analysis.said import UNREADABLE
+from readfirst.domain.analysis.series_selection import (
     BEYOND,
     LEFT_OUT,
     SAME_POSITIONS,
@@ -22,6 +21,7 @@ from readfirst.domain.series import (
     run_key,
     select_series,
 )
+from readfirst.domain.instance_facts import APART, InstanceFacts, Part, Plane
 
 GATE = Gate(
     modalities=("CT",), body_parts=("CHEST", "THORAX"), min_age=18, min_slices=8, min_coverage=20.0,

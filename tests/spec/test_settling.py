@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from readfirst.domain.ledger import ArrivalNote, Complete
-from readfirst.domain.settling import LONGEST_WAIT, SHORT_PATIENCE, Settled, Wait, settle
+from readfirst.domain.intake.ledger import ArrivalNote, Complete
+from readfirst.domain.intake.settling import LONGEST_WAIT, SHORT_PATIENCE, Settled, Wait, settle
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from readfirst.domain.stuck import AGAIN, LONGEST, TRIES, Stuck, own_fault
+from readfirst.domain.intake.stuck import AGAIN, LONGEST, TRIES, Stuck, own_fault
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 NOTE = Stuck(since=NOW, last=NOW)

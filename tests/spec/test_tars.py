@@ -8,8 +8,8 @@ import tarfile
 
 import pytest
 
-from readfirst.domain import archives, tars
 from readfirst.domain.deid import read_header
+from readfirst.domain.intake import archives, tars
 from readfirst.domain.refusals import Reason, Refused, Skipped
 
 FORMATS = {"ustar": tarfile.USTAR_FORMAT, "GNU": tarfile.GNU_FORMAT, "pax": tarfile.PAX_FORMAT}

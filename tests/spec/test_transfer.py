@@ -21,7 +21,7 @@ from pydicom.uid import (
 )
 
 from readfirst.domain import recoding
-from readfirst.domain.transfer import NotAcceptable, Offer, file_as, frames_as, offers
+from readfirst.domain.dicomweb.content_negotiation import NotAcceptable, Offer, file_as, frames_as, offers
 from tests.spec.images import UID_OF_INSTANCE, UNCOMPRESSED, file_in, instance
 
 OCTETS = Offer("application/octet-stream", True, None)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from readfirst.domain.watchdog import (
+from readfirst.domain.analysis.watchdog import (
     LIST_LAG,
     Execution,
     Place,

@@ -8,7 +8,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from readfirst.domain.worklist import RESERVE, Band, Waiting, band, reading_key
+from readfirst.domain.reading.reading_order import RESERVE, Band, Waiting, band, reading_key
 
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
 _DUE = st.integers(-3000, 3000).map(lambda minutes: NOW + timedelta(minutes=minutes))

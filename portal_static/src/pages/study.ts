@@ -37,7 +37,7 @@ const ADVICE: Record<number, string> = {
 };
 const STAGE: Record<string, string> = { settle: "Waited for the whole study", deidentify: "De-identified", analyse: "Analysed", report: "Reported" };
 
-/** Codes of readfirst/domain/person.py. */
+/** Codes of readfirst/domain/intake/person.py. */
 const DISAGREE: Record<string, string> = {
   "patient-id": "the patient ID differs",
   "patient-id-missing": "the patient ID is missing in some",

@@ -4,14 +4,14 @@ known = known_identifiers(read_header(first)) | known_identifiers(read_header(se
 done = deidentify(source, target, names=…, handle=…, profile=load_profile("triage-default"), known=known)
 """
 
+from readfirst.domain.deid.acceptance import named_in, read_header
+from readfirst.domain.deid.dicom.standard_tables import TABLE_EDITION
 from readfirst.domain.deid.engine import Deidentified, deidentify
-from readfirst.domain.deid.header import named_in, read_header
 from readfirst.domain.deid.identity import IdentityRecord, PatientIdentity, StudyIdentity
-from readfirst.domain.deid.known import KnownIdentifiers, known_identifiers
-from readfirst.domain.deid.profile import Profile, ProfileError, load_profile
 from readfirst.domain.deid.receipt import ENGINE_VERSION, PixelCheck, Receipt, ReceiptBatch, RuleFired, sign, verify
+from readfirst.domain.deid.rules.profile import Profile, ProfileError, load_profile
 from readfirst.domain.deid.stated import stated_person
-from readfirst.domain.deid.table import TABLE_EDITION
+from readfirst.domain.deid.text.known_identifiers import KnownIdentifiers, known_identifiers
 
 __all__ = [
     "ENGINE_VERSION",

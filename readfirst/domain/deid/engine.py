@@ -11,10 +11,10 @@ from functools import lru_cache
 from typing import BinaryIO, cast
 
 from readfirst.domain.decoding import JPEG, JPEG_2000, RLE
-from readfirst.domain.deid import dates
-from readfirst.domain.deid.charsets import decoded, readings
-from readfirst.domain.deid.clean import DUMMY_TEXT, Cleaner, Traces
-from readfirst.domain.deid.codec import (
+from readfirst.domain.deid.acceptance import clutter_of, is_directory, not_taken, refusal_of
+from readfirst.domain.deid.cleaner import DUMMY_TEXT, Cleaner, Traces
+from readfirst.domain.deid.dicom.charsets import decoded, readings
+from readfirst.domain.deid.dicom.codec import (
     DEFLATED,
     EXPLICIT_BIG,
     EXPLICIT_LITTLE,
@@ -32,26 +32,26 @@ from readfirst.domain.deid.codec import (
     text_of,
     write_meta,
 )
-from readfirst.domain.deid.header import clutter_of, is_directory, not_taken, refusal_of
+from readfirst.domain.deid.dicom.element_view import element_view
+from readfirst.domain.deid.dicom.pixel_data import Shape, shape_of, tidy
+from readfirst.domain.deid.dicom.standard_tables import TABLE_EDITION, types_of
+from readfirst.domain.deid.dicom.unused_bits import CLEARED, bits_of
 from readfirst.domain.deid.identity import IdentityRecord, PatientIdentity, StudyIdentity
-from readfirst.domain.deid.known import KnownIdentifiers, Value, kind_of, kind_of_concept, learn
-from readfirst.domain.deid.pixeldata import Shape, shape_of, tidy
 from readfirst.domain.deid.pixels import check_pixels, screen_pixels
+from readfirst.domain.deid.pixels.burned_in_risk import must_search
+from readfirst.domain.deid.pixels.faces import could_show_face
 from readfirst.domain.deid.pixels.frames import Images, images_of
 from readfirst.domain.deid.pixels.overlays import overlays_without_text
-from readfirst.domain.deid.plan import Plan, plan_of
-from readfirst.domain.deid.profile import Options, Profile
 from readfirst.domain.deid.receipt import ENGINE_VERSION, PixelCheck, Receipt, RuleFired
-from readfirst.domain.deid.risk import must_search
-from readfirst.domain.deid.scrub import Scrubber, scrubber_of
+from readfirst.domain.deid.rules import dates
+from readfirst.domain.deid.rules.plan import Plan, plan_of
+from readfirst.domain.deid.rules.profile import Options, Profile
 from readfirst.domain.deid.stated import person_among, stated_by
 from readfirst.domain.deid.streams.pictures import fragment_bytes
-from readfirst.domain.deid.table import TABLE_EDITION, types_of
-from readfirst.domain.deid.told import told
-from readfirst.domain.deid.unused import CLEARED, bits_of
-from readfirst.domain.deid.visual import could_show_face
-from readfirst.domain.instances import InstanceFacts, facts_of
-from readfirst.domain.person import Person
+from readfirst.domain.deid.text.known_identifiers import KnownIdentifiers, Value, kind_of, kind_of_concept, learn
+from readfirst.domain.deid.text.scrubber import Scrubber, scrubber_of
+from readfirst.domain.instance_facts import InstanceFacts, facts_of
+from readfirst.domain.intake.person import Person
 from readfirst.domain.pseudonyms import Pseudonyms, patient_name
 from readfirst.domain.refusals import FAULTS, Reason, Refused, fault
 
@@ -99,7 +99,7 @@ def deidentify(
 
     `source` is seekable; large values are streamed. `handle` becomes accession number and study ID. `known` are the
     identifiers of the whole study (see `known_identifiers`). `looked_at`: a person has seen the picture and released
-    it, so it is not searched for text. `person`: whose study it is, by all its files (see `readfirst.domain.person`); a
+    it, so it is not searched for text. `person`: whose study it is, by all its files (see `readfirst.domain.intake.person`); a
     file that is not of that person is refused. Without it the headers that `known` was learned from say it.
     """
     clutter = clutter_of(source)
@@ -173,7 +173,7 @@ def _deidentify(
         pixels=pixels,
         notes=tuple(notes),
     )
-    facts = facts_of(told(file, clean), sent=told(file, file.elements), digest=output)
+    facts = facts_of(element_view(file, clean), sent=element_view(file, file.elements), digest=output)
     return Deidentified(facts, identity, receipt)
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from pydicom.dataset import Dataset
 
-from readfirst.domain.deid.charsets import decoded
-from readfirst.domain.person import Person, Stated, person_of, persons
+from readfirst.domain.deid.dicom.charsets import decoded
+from readfirst.domain.intake.person import Person, Stated, person_of, persons
 from readfirst.domain.pseudonyms import Pseudonyms
 
 _FIELDS = {

@@ -340,7 +340,7 @@ def shown(content: bytes, who: Target) -> list[str]:
     """The person's names and numbers that a clean file still shows, in any of its values or raw bytes."""
     import pydicom
 
-    from readfirst.domain.deid.charsets import spellings
+    from readfirst.domain.deid.dicom.charsets import spellings
 
     with config.disable_value_validation():
         ds = pydicom.dcmread(io.BytesIO(content), force=True)

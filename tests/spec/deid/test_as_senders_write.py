@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage
 
 from readfirst.domain.deid import engine
-from readfirst.domain.ledger import Complete
+from readfirst.domain.intake.ledger import Complete
 from readfirst.domain.pseudonyms import Pseudonyms
 from readfirst.domain.refusals import Reason, Refused
 from tests.spec.deid.conftest import Cleaner, attempt, file_of

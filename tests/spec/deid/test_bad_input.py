@@ -16,9 +16,10 @@ from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 from pydicom.uid import RLELossless
 
-from readfirst.domain.deid import KnownIdentifiers, codec, known_identifiers, read_header
-from readfirst.domain.deid.header import as_dataset
-from readfirst.domain.headers import header_of
+from readfirst.domain.deid import KnownIdentifiers, known_identifiers, read_header
+from readfirst.domain.deid.acceptance import as_dataset
+from readfirst.domain.deid.dicom import codec
+from readfirst.domain.intake.headers import header_of
 from readfirst.domain.pseudonyms import Pseudonyms
 from readfirst.domain.refusals import Reason, Refused, Skipped
 from tests.spec.deid.conftest import ROOT, Clean, attempt, file_of
@@ -96,7 +97,7 @@ def test_damage_anywhere_never_raises(position: int, damage: bytes, cut: bool) -
 
 
 def _small() -> bytes:
-    from readfirst.cli.bench_planted import base, person
+    from benchmarks.planted_identifiers import base, person
 
     ds = base(person(3))
     ds.Modality = "CT"

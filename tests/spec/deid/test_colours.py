@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, ImageCms
 from pydicom.dataset import Dataset
 
-from readfirst.domain.deid import icc
+from readfirst.domain.deid.pixels import icc
 from readfirst.domain.pseudonyms import Pseudonyms
 from tests.spec.deid.conftest import Clean, Cleaner, attempt, file_of
 

@@ -14,11 +14,11 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless, JPEGExtended12Bit, JPEGLSLossless, RLELossless
 
-from readfirst.domain import registry
+from readfirst.domain import uid_registry
 from readfirst.domain.decoding import DECODED, DEFLATED_FRAMES, ENCAPSULATED
-from readfirst.domain.deid.clean import registered
+from readfirst.domain.deid.cleaner import registered
+from readfirst.domain.deid.dicom.standard_tables import _types
 from readfirst.domain.deid.engine import UNCOMPRESSED
-from readfirst.domain.deid.table import _types
 from readfirst.domain.pseudonyms import Pseudonyms
 from readfirst.domain.refusals import Reason, Refused
 from tests.spec.deid.conftest import Cleaner, attempt, file_of
@@ -145,11 +145,11 @@ def test_a_jpeg_2000_picture_of_another_size_is_not_decoded(at: int, ct: Dataset
 
 
 PICTURES = ("1.2.840.10008.1.2.4.", "1.2.840.10008.1.2.7")
-SYNTAXES = [uid for uid in registry.table() if registry.is_transfer_syntax(uid) and uid.startswith(PICTURES)]
+SYNTAXES = [uid for uid in uid_registry.table() if uid_registry.is_transfer_syntax(uid) and uid.startswith(PICTURES)]
 NOT_TAKEN = [uid for uid in SYNTAXES if uid not in DECODED]
 
 
-@pytest.mark.parametrize("syntax", NOT_TAKEN, ids=registry.name_of)
+@pytest.mark.parametrize("syntax", NOT_TAKEN, ids=uid_registry.name_of)
 def test_a_compression_that_nobody_decodes_is_refused_by_name_and_says_what_to_do(
     syntax: str, ct: Dataset, names: Pseudonyms
 ) -> None:
@@ -157,7 +157,7 @@ def test_a_compression_that_nobody_decodes_is_refused_by_name_and_says_what_to_d
     assert isinstance(refused, Refused)
     assert refused.reason == Reason.TRANSFER_SYNTAX
     name, _, instead = refused.detail.partition(f" ({syntax}): ")
-    assert name == registry.name_of(syntax)
+    assert name == uid_registry.name_of(syntax)
     assert len(instead) > 10
 
 
@@ -171,9 +171,9 @@ def test_a_transfer_syntax_of_nobody_is_refused_without_being_repeated(ct: Datas
 
 
 def test_the_table_has_what_the_library_has_and_every_class_whose_attributes_are_known() -> None:
-    assert not UID_dictionary.keys() - registry.table().keys()
-    assert not _types()["classes"].keys() - registry.table().keys()
-    assert registry.name_of("1.2.840.10008.5.1.4.1.1.66.7") == "Label Map Segmentation Storage"
+    assert not UID_dictionary.keys() - uid_registry.table().keys()
+    assert not _types()["classes"].keys() - uid_registry.table().keys()
+    assert uid_registry.name_of("1.2.840.10008.5.1.4.1.1.66.7") == "Label Map Segmentation Storage"
 
 
 @pytest.mark.parametrize(

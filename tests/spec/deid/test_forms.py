@@ -6,7 +6,7 @@ import pytest
 from pydicom.dataset import Dataset
 
 from readfirst.domain.deid import KnownIdentifiers
-from readfirst.domain.deid.scrub import Scrubber
+from readfirst.domain.deid.text.scrubber import Scrubber
 from tests.spec.deid.conftest import Cleaner
 
 

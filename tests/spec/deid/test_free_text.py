@@ -7,9 +7,9 @@ from importlib import resources
 
 import pytest
 
-from readfirst.cli.bench_privacy import precision
+from benchmarks.deid_privacy import precision
 from readfirst.domain.deid import KnownIdentifiers
-from readfirst.domain.deid.scrub import Scrubber, patterns
+from readfirst.domain.deid.text.scrubber import Scrubber, patterns
 
 PARKER = KnownIdentifiers(
     names=frozenset(("Parker^Gleasona^Bea", "Brakspear^Tobias^^Dr", "Long^Mary")),

@@ -6,8 +6,8 @@ import warnings
 
 import pytest
 
-from readfirst.cli.bench_planted import Planted, planted, residuals, useful_kept
-from readfirst.cli.bench_privacy import metrics, ours
+from benchmarks.deid_privacy import metrics, ours
+from benchmarks.planted_identifiers import Planted, planted, residuals, useful_kept
 
 PLANTED = [p for seed in (7, 8) for p in planted(seed)]
 

@@ -20,7 +20,7 @@ from readfirst.domain.deid import (
     read_header,
     stated_person,
 )
-from readfirst.domain.person import Person, Stated, person_of, persons
+from readfirst.domain.intake.person import Person, Stated, person_of, persons
 from readfirst.domain.pseudonyms import Pseudonyms
 from readfirst.domain.refusals import Reason, Refused
 from tests.spec.deid.conftest import HANDLE, ROOT, Cleaner, file_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydicom.dataset import Dataset
 
-from readfirst.domain.deid.vocabulary import in_own_words
+from readfirst.domain.deid.text.vocabulary import in_own_words
 from readfirst.domain.pseudonyms import Pseudonyms
 from tests.spec.deid.conftest import Cleaner
 from tests.spec.deid.objects import code, plan

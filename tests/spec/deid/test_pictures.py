@@ -22,9 +22,9 @@ from pydicom.uid import (
     UltrasoundImageStorage,
 )
 
-from readfirst.cli import bench_pictures
+from benchmarks import burned_in_pictures
 from readfirst.domain.decoding import Stored
-from readfirst.domain.deid.codec import Fragments
+from readfirst.domain.deid.dicom.codec import Fragments
 from readfirst.domain.deid.pixels import decode
 from readfirst.domain.pseudonyms import Pseudonyms
 from readfirst.domain.refusals import Reason, Refused
@@ -48,13 +48,13 @@ def ultrasound(ct: Dataset, pixels: np.ndarray, frames: int = 1) -> Dataset:
     return ct
 
 
-def pictures() -> list[bench_pictures.Picture]:
-    return list(bench_pictures.burned_in(each=1))
+def pictures() -> list[burned_in_pictures.Picture]:
+    return list(burned_in_pictures.burned_in(each=1))
 
 
 @pytest.mark.parametrize("picture", pictures(), ids=lambda p: p.kind)
 def test_burned_in_lines_are_blanked_and_the_rest_of_the_picture_stays(
-    picture: bench_pictures.Picture, ct: Dataset, clean: Cleaner
+    picture: burned_in_pictures.Picture, ct: Dataset, clean: Cleaner
 ) -> None:
     done = clean(ultrasound(ct, picture.pixels))
     changed = done.ds.pixel_array != picture.pixels
@@ -66,22 +66,22 @@ def test_burned_in_lines_are_blanked_and_the_rest_of_the_picture_stays(
 
 
 def test_a_picture_without_text_stays_as_it_is(ct: Dataset, clean: Cleaner) -> None:
-    picture = next(bench_pictures.clean(count=1))
+    picture = next(burned_in_pictures.clean(count=1))
     done = clean(ultrasound(ct, picture.pixels))
     assert np.array_equal(done.ds.pixel_array, picture.pixels)
     assert done.receipt.pixels.regions_blanked == 0
 
 
 def test_side_markers_stay(ct: Dataset, clean: Cleaner) -> None:
-    picture = next(bench_pictures.marked(count=1))
+    picture = next(burned_in_pictures.marked(count=1))
     done = clean(ultrasound(ct, picture.pixels))
     assert np.array_equal(done.ds.pixel_array, picture.pixels)
 
 
 def test_text_in_a_cine_is_blanked_on_every_frame(ct: Dataset, clean: Cleaner) -> None:
-    still = next(bench_pictures.clean(count=1)).pixels[:96, :320].copy()
-    mask = bench_pictures.ink("QUILLFEATHER, OSWINA", random.Random(1), 20, rotated=False)
-    inked = bench_pictures.draw(still, mask, 30, 30, 250)
+    still = next(burned_in_pictures.clean(count=1)).pixels[:96, :320].copy()
+    mask = burned_in_pictures.ink("QUILLFEATHER, OSWINA", random.Random(1), 20, rotated=False)
+    inked = burned_in_pictures.draw(still, mask, 30, 30, 250)
     moving = np.random.default_rng(1).integers(0, 25, (7, *still.shape), dtype=np.uint8)
     frames = np.clip(still.astype(int) + moving, 0, 255).astype(np.uint8)
     done = clean(ultrasound(ct, frames, frames=7))
@@ -184,7 +184,7 @@ def slice_of(ct: Dataset, pixels: np.ndarray) -> Dataset:
 
 
 def test_slices_straight_from_a_scanner_are_screened_and_stay_as_they_are(ct: Dataset, clean: Cleaner) -> None:
-    picture = next(bench_pictures.clean(count=1)).pixels
+    picture = next(burned_in_pictures.clean(count=1)).pixels
     done: Clean = clean(slice_of(ct, picture))
     assert (done.receipt.pixels.outcome, done.receipt.pixels.frames) == ("screened", 1)
     assert done.ds.PixelData == ct.PixelData
@@ -202,7 +202,7 @@ def test_vessels_and_ribs_are_no_letters(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("picture", pictures(), ids=lambda p: p.kind)
 def test_a_name_burned_into_one_slice_of_a_ct_is_blanked(
-    picture: bench_pictures.Picture, ct: Dataset, clean: Cleaner
+    picture: burned_in_pictures.Picture, ct: Dataset, clean: Cleaner
 ) -> None:
     done = clean(slice_of(ct, picture.pixels))
     assert done.receipt.pixels.suspects == 1
@@ -215,16 +215,16 @@ def test_text_on_inner_frames_only_is_found_under_what_is_brighter_or_darker_the
     ct: Dataset, clean: Cleaner, kind: str
 ) -> None:
     """The brightest, darkest and middle values of the group all hide it."""
-    base = next(bench_pictures.clean(count=1)).pixels[:96, :320] // 2 + 60
+    base = next(burned_in_pictures.clean(count=1)).pixels[:96, :320] // 2 + 60
     frames = np.stack([base] * 7)
     frames[3, 20:60, 20:300], frames[4, 20:60, 20:300] = 255, 0  # what comes and goes over the place of the text
-    mask = bench_pictures.ink("QUILLFEATHER, OSWINA", random.Random(1), 20, rotated=False)
-    inked = bench_pictures.draw(frames[2], mask, 30, 30, 250 if kind == "bright" else 4)
+    mask = burned_in_pictures.ink("QUILLFEATHER, OSWINA", random.Random(1), 20, rotated=False)
+    inked = burned_in_pictures.draw(frames[2], mask, 30, 30, 250 if kind == "bright" else 4)
     done = clean(ultrasound(ct, frames, frames=7))
     assert (done.ds.pixel_array[2] != frames[2])[inked].mean() >= 0.9
 
 
 def test_lines_that_stand_close_together_all_go(ct: Dataset, clean: Cleaner) -> None:
-    picture = bench_pictures.block()
+    picture = burned_in_pictures.block()
     changed = clean(ultrasound(ct, picture.pixels)).ds.pixel_array != picture.pixels
     assert all(changed[line.ink].mean() >= 0.9 for line in picture.lines)

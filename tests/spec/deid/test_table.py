@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from readfirst.domain.deid.table import TABLE_ROWS, content_rows, rows, types_of
+from readfirst.domain.deid.dicom.standard_tables import TABLE_ROWS, content_rows, rows, types_of
 
 
 def test_table_e_1_1_is_whole() -> None:

@@ -7,7 +7,7 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, RLELossless
 
-from readfirst.domain.deid.unused import CLEARED
+from readfirst.domain.deid.dicom.unused_bits import CLEARED
 from tests.spec.deid.conftest import Cleaner
 
 

@@ -9,11 +9,11 @@ import pytest
 from pydicom._dicom_dict import DicomDictionary
 from pydicom.dataset import Dataset
 
+from readfirst.domain.deid.dicom.standard_tables import EXTRA_VRS
 from readfirst.domain.deid.identity import IdentityRecord, PatientIdentity, StudyIdentity
-from readfirst.domain.deid.table import EXTRA_VRS
-from readfirst.domain.deid.whose import moments, moves, placeholder
+from readfirst.domain.deid.rules.whose_dates import moments, moves, placeholder
 from readfirst.domain.pseudonyms import Pseudonyms
-from readfirst.domain.returning import relink
+from readfirst.domain.reading.reidentify import relink
 from tests.spec.deid.conftest import Clean, Cleaner
 
 PLACEHOLDERS = (

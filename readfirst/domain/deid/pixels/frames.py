@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from readfirst.domain.decoding import Stored
-from readfirst.domain.deid.codec import Bulk, Element, Encoding, File, Fragments, Unreadable, is_pixels
-from readfirst.domain.deid.pixeldata import Shape, may_have_unused
+from readfirst.domain.deid.dicom.codec import Bulk, Element, Encoding, File, Fragments, Unreadable, is_pixels
+from readfirst.domain.deid.dicom.pixel_data import Shape, may_have_unused
+from readfirst.domain.deid.dicom.unused_bits import Bits, bits_of
 from readfirst.domain.deid.pixels.decode import Frame, decoded_frames
 from readfirst.domain.deid.pixels.text import Box, Grey
-from readfirst.domain.deid.unused import Bits, bits_of
 from readfirst.domain.refusals import Reason
 
 LARGEST_FRAME = 512 * 1024 * 1024  # bytes: a small file can claim a picture that fills any memory

@@ -1,0 +1,1 @@
+"""HTTP functions: the API of the portal, DICOMweb, and the doors to an identity."""

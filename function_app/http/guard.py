@@ -1,0 +1,256 @@
+"""How the HTTP functions are made: each from its rule in the access table, behind one guard.
+
+The guard checks the token, the role, the rate and the study's clinic, writes the audit log, and turns refusals
+into problem+json (RFC 9457). No exception's text ever reaches a caller.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import re
+import time
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any, TypeVar
+
+import azure.functions as func
+from pydantic import BaseModel, ValidationError
+
+from readfirst.adapters import clients
+from readfirst.adapters.access_tokens import NotSignedIn, signin
+from readfirst.adapters.audit_log import AuditLog
+from readfirst.adapters.studies.study_index import Worklist, iso
+from readfirst.domain import resource_names
+from readfirst.domain.access.rate_limit import Buckets
+from readfirst.domain.access.rules import RULES, App, Person, Rule
+from readfirst.domain.addresses import study_named
+from readfirst.domain.analysis.messages import Command, Kind
+
+log = logging.getLogger(__name__)
+RULE = {rule.name: rule for rule in RULES}
+_UID = re.compile(r"[0-9.]{1,64}")
+_BODY_LIMIT = 64 << 10
+_HEADERS = {"Cache-Control": "private, no-cache", "X-Content-Type-Options": "nosniff"}
+
+
+Shape = TypeVar("Shape", bound=BaseModel)
+
+
+class Problem(Exception):
+    """A refusal that the caller is told: status, a stable code, a sentence for people."""
+
+    def __init__(self, status: int, code: str, detail: str, **more: object) -> None:
+        super().__init__(code)
+        self.status, self.code, self.detail, self.more = status, code, detail, more
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call that the guard let through. `study` is the record where the rule is about one study."""
+
+    rule: Rule
+    request: func.HttpRequest
+    person: Person
+    now: datetime
+    study: Mapping[str, Any]
+
+    @property
+    def path(self) -> Mapping[str, str]:
+        """The route's parameters."""
+        return self.request.route_params
+
+    def query(self, name: str, default: str = "") -> str:
+        """A query parameter."""
+        return str(self.request.params.get(name, default))
+
+    def body(self, shape: type[Shape]) -> Shape:
+        """The JSON body in that shape. Raises Problem 400, 413 or 422."""
+        try:
+            return shape.model_validate(parsed_body(self.request))
+        except ValidationError as error:
+            fields = [{"field": ".".join(map(str, e["loc"])), "problem": e["type"]} for e in error.errors()]
+            raise Problem(422, "invalid", "Some fields of the request are not valid.", fields=fields) from None
+
+    def audit(self, outcome: str, reason: str = "", clinic: str = "") -> None:
+        """Writes the act to the audit log; `clinic` where it is on no study of the index."""
+        role = ",".join(sorted(self.person.roles & set(self.rule.roles)))
+        audit_log(self.rule.app).add(
+            self.now,
+            actor=self.person.id,
+            role=role,
+            act=self.rule.name,
+            outcome=outcome,
+            token=str(self.study.get("id", "")),
+            clinic=clinic or str(self.study.get("clinic", "")),
+            reason=reason,
+        )
+
+    def command(self, kind: Kind, token: str, detail: dict[str, str] | None = None) -> None:
+        """Puts a command about a study into the queue: the only way into orchestrations."""
+        message = Command(kind=kind, token=token, by=self.person.id, at=iso(self.now), detail=detail or {})
+        clients.queue(resource_names.COMMANDS).send_message(message.model_dump_json())
+
+
+Handler = Callable[[Call], func.HttpResponse]
+
+
+def blueprint(app: App, handlers: Mapping[str, Handler], rules: Iterable[Rule] = RULES) -> func.Blueprint:
+    """The functions of an app, one per rule that `handlers` answers."""
+    made = func.Blueprint()
+    for rule in rules:
+        if rule.app == app and rule.name in handlers:
+            _add(made, rule, handlers[rule.name])
+    return made
+
+
+def _add(made: func.Blueprint, rule: Rule, handler: Handler) -> None:
+    def run(req: func.HttpRequest) -> func.HttpResponse:
+        return guarded(rule, handler, req)
+
+    run.__name__ = rule.name
+    route = made.route(route=rule.route, methods=[rule.method], auth_level=func.AuthLevel.ANONYMOUS)
+    made.function_name(rule.name)(route(run))
+
+
+def guarded(rule: Rule, handler: Handler, request: func.HttpRequest) -> func.HttpResponse:
+    """Runs the handler for who may, and answers everything else as a problem."""
+    try:
+        return handler(_admitted(rule, request))
+    except Problem as problem:
+        return _problem(problem)
+    except NotSignedIn as error:
+        return _problem(Problem(401, "not-signed-in", str(error)))
+    except Exception:
+        reference = uuid.uuid4().hex[:12]
+        log.exception("fault %s in %s", reference, rule.name)
+        return _problem(Problem(500, "fault", f"Something failed on our side. Reference {reference}."))
+
+
+def _admitted(rule: Rule, request: func.HttpRequest) -> Call:
+    now = datetime.now(UTC)
+    if rule.anonymous:
+        return Call(rule, request, Person("", "", frozenset()), now, {})
+    person = signin().person(request.headers.get("Authorization"))
+    call = Call(rule, request, person, now, {})
+    if wait := buckets(rule.app).wait(person.id, time.monotonic()):
+        raise Problem(429, "too-many-requests", "Too many requests at once.", retry_after=round(wait + 0.5))
+    if not person.may(rule):
+        call.audit("forbidden")
+        raise Problem(403, "forbidden", "Your role may not do this.")
+    if "token" in call.path or "study" in call.path:
+        return Call(rule, request, person, now, _study(call))
+    return call
+
+
+def _study(call: Call) -> Mapping[str, Any]:
+    """The study of the path, by token or handle, if the person's clinics have it. For anyone else there is none."""
+    reach = call.person.clinics if call.rule.scope == "study" else all_clinics()
+    named, uid = study_named(call.path.get("token", "")), call.path.get("study", "")
+    found: Mapping[str, Any] | None = None
+    if named:
+        found = worklist().one(reach, **named)
+    elif _UID.fullmatch(uid):
+        found = worklist().one(reach, study_uid=uid)
+    if found is None:
+        raise Problem(404, "no-such-study", "There is no such study.")
+    return found
+
+
+def _problem(problem: Problem) -> func.HttpResponse:
+    body = {
+        "type": f"https://readfirst.dev/problems/{problem.code}",
+        "title": problem.code.replace("-", " "),
+        "status": problem.status,
+        "code": problem.code,
+        "detail": problem.detail,
+        **problem.more,
+    }
+    headers = dict(_HEADERS)
+    if problem.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    if "retry_after" in problem.more:
+        headers["Retry-After"] = str(problem.more["retry_after"])
+    return func.HttpResponse(
+        json.dumps(body), status_code=problem.status, mimetype="application/problem+json", headers=headers
+    )
+
+
+def parsed_body(request: func.HttpRequest) -> Any:
+    """The request's JSON."""
+    raw = request.get_body() or b""
+    if len(raw) > _BODY_LIMIT:
+        raise Problem(413, "too-large", "The request is too large.")
+    try:
+        return json.loads(raw)
+    except (ValueError, RecursionError):
+        raise Problem(400, "not-json", "The request's body is not JSON.") from None
+
+
+def answer(body: Mapping[str, object], *, status: int = 200, etag: str = "", **headers: str) -> func.HttpResponse:
+    """A JSON answer. Its ETag stands in the body too: the platform's CORS shows no such header to a page."""
+    tagged = {**body, "etag": etag} if etag else body
+    more = {**_HEADERS, **headers, **({"ETag": etag} if etag else {})}
+    text = json.dumps(tagged, separators=(",", ":"), ensure_ascii=False)
+    return func.HttpResponse(text, status_code=status, mimetype="application/json", headers=more)
+
+
+def answer_if_changed(
+    request: func.HttpRequest, body: Mapping[str, object], essence: object = None, **headers: str
+) -> func.HttpResponse:
+    """A JSON answer with an ETag (of `essence`, or of the whole body); 304 where the client has it already."""
+    digest = hashlib.sha256(json.dumps(essence or body, sort_keys=True).encode()).hexdigest()[:32]
+    etag = f'"{digest}"'
+    if etag in request.headers.get("If-None-Match", ""):
+        return func.HttpResponse(status_code=304, headers={**_HEADERS, **headers, "ETag": etag})
+    return answer(body, etag=etag, **headers)
+
+
+def binary(data: bytes, media_type: str, *, seconds: int = 0) -> func.HttpResponse:
+    """Bytes; `seconds` says how long the caller's own browser may keep them."""
+    headers = {**_HEADERS, "Cache-Control": f"private, max-age={seconds}" if seconds else "private, no-store"}
+    return func.HttpResponse(data, mimetype=media_type, headers=headers)
+
+
+def number(text: str, low: int, high: int) -> int:
+    """A query's number, brought into its bounds. Raises Problem 400."""
+    try:
+        value = int(text)
+    except ValueError:
+        raise Problem(400, "not-a-number", "A number is needed here.") from None
+    return min(max(value, low), high)
+
+
+def page(html: str) -> func.HttpResponse:
+    """A page to print. Nothing in it may run or load, wherever it is opened."""
+    policy = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+    return func.HttpResponse(html, mimetype="text/html", headers={**_HEADERS, "Content-Security-Policy": policy})
+
+
+@cache
+def worklist() -> Worklist:
+    """The index of studies."""
+    return Worklist(clients.cosmos_container())
+
+
+@cache
+def audit_log(app: App) -> AuditLog:
+    """The app's own chain."""
+    return AuditLog(clients.container(resource_names.AUDIT, resource_names.audit(app)), app)
+
+
+@cache
+def buckets(app: App) -> Buckets:
+    """The app's rate limits: the doors to an identity open slowly."""
+    return Buckets(per_minute=1200, burst=400) if app == "api" else Buckets(per_minute=60, burst=40)
+
+
+def all_clinics() -> frozenset[str]:
+    """Every clinic of the clinic list."""
+    from readfirst.adapters.settings import settings
+
+    return frozenset(clinic.id for clinic in settings().clinics)

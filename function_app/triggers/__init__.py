@@ -1,0 +1,1 @@
+"""Functions that a blob, a queue message or the clock starts."""

@@ -1,0 +1,1 @@
+"""The default engine, for chest CT."""

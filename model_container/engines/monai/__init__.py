@@ -1,0 +1,1 @@
+"""MONAI bundles, each in a process of its own."""

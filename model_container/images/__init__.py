@@ -1,0 +1,1 @@
+"""From clean DICOM files to pixels, volumes and radiographs."""

@@ -1,0 +1,1 @@
+"""What an analysis leaves: DICOM objects and key images."""

@@ -1,0 +1,1 @@
+"""Drawn chests with known lesions: for training, measuring and the demonstration."""

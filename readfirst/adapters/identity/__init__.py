@@ -1,0 +1,1 @@
+"""The vault account: sealed identities, and the requests to see one."""

@@ -1,0 +1,1 @@
+"""The studies account and its index: receipts, analyses, records, images and reviews."""

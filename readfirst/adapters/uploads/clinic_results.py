@@ -1,0 +1,99 @@
+"""Answers to the sender, in container `results-{clinic}`: what became of each upload and of each study.
+
+The container belongs to the uploads account and is read by the clinic itself, so it may repeat the names that the
+clinic gave its files.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from readfirst.adapters import blobs, clients
+from readfirst.adapters.uploads.ledger import now
+from readfirst.domain import resource_names
+from readfirst.domain.analysis.findings import Finding
+from readfirst.domain.reading.study_record import StudyRecord
+from readfirst.domain.refusals import Refused, Skipped
+
+
+def say_upload(clinic: str, upload_id: str, upload: str, verdict: Refused | Skipped) -> None:
+    """Tells what became of an upload that is not part of any study."""
+    _say(clinic, f"uploads/{_file_name(upload, upload_id)}", {"upload": upload, "at": _at(), **described(verdict)})
+
+
+def say_archive(
+    clinic: str, upload_id: str, upload: str, *, taken: int, others: Sequence[tuple[str, Refused | Skipped]]
+) -> None:
+    """Tells what became of the files of a zip."""
+    answer = {
+        "upload": upload,
+        "at": _at(),
+        "outcome": "taken",
+        "images": taken,
+        "others": [{"member": member, **described(verdict)} for member, verdict in others],
+    }
+    _say(clinic, f"uploads/{_file_name(upload, upload_id)}", answer)
+
+
+def say_study(clinic: str, handle: str, answer: dict[str, Any]) -> None:
+    """Tells how a study stands; the last answer counts."""
+    _say(clinic, f"studies/{handle}/status.json", {"handle": handle, "at": _at(), **answer})
+
+
+def say_result(clinic: str, handle: str, study_uid: str, accession: str, record: StudyRecord) -> None:
+    """Tells the clinic's systems the result, by the clinic's own UIDs: for a PACS or a worklist."""
+    result = {
+        "studyInstanceUid": study_uid,
+        "accessionNumber": accession,
+        "handle": handle,
+        "label": record.label,
+        "highRisk": record.high_risk,
+        "risk": record.risk,
+        "reason": record.reason,
+        "readInPart": record.part,
+        "accounting": record.accounting.model_dump() if record.accounting else None,
+        "findings": [_finding(f) for f in record.findings],
+        "model": record.provenance.model.model_dump() if record.provenance and record.provenance.model else None,
+        "at": _at(),
+    }
+    _say(clinic, f"studies/{handle}/result.json", result)
+
+
+def _finding(found: Finding) -> dict[str, Any]:
+    """A finding without a place (a class) has no size either, and states none."""
+    size = {"diameterMm": found.diameter_mm} if found.diameter_mm else {}
+    return {"meaning": found.concept.meaning, **size, "site": found.site, "probability": found.probability}
+
+
+def say_access(clinic: str, access_id: str, answer: dict[str, Any]) -> None:
+    """Tells that somebody saw whose study it is: by which door, in which role, for which reason."""
+    _say(clinic, f"access/{access_id}.json", {"at": _at(), **answer})
+
+
+def described(verdict: Refused | Skipped) -> dict[str, str]:
+    """A verdict in the sender's words."""
+    if isinstance(verdict, Skipped):
+        return {"outcome": "skipped", "what": verdict.what}
+    told = {"outcome": "refused", "reason": verdict.reason.value, "advice": verdict.advice}
+    return told | ({"detail": verdict.detail} if verdict.detail else {})
+
+
+def _say(clinic: str, name: str, answer: dict[str, Any]) -> None:
+    data = json.dumps(answer, indent=1, ensure_ascii=False).encode()
+    blobs.put(clients.container(resource_names.UPLOADS, resource_names.results(clinic)), name, data, "application/json")
+
+
+def readable(upload: str) -> str:
+    """What an answer's name begins with: a clinic recognises its file by it."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", upload).strip("._")[:80] or "file"
+
+
+def _file_name(upload: str, upload_id: str) -> str:
+    return f"{readable(upload)}-{upload_id[:8]}.json"  # the id keeps two files of one name apart
+
+
+def _at() -> str:
+    return now().isoformat(timespec="seconds")

@@ -1,0 +1,93 @@
+"""Files that were kept back, in container `quarantine`: `{study token or clinic}/{arrival}`, the reason as metadata."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from readfirst.adapters import blobs, clients
+from readfirst.domain import resource_names
+from readfirst.domain.deid.pixels.text import find_text
+from readfirst.domain.dicomweb import rendering
+from readfirst.domain.refusals import ADVICE, Reason
+
+if TYPE_CHECKING:
+    from azure.storage.blob import ContainerClient
+
+_LARGEST_PICTURE = 256 << 20
+
+
+@dataclass(frozen=True)
+class Kept:
+    """One file that was kept back. `owner` is a study's token, or the clinic of a file that belongs to no study."""
+
+    owner: str
+    arrival: str
+    reason: str
+    size: int
+    at: str
+
+    @property
+    def advice(self) -> str:
+        """What can be done about it."""
+        return ADVICE[Reason(self.reason)] if self.reason in set(Reason) else "It was skipped: no image."
+
+
+def every() -> Iterator[Kept]:
+    """Every file in quarantine."""
+    for blob in _container().list_blobs(include=["metadata"]):
+        owner, _, arrival = blob.name.partition("/")
+        reason = (blob.metadata or {}).get("reason", "")
+        yield Kept(owner, arrival, reason, int(blob.size), blob.last_modified.isoformat(timespec="seconds"))
+
+
+@dataclass(frozen=True)
+class Look:
+    """One frame of a file kept back, of how many, and the places where the detector sees text (shares of the sides)."""
+
+    picture: NDArray[np.uint8]
+    frames: int
+
+    def encoded(self, side: int) -> bytes:
+        """The picture as PNG."""
+        return rendering.encoded(self.picture, side=side)
+
+    def texts(self) -> list[dict[str, Any]]:
+        """Each place, and whether it reads as a side marker. What it reads stays out: the picture shows it."""
+        grey = self.picture if self.picture.ndim == 2 else self.picture.mean(axis=2).astype(np.uint8)
+        height, width = grey.shape
+        return [
+            {
+                "left": text.box[0] / width,
+                "top": text.box[1] / height,
+                "right": text.box[2] / width,
+                "bottom": text.box[3] / height,
+                "marker": bool(text.marker),
+            }
+            for text in find_text(grey)
+        ]
+
+
+def look(owner: str, arrival: str, frame: int) -> Look | None:
+    """A frame of the file, counted from 0; None where it is gone, too large, or shows no such picture."""
+    from pydicom import dcmread
+
+    blob = _container().get_blob_client(f"{owner}/{arrival}")
+    seen = blobs.properties(blob)
+    if seen is None or seen.size > _LARGEST_PICTURE:
+        return None
+    try:
+        ds = dcmread(io.BytesIO(blob.download_blob(decompress=False).readall()))
+        frames = int(ds.get("NumberOfFrames") or 1)
+        return Look(rendering.grey_or_colour(ds, frame), frames) if 0 <= frame < frames else None
+    except Exception:  # it is in quarantine because it may be anything
+        return None
+
+
+def _container() -> ContainerClient:
+    return clients.container(resource_names.UPLOADS, resource_names.QUARANTINE)

@@ -1,0 +1,1 @@
+"""Access: who may do what, requests for an identity, text that people write, rate limits and the audit chain."""

@@ -1,0 +1,150 @@
+"""Where a study's clean copies and their papers lie in container `clean`, and what the papers say.
+
+{token}/instances/{series uid}/{sop uid}.dcm    clean instances (pseudonymous UIDs)
+{token}/facts/{run}-{batch}.json                BatchFacts, written before the receipts
+{token}/receipts/{run}-{batch}.json             signed receipts: what commits a batch
+{token}/orders/{run key}.json                   AnalysisOrder
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict
+
+from readfirst.domain.instance_facts import InstanceFacts
+from readfirst.domain.refusals import Reason
+
+BATCH = 16  # files per batch: one receipts blob, one vault record
+
+
+class RefusedFile(BaseModel):
+    """A file of a study that was refused, by the id of its arrival."""
+
+    model_config = ConfigDict(frozen=True)
+
+    arrival: str
+    reason: str
+    detail: str = ""
+    series: str = ""  # its series' token in the ledger
+    modality: str = ""
+    instance: str = ""  # token of its SOP Instance UID
+
+
+class Repeat(BaseModel):
+    """A file whose instance arrived once more in the same run: cleaned, so that the two can be compared, not kept."""
+
+    model_config = ConfigDict(frozen=True)
+
+    arrival: str
+    series_uid: str
+    sop_uid: str
+    original: str  # sha256 of the file as it came, hex
+    digest: str  # sha256 of its clean copy, hex
+
+
+class BatchFacts(BaseModel):
+    """What a batch of clean instances is, without opening them: the basis of series choice and report."""
+
+    model_config = ConfigDict(frozen=True)
+
+    patient: str  # the patient's token; "" where every file was refused
+    instances: tuple[InstanceFacts, ...]
+    refused: tuple[RefusedFile, ...] = ()
+    series: dict[str, str] = {}  # series of `instances` by their clean UID -> token in the ledger
+    released: tuple[str, ...] = ()  # arrivals that an earlier batch refused and a person has released since
+    repeats: tuple[Repeat, ...] = ()
+
+
+@dataclass(frozen=True)
+class Counted:
+    """The clean instances of a study, each once, and what became of the files that named one of them as well.
+
+    `copies`: how many said the same; `replaced`: those that said something else, of which the last one counts.
+    """
+
+    instances: tuple[InstanceFacts, ...]
+    copies: int
+    replaced: tuple[RefusedFile, ...]
+
+
+def counted(batches: Iterable[BatchFacts], originals: Mapping[str, str]) -> Counted:
+    """Counts every instance of the batches (in the order of their runs) once. Two series may name theirs alike.
+
+    `originals`: the digest of the file as it came, by that of its clean copy. Two files say the same if either agrees:
+    a later run may have learned more names, and clean the same file of more.
+    """
+    last: dict[tuple[str, str], InstanceFacts] = {}
+    others: list[tuple[tuple[str, str], set[str], str]] = []  # series and instance, digests, arrival
+    for batch in batches:
+        for instance in batch.instances:
+            place = instance.series_uid, instance.sop_uid
+            if place in last:
+                others.append((place, _digests(last[place], originals), ""))
+            last[place] = instance
+        others.extend(((r.series_uid, r.sop_uid), {r.digest, r.original}, r.arrival) for r in batch.repeats)
+    replaced = [
+        arrival
+        for place, digests, arrival in others
+        if place not in last or not digests & _digests(last[place], originals)
+    ]
+    return Counted(
+        instances=tuple(last.values()),
+        copies=len(others) - len(replaced),
+        replaced=tuple(RefusedFile(arrival=arrival, reason=Reason.DUPLICATE.value) for arrival in replaced),
+    )
+
+
+def _digests(instance: InstanceFacts, originals: Mapping[str, str]) -> set[str]:
+    return {instance.digest, originals.get(instance.digest, instance.digest)}
+
+
+def instance_path(token: str, series_uid: str, sop_uid: str) -> str:
+    """The blob of a clean instance."""
+    return f"{token}/instances/{series_uid}/{sop_uid}.dcm"
+
+
+def receipts_path(token: str, run: int, batch: int) -> str:
+    """The blob of a batch's receipts."""
+    return f"{token}/receipts/{run:06d}-{batch:06d}.json"
+
+
+def run_of(receipts: str) -> int:
+    """The run that wrote a batch's receipts, by their path."""
+    return int(receipts.rsplit("/", 1)[1].partition("-")[0])
+
+
+def facts_path(token: str, run: int, batch: int) -> str:
+    """The blob of a batch's facts."""
+    return f"{token}/facts/{run:06d}-{batch:06d}.json"
+
+
+def order_path(token: str, run_key: str) -> str:
+    """The blob of an analysis order."""
+    return f"{token}/orders/{run_key}.json"
+
+
+def result_path(token: str, run_key: str) -> str:
+    """The blob of an analysis' result, in container `analysis`."""
+    return f"{token}/{run_key}/result.json"
+
+
+def beat_path(job: str) -> str:
+    """The blob, in container `analysis`, that a job writes at each step: its last sign of life."""
+    return f"locks/beat-{job}"
+
+
+def progress_path(token: str, run_key: str) -> str:
+    """The blob of an analysis' Progress, in container `analysis`."""
+    return f"{token}/{run_key}/progress.json"
+
+
+def trouble_path(token: str, run: int) -> str:
+    """In container `analysis`: what the watchdog found wrong with a run's job, one word of `watchdog.Trouble`."""
+    return f"{token}/trouble-{run:06d}.txt"
+
+
+def record_path(token: str) -> str:
+    """The blob of a study's record, in container `analysis`."""
+    return f"{token}/record.json"

@@ -1,0 +1,113 @@
+"""The study's record: blob `analysis/{token}/record.json` is the truth, Cosmos holds the same document as index."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, computed_field
+
+from readfirst.domain.analysis.findings import Finding, ModelIdentity
+from readfirst.domain.reading.accounting import Accounting
+
+State = Literal["receiving", "deidentifying", "analysing", "reported", "failed", "quarantined"]
+Label = Literal[
+    "flagged",
+    "not flagged by AI (does not exclude disease)",
+    "READ IN PART: read as usual",
+    "NOT ANALYSED: read as usual",
+]
+FLAGGED: Label = "flagged"
+NOT_FLAGGED: Label = "not flagged by AI (does not exclude disease)"
+READ_IN_PART: Label = "READ IN PART: read as usual"
+NOT_ANALYSED: Label = "NOT ANALYSED: read as usual"
+
+
+class Series(BaseModel):
+    """A series of the clean study, as the worklist and the viewer need it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    series_uid: str
+    modality: str
+    number: int | None
+    instances: int
+    analysed: bool
+
+
+class Provenance(BaseModel):
+    """What made this result: enough to make it again."""
+
+    model_config = ConfigDict(frozen=True, protected_namespaces=())
+
+    readfirst: str  # version of the product
+    engine: str  # de-identification engine
+    table: str  # edition of PS3.15 Table E.1-1
+    profile: str
+    model: ModelIdentity | None
+    run_key: str
+    seconds: dict[str, float]  # per stage: settle, deidentify, analyse, report; and the job's own as "job.…"
+
+
+VERIFIED = "sr-verified"  # of a record's outputs: the signed review as a report
+
+
+class StudyRecord(BaseModel):
+    """One study as readers see it. Times are ISO 8601 UTC; dates of the patient are absent on purpose."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str  # the study's token
+    clinic: str  # partition key
+    handle: str
+    patient: str  # the patient's token: joins priors, names nobody
+    own_patient: str = ""  # the token that the clean copies carry, where a merge made `patient` another's
+    moved_days: int = 0  # by which the copies' shifted dates move to stand beside those of `patient`
+    study_uid: str  # of the clean copy
+    run: int
+    state: State
+    label: Label
+    reason: str = ""  # for NOT ANALYSED: code and text
+    partial: bool = False
+    part: str = ""  # how much was read where it was not all: "67 of 74 slices"; flagged or not
+    accounting: Accounting | None = None  # every file and frame; older records have none
+    instances: int = 0
+    refused: dict[str, int] = {}  # reason code -> files
+    copies: int = 0  # files that said the same as one of the instances
+    disagree: tuple[str, ...] = ()  # codes (domain/person.py): what the files do not agree on about their one patient
+    modality: str = ""
+    body_part: str = ""
+    priority: Literal["stat", "routine"] = "routine"
+    purpose: Literal["current", "prior"] = "current"
+    received: str
+    due: str
+    updated: str
+    risk: float = 0.0
+    high_risk: bool = False
+    why: str = ""
+    findings: tuple[Finding, ...] = ()
+    series: tuple[Series, ...] = ()
+    outputs: dict[str, str] = {}
+    review: Literal["unread", "in progress", "signed"] = "unread"
+    verdicts: dict[str, int] = {}  # of the review: accept, reject, correct -> findings
+    missed: int = 0  # findings that the reader added
+    signed: str = ""  # when the review was signed
+    alerted: str = ""  # when the e-mail was handed over
+    provenance: Provenance | None = None
+    analysing: str = ""  # run key of the analysis under way; the index alone says it, and the report takes it away
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def rank(self) -> str:
+        """Due time and id in one text: the index sorts and pages by it."""
+        return f"{self.due}|{self.id}"
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def waiting(self) -> bool:
+        """Whether it stands in the worklist: the index finds what waits without looking at what is done."""
+        return waits(self.purpose, self.review)
+
+
+def waits(purpose: str, review: str) -> bool:
+    """Whether a study waits for a reader."""
+    return purpose == "current" and review != "signed"

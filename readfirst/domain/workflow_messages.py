@@ -1,0 +1,131 @@
+"""What orchestrators and activities hand each other: small, frozen, and free of anything that identifies a person."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Handed(BaseModel):
+    """A frozen message; `dump` makes the JSON that the durable history keeps."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def dump(self) -> dict[str, Any]:
+        """The message as JSON."""
+        return self.model_dump(mode="json")
+
+
+class Run(Handed):
+    """One run of a study: orchestration instance `{token}-{n}`."""
+
+    token: str
+    clinic: str
+    n: int = 1
+
+    @property
+    def instance(self) -> str:
+        """The orchestration's instance id."""
+        return f"{self.token}-{self.n}"
+
+    @property
+    def next(self) -> Run:
+        """The run that takes the files that this one leaves."""
+        return self.model_copy(update={"n": self.n + 1})
+
+
+class Look(Handed):
+    """What a look at the ledger decided: the run has sealed `files` files, or waits."""
+
+    wait: float | None = None  # seconds until the next look; None: sealed
+    files: int = 0
+    deadline: str = ""  # ISO 8601, UTC: what has no result by then is reported as not analysed yet; empty: never
+
+
+class Batches(Handed):
+    """One worker's share of the run's batches: every `of`-th one, from `worker`."""
+
+    run: Run
+    worker: int
+    of: int
+
+
+class Plan(Handed):
+    """What is to be analysed. `ordered`: the job has to run; `known`: its result is there already."""
+
+    outcome: Literal["ordered", "known", "out-of-scope"]
+    run_key: str = ""
+    reason: str = ""
+
+
+class Watch(Handed):
+    """One look of the watchdog at a waiting analysis."""
+
+    run: Run
+    plan: Plan
+    instance: str
+    patience: float = 30.0  # seconds until the next look
+    requested: str = ""  # ISO 8601, UTC
+    deadline: str = ""  # ISO 8601, UTC
+    trouble: str = ""  # what the last look found wrong (domain/watchdog.py)
+
+    def later(self, trouble: str) -> Watch:
+        """The next look: each comes later than the one before, up to five minutes. It remembers the last trouble."""
+        patience = min(self.patience * 1.5, 300.0)
+        return self.model_copy(update={"patience": patience, "trouble": trouble or self.trouble})
+
+
+class AnalysisOutcome(Handed):
+    """How an analysis stands; `reason` says why it has failed, is out of scope, or waits, without content.
+
+    `quarantined`: the study names several persons and waits for a privacy officer.
+    """
+
+    outcome: Literal["waiting", "analysed", "out-of-scope", "failed", "quarantined"]
+    reason: str = ""
+
+
+class Report(Handed):
+    """What the report stage has to tell: the analysis and the seconds that each stage took."""
+
+    run: Run
+    plan: Plan | None = None
+    verdict: AnalysisOutcome
+    seconds: dict[str, float] = {}
+
+
+class Erasure(Handed):
+    """A study that must be forgotten: orchestration instance `erase-{token}`. `by`: who asked, an object id."""
+
+    token: str
+    clinic: str
+    handle: str
+    by: str
+    at: str  # ISO 8601, UTC
+    again: bool = False  # swept once already
+
+    @property
+    def next(self) -> Erasure:
+        """The sweep after this one."""
+        return self.model_copy(update={"again": True})
+
+
+def alert_instance(token: str, finding: str) -> str:
+    """The orchestration instance of a study's alert for one kind of finding."""
+    return f"alert-{token}-{finding}"
+
+
+class Alert(Handed):
+    """A high-risk study of today."""
+
+    token: str
+    clinic: str
+    handle: str
+    finding: str  # kind of the finding
+    overdue: bool = False  # the radiologist has been told and did not answer in time: the escalation is next
+
+    @property
+    def instance(self) -> str:
+        """The orchestration's instance id."""
+        return alert_instance(self.token, self.finding)

@@ -1,0 +1,1 @@
+"""Use cases that call several gateways. Each is a module named after what it does."""
