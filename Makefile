@@ -1,6 +1,7 @@
-# Two commands do everything on a fresh machine with Python 3.11 and Node 20: `make demo` and `make test`.
+# Two commands do everything on a fresh machine with Python 3.11 to 3.13 and Node 20 to 24: `make demo` and `make test`.
 SHELL := /bin/bash
-PYTHON ?= python3.11
+# The first of these that starts; a virtual environment that exists keeps its own.
+PYTHON ?= $(shell for v in 3.11 3.12 3.13; do python$$v -c '' 2>/dev/null && echo python$$v && exit; done; echo python3)
 VENV := .venv
 BIN := $(VENV)/bin
 NODE := readfirst/local/node
@@ -14,20 +15,21 @@ help: ## This list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 $(BIN)/.made: requirements.txt requirements-dev.txt model_container/requirements.txt pyproject.toml
-	@command -v $(PYTHON) >/dev/null || { echo "Readfirst needs Python 3.11 ($(PYTHON) not found; set PYTHON=…)"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null || \
+		{ echo "Readfirst needs Python 3.11, 3.12 or 3.13 ($(PYTHON) is none of them; set PYTHON=…)"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(NODE)/node_modules/.made: $(NODE)/package.json $(NODE)/package-lock.json
-	@command -v npm >/dev/null || { echo "Readfirst's local stack needs Node 20 (npm not found)"; exit 1; }
+	@command -v npm >/dev/null || { echo "Readfirst's local stack needs Node 20, 22 or 24 (npm not found)"; exit 1; }
 	cd $(NODE) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
 # The portal is built where its sources are newer; the lock file decides what npm installs.
 $(PORTAL)/node_modules/.made: $(PORTAL)/package.json $(PORTAL)/package-lock.json
-	@command -v npm >/dev/null || { echo "The portal needs Node 20 to be built (npm not found)"; exit 1; }
+	@command -v npm >/dev/null || { echo "The portal needs Node 20, 22 or 24 to be built (npm not found)"; exit 1; }
 	cd $(PORTAL) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 

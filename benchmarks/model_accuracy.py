@@ -91,7 +91,6 @@ def high_risk(seed: int) -> tuple[bool, bool]:
             raise TypeError(selection.text)
         volume = decode(selection.instances, contents)
         reading = volume if isinstance(volume, OutOfScope) else engine.read(volume, lambda _: None)
-        answers.append(isinstance(reading, Reading) and any(
-            d.probability >= rule.min_probability and d.diameter_mm >= rule.min_diameter_mm for d in reading.detections
-        ))  # fmt: skip
+        seen = reading.detections if isinstance(reading, Reading) else ()
+        answers.append(any(rule.met_by(d.probability, d.diameter_mm) for d in seen))
     return answers[0], answers[1]

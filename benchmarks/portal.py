@@ -63,7 +63,7 @@ def _worklist(stage: Stage) -> tuple[float, float, str]:
         after, took, queries = "", 0.0, ""
         for _ in range(count):
             begin = time.perf_counter()
-            answer = session.get(f"{stage.api}/studies", params={"after": after, "limit": 50}, timeout=60)
+            answer = session.get(f"{stage.api}/studies", params={"after": after, "limit": "50"}, timeout=60)
             took, queries = (time.perf_counter() - begin) * 1000, answer.headers["Server-Timing"]
             after = answer.json()["next"] or ""
         return took, queries

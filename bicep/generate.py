@@ -1,7 +1,7 @@
 """Writes what the cloud's files share with code and guides, from the one place that defines it.
 
-names.json from readfirst.domain.resource_names; the access matrix (for people and for `readfirst doctor --azure`) from the
-*evaluated* deployment. Run it after a change: `python bicep/generate.py`. Tests compare.
+names.json from readfirst.domain.resource_names; the access matrix (for people and for `readfirst doctor --azure`)
+from the *evaluated* deployment. Run it after a change: `python bicep/generate.py`. Tests compare.
 """
 
 from __future__ import annotations
@@ -172,7 +172,7 @@ def access_matrix(per_profile: dict[str, list[Grant]]) -> str:
 
 
 def expected_grants(per_profile: dict[str, list[Grant]]) -> str:
-    """readfirst/cli/doctor/access_matrix.json: what doctor --azure expects of every deployment, and what some have besides."""
+    """readfirst/cli/doctor/access_matrix.json: what doctor --azure expects of every deployment, and what some add."""
     every = {(g.who, g.on, g.role) for g in per_profile["student"]}
     known = {any_clinic(row) for row in every}
     some = {(g.who, g.on, g.role) for grants in per_profile.values() for g in grants}

@@ -22,8 +22,8 @@ from model_container.outputs import overlay
 from readfirst.domain.analysis.eligibility import Ineligible
 from readfirst.domain.analysis.findings import Analysis, Box, Finding
 from readfirst.domain.analysis.messages import AnalysisRequest
-from readfirst.domain.analysis.models import PROJECTIONS, Manifest
-from readfirst.domain.instance_facts import InstanceFacts
+from readfirst.domain.analysis.models import Manifest
+from readfirst.domain.instance_facts import PROJECTIONS, InstanceFacts
 
 Put = Callable[[str, bytes, str], str]
 """Keeps a file (name, content, content type) and returns the name that others find it by."""
@@ -113,10 +113,7 @@ def reported(detections: Sequence[Detection], manifest: Manifest, slices: int) -
     rule, most = manifest.risk, min(_MOST, max(_LEAST, _MOST_FRAMES // slices))
     likeliest = sorted(range(len(detections)), key=lambda k: -detections[k].probability)
     of_kind = {detections[k].channel.kind: k for k in reversed(likeliest)}.values()
-    meeting = [
-        k for k in likeliest
-        if detections[k].probability >= rule.min_probability and detections[k].diameter_mm >= rule.min_diameter_mm
-    ]  # fmt: skip
+    meeting = [k for k in likeliest if rule.met_by(detections[k].probability, detections[k].diameter_mm)]
     kept = list(dict.fromkeys([*of_kind, *meeting, *likeliest]))[: max(most, len(of_kind))]
     return tuple(detections[k] for k in sorted(kept))
 
@@ -145,9 +142,7 @@ def decode(order: Sequence[InstanceFacts], contents: Mapping[str, bytes]) -> Vol
 def judge(findings: Sequence[Finding], reading: Reading, manifest: Manifest) -> tuple[bool, str]:
     """Whether the study is high risk by the manifest's rule, and the sentence that says why."""
     rule = manifest.risk
-    worst = [
-        f for f in findings if f.probability >= rule.min_probability and f.diameter_mm >= rule.min_diameter_mm
-    ]  # fmt: skip
+    worst = [f for f in findings if rule.met_by(f.probability, f.diameter_mm)]
     beyond = len(reading.detections) - len(findings)
     others = f"; {beyond} less probable ones are left out" if beyond else ""
     if worst:

@@ -12,9 +12,9 @@ import azure.durable_functions as df
 from orchestrations.blueprint import MAIL, blueprint
 from orchestrations.runs import start_once
 from readfirst.adapters import clients, mail
+from readfirst.adapters.clock import now
 from readfirst.adapters.settings import settings
 from readfirst.adapters.studies import reviews
-from readfirst.adapters.uploads.ledger import now
 from readfirst.domain import resource_names
 from readfirst.domain.reading import alert_email
 from readfirst.domain.reading.reviews import acknowledged

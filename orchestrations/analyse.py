@@ -12,10 +12,11 @@ import azure.durable_functions as df
 from orchestrations.blueprint import STEP, blueprint
 from orchestrations.report import announce
 from readfirst.adapters import jobs
+from readfirst.adapters.clock import now
 from readfirst.adapters.settings import settings
 from readfirst.adapters.studies import receipts
 from readfirst.adapters.studies.receipts import Receipted
-from readfirst.adapters.uploads.ledger import ledger_of, now
+from readfirst.adapters.uploads.ledger import ledger_of
 from readfirst.domain import blob_paths
 from readfirst.domain.analysis.eligibility import Selection, is_unreadable
 from readfirst.domain.analysis.messages import AnalysisRequest, InferenceRequest
@@ -146,7 +147,7 @@ def request_analysis(watch: dict[str, Any]) -> dict[str, Any]:
 def watch_analysis(watch: dict[str, Any]) -> dict[str, Any]:
     """Looks whether the result is there, whether a job gets on with it, and whether the deadline has passed.
 
-    The rule is `readfirst.domain.analysis.watchdog.decide`; the study's record names what was wrong when the deadline passes.
+    The rule is `domain.analysis.watchdog.decide`; the study's record names what was wrong when the deadline passes.
     """
     this = Watch.model_validate(watch)
     found = receipts.result(this.run.token, this.plan.run_key)

@@ -12,9 +12,9 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from readfirst.adapters import blobs, clients, secrets
+from readfirst.adapters.clock import now
 from readfirst.adapters.settings import settings
 from readfirst.adapters.uploads import clinic_results, stuck
-from readfirst.adapters.uploads.ledger import now
 from readfirst.domain import resource_names
 from readfirst.domain.intake.stuck import Stuck
 from readfirst.domain.refusals import Reason, Refused

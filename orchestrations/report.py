@@ -17,13 +17,14 @@ import azure.durable_functions as df
 from orchestrations.alert import raise_alert
 from orchestrations.blueprint import TELLING, blueprint
 from readfirst import __version__
-from readfirst.adapters import blobs, clients
+from readfirst.adapters import clients
+from readfirst.adapters.clock import now
 from readfirst.adapters.settings import settings
 from readfirst.adapters.studies import receipts
 from readfirst.adapters.studies.receipts import Receipted
 from readfirst.adapters.studies.study_index import Worklist
-from readfirst.adapters.uploads import clinic_results, persons
-from readfirst.adapters.uploads.ledger import Ledger, ledger_of, now
+from readfirst.adapters.uploads import clinic_results, originals, persons
+from readfirst.adapters.uploads.ledger import Ledger, ledger_of
 from readfirst.domain import blob_paths, resource_names
 from readfirst.domain.analysis.findings import Analysis
 from readfirst.domain.analysis.models import default_model
@@ -148,7 +149,7 @@ def release_originals(run: dict[str, Any]) -> None:
     ledger = ledger_of(this.token)
     # Of a study that was kept back, the originals of the runs before this one have waited with it.
     for n in range(1, this.n + 1) if ledger.rulings() else (this.n,):
-        tag_originals(ledger, n)
+        originals.tag_done(ledger, n)
 
 
 def announce(run: Run, receipted: Receipted, run_key: str) -> None:
@@ -237,10 +238,3 @@ def _answer(record: StudyRecord) -> dict[str, Any]:
     if record.copies:
         answer["identicalCopies"] = record.copies
     return answer
-
-
-def tag_originals(ledger: Ledger, run: int) -> None:
-    """Tags the run's originals as done: only tagged ones are deleted by age."""
-    originals = clients.container(resource_names.UPLOADS, resource_names.ORIGINALS)
-    for original in {arrival.original for arrival in ledger.arrivals(ledger.sealed(run).arrivals)}:
-        blobs.tag(originals, original, resource_names.DONE)

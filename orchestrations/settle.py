@@ -10,9 +10,10 @@ import azure.durable_functions as df
 
 from orchestrations.blueprint import blueprint
 from orchestrations.runs import ensure
+from readfirst.adapters.clock import now
 from readfirst.adapters.settings import settings
 from readfirst.adapters.uploads import clinic_results
-from readfirst.adapters.uploads.ledger import Ledger, ledger_of, now
+from readfirst.adapters.uploads.ledger import Ledger, ledger_of
 from readfirst.domain.deid import KnownIdentifiers
 from readfirst.domain.intake.ledger import Learned, Seal
 from readfirst.domain.intake.person import Stated

@@ -9,31 +9,11 @@ from contextlib import contextmanager
 
 import pytest
 
-from readfirst.adapters import clients, secrets
-from readfirst.adapters.identity import vault
-from readfirst.adapters.settings import settings
+from readfirst.adapters.process_cache import forget
 
 # What a shell runs in the background ignores Ctrl-C, and so would every program that a test starts and interrupts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
-
-_CACHED = (
-    settings,
-    clients.credential,
-    clients.blob_service,
-    clients.container,
-    clients.queue,
-    clients.cosmos_container,
-    clients.secrets,
-    clients.keys,
-    clients.cryptography,
-    clients.container_apps,
-    clients.email,
-    secrets.root_secret,
-    secrets.receipt_key,
-    secrets.known_receipt_keys,
-    vault.sealing_key,
-)
 
 
 @contextmanager
@@ -41,18 +21,13 @@ def settings_of(environment: Mapping[str, str]) -> Iterator[None]:
     """Makes this process use those app settings, as the Functions app would, and forget them afterwards."""
     before = dict(os.environ)
     os.environ.update(environment)
-    _forget()
+    forget()
     try:
         yield
     finally:
         os.environ.clear()
         os.environ.update(before)
-        _forget()
-
-
-def _forget() -> None:
-    for cached in _CACHED:
-        cached.cache_clear()
+        forget()
 
 
 # Folders whose tests share servers and settings of the process: they run in one process, one after the other.

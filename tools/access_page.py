@@ -12,8 +12,8 @@ from readfirst.domain.access.rules import RULES, Role
 PAGE = Path(__file__).parents[1] / "docs" / "access.md"
 _HEAD = """# Who may do what in the portal
 
-Made from `readfirst/domain/access/rules.py` by `python -m tools.access_page`: the same table makes the routes, the OpenAPI
-document (`/api/openapi.json`) and the tests that try every role on every route.
+Made from `readfirst/domain/access/rules.py` by `python -m tools.access_page`: the same table makes the routes, the
+OpenAPI document (`/api/openapi.json`) and the tests that try every role on every route.
 
 Roles are Entra app roles; clinics come from groups (setting `ACCESS`). A study of a clinic that is not yours does not
 exist for you: the answer is 404. Scope `study`: the study's clinic must be yours; `lists`: only your clinics appear;

@@ -1,7 +1,7 @@
 """Counts the storage operations that a study costs: studies of two sizes, and a stack whose Azurite logs requests.
 
-`python -m tools.count_operations` (four minutes). The figures stand in readfirst/domain/operations/costs.py. What goes by while
-nothing comes is taken off; the Durable task hub is not in it, because the embedded host keeps its own.
+`python -m tools.count_operations` (four minutes). The figures are in readfirst/domain/operations/costs.py. What goes by
+while nothing comes is taken off; the Durable task hub is not in it, because the embedded host keeps its own.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from playwright.sync_api import Page, Route
+from playwright.sync_api import ConsoleMessage, Page, Request, Response, Route
 
 from tests.portal.browser import chromium, signed_in
 from tests.portal.stage import Stage, staged
@@ -86,6 +86,26 @@ def shown(page: Page, stage: Stage, study_uid: str) -> int:
     return painted
 
 
+def watch(page: Page, failed: list[str]) -> None:
+    """Collects the requests that failed, and shows the errors of the page's console."""
+
+    def answered(response: Response) -> None:
+        if response.status >= 400:
+            failed.append(f"{response.status} {response.url}")
+
+    def not_answered(request: Request) -> None:
+        if "ABORTED" not in str(request.failure):  # OHIF itself breaks off a request when it wants another image first
+            failed.append(f"{request.failure} {request.url}")
+
+    def said(message: ConsoleMessage) -> None:
+        if message.type == "error":
+            sys.stderr.write(f"{message.text[:300]}\n")
+
+    page.on("response", answered)
+    page.on("requestfailed", not_answered)
+    page.on("console", said)
+
+
 def main() -> None:
     """Shows it and says what was seen."""
     with tempfile.TemporaryDirectory() as temporary, tempfile.TemporaryDirectory() as state:
@@ -96,12 +116,7 @@ def main() -> None:
             uid = stage.index.read_item(token, "lakeside")["study_uid"]
             page = signed_in(browser, stage.url, "radiologist.lakeside", stage.stack.password, path="/about")
             failed: list[str] = []
-            page.on("response", lambda r: failed.append(f"{r.status} {r.url}") if r.status >= 400 else None)
-            # What OHIF itself breaks off, because it wants another image first, is no failure.
-            page.on(
-                "requestfailed", lambda r: failed.append(f"{r.failure} {r.url}") if "ABORTED" not in r.failure else None
-            )
-            page.on("console", lambda m: sys.stderr.write(f"{m.text[:300]}\n") if m.type == "error" else None)
+            watch(page, failed)
             serve(page, stage, dist)
             try:
                 painted = shown(page, stage, uid)

@@ -20,6 +20,7 @@ CHESTS = [
 
 def look(chest: tuple[int, str]) -> tuple[str, list[int], list[float]]:
     """The sizes that were found in a chest, and the diameters of what was reported beside them."""
+    from model_container.engines.engine import OutOfScope
     from model_container.engines.registry import ModelRegistry
     from readfirst.domain.analysis.models import default_model
     from tests.model.other_phantom import draw
@@ -27,6 +28,8 @@ def look(chest: tuple[int, str]) -> tuple[str, list[int], list[float]]:
     seed, kind = chest
     volume, lesions = draw(seed, (), kind="free") if kind == "healthy" else draw(seed, SIZES, kind=kind)
     reading = ModelRegistry().load(default_model().digest)[1].read(volume, lambda _: None)
+    if isinstance(reading, OutOfScope):
+        raise SystemExit(f"the model refuses the chest of seed {seed}")
     step, hit, alarms = np.array([volume.spacing, *volume.pixel]), set(), []
     for detection in reading.detections:
         gaps = [float(np.linalg.norm((np.array(detection.centre) - one.centre) * step)) for one in lesions]

@@ -50,13 +50,13 @@ class Study:
 def arrivals(seed: int) -> list[Study]:
     """A day's studies."""
     rng = np.random.default_rng(seed)
-    found = []
+    found: list[Study] = []
     for hour, rate in enumerate(RATE):
         for minute in sorted(rng.uniform(0, 60, rng.poisson(rate))):
             received = MIDNIGHT + timedelta(hours=hour, minutes=float(minute))
             urgent = bool(rng.random() < URGENT)
             flagged = bool(rng.random() < (SENSITIVITY if urgent else FALSE_ALARMS))
-            priority = "stat" if rng.random() < STAT else "routine"
+            priority: due_times.Priority = "stat" if rng.random() < STAT else "routine"
             found.append(
                 Study(
                     id=f"{len(found):04d}",
@@ -84,7 +84,9 @@ def first_in_first_out(study: Study, now: datetime) -> tuple[object, ...]:
 def read(studies: Sequence[Study], key: Key) -> list[Study]:
     """The same studies, each with the moment at which a reader who was free took it as the first of the list."""
     free = [MIDNIGHT] * READERS
-    coming, waiting, done = sorted(studies, key=lambda s: s.received), [], []
+    coming = sorted(studies, key=lambda s: s.received)
+    waiting: list[Study] = []
+    done: list[Study] = []
     while coming or waiting:
         now = heapq.heappop(free)
         if not waiting and coming:

@@ -184,10 +184,11 @@ var queueGrants = concat(
     ],
     trigger => [
       union(trigger, { role: 'queueContributor' })
-      union(
-        trigger,
-        { name: '${trigger.name}-poison', role: 'queueSender', why: 'What fails for hours, or cannot be read, is parked.' }
-      )
+      union(trigger, {
+        name: '${trigger.name}-poison'
+        role: 'queueSender'
+        why: 'What fails for hours, or cannot be read, is parked.'
+      })
     ]
   )),
   [

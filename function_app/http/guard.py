@@ -14,16 +14,16 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import cache
+from datetime import datetime
 from typing import Any, TypeVar
 
 import azure.functions as func
 from pydantic import BaseModel, ValidationError
 
-from readfirst.adapters import clients
+from readfirst.adapters import clients, clock
 from readfirst.adapters.access_tokens import NotSignedIn, signin
 from readfirst.adapters.audit_log import AuditLog
+from readfirst.adapters.process_cache import once
 from readfirst.adapters.studies.study_index import Worklist, iso
 from readfirst.domain import resource_names
 from readfirst.domain.access.rate_limit import Buckets
@@ -62,7 +62,7 @@ class Call:
     @property
     def path(self) -> Mapping[str, str]:
         """The route's parameters."""
-        return self.request.route_params
+        return dict(self.request.route_params)
 
     def query(self, name: str, default: str = "") -> str:
         """A query parameter."""
@@ -132,18 +132,18 @@ def guarded(rule: Rule, handler: Handler, request: func.HttpRequest) -> func.Htt
 
 
 def _admitted(rule: Rule, request: func.HttpRequest) -> Call:
-    now = datetime.now(UTC)
+    moment = clock.now()
     if rule.anonymous:
-        return Call(rule, request, Person("", "", frozenset()), now, {})
+        return Call(rule, request, Person("", "", frozenset()), moment, {})
     person = signin().person(request.headers.get("Authorization"))
-    call = Call(rule, request, person, now, {})
+    call = Call(rule, request, person, moment, {})
     if wait := buckets(rule.app).wait(person.id, time.monotonic()):
         raise Problem(429, "too-many-requests", "Too many requests at once.", retry_after=round(wait + 0.5))
     if not person.may(rule):
         call.audit("forbidden")
         raise Problem(403, "forbidden", "Your role may not do this.")
     if "token" in call.path or "study" in call.path:
-        return Call(rule, request, person, now, _study(call))
+        return Call(rule, request, person, moment, _study(call))
     return call
 
 
@@ -207,7 +207,7 @@ def answer_if_changed(
     etag = f'"{digest}"'
     if etag in request.headers.get("If-None-Match", ""):
         return func.HttpResponse(status_code=304, headers={**_HEADERS, **headers, "ETag": etag})
-    return answer(body, etag=etag, **headers)
+    return answer(body, status=200, etag=etag, **headers)
 
 
 def binary(data: bytes, media_type: str, *, seconds: int = 0) -> func.HttpResponse:
@@ -231,19 +231,19 @@ def page(html: str) -> func.HttpResponse:
     return func.HttpResponse(html, mimetype="text/html", headers={**_HEADERS, "Content-Security-Policy": policy})
 
 
-@cache
+@once
 def worklist() -> Worklist:
     """The index of studies."""
     return Worklist(clients.cosmos_container())
 
 
-@cache
+@once
 def audit_log(app: App) -> AuditLog:
     """The app's own chain."""
     return AuditLog(clients.container(resource_names.AUDIT, resource_names.audit(app)), app)
 
 
-@cache
+@once
 def buckets(app: App) -> Buckets:
     """The app's rate limits: the doors to an identity open slowly."""
     return Buckets(per_minute=1200, burst=400) if app == "api" else Buckets(per_minute=60, burst=40)

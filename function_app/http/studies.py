@@ -22,6 +22,7 @@ from readfirst.adapters.studies import reviews
 from readfirst.adapters.studies import study_images as images
 from readfirst.adapters.studies.study_index import Cursor, Filter, iso
 from readfirst.domain import resource_names
+from readfirst.domain.access.audit_chain import Entry
 from readfirst.domain.analysis import segment_rle
 from readfirst.domain.analysis.findings import first_to_read
 from readfirst.domain.analysis.progress import progress_view
@@ -29,7 +30,7 @@ from readfirst.domain.deid import Profile, Receipt, load_profile
 from readfirst.domain.deid.reports.study_report import report_html, report_of
 from readfirst.domain.deid.rules.profile import READY
 from readfirst.domain.operations import statistics
-from readfirst.domain.reading.reviews import Event, NotNow, Review, Signed, Told, What, admit, fold, summary
+from readfirst.domain.reading.reviews import Event, Review, Signed, Told, What, admit, fold, summary
 from readfirst.domain.reading.study_record import StudyRecord
 
 _PAGE = 50
@@ -272,10 +273,9 @@ def _append(call: Call, what: What, expected: str) -> func.HttpResponse:
         events, review = _review(record)
         if expected and expected != _etag(record, review):
             raise _conflict(events, review)
-        refused = admit(review, what, frozenset(f.key for f in record.findings))
-        if record.state == "analysing" and isinstance(what, Signed):
-            refused = NotNow(reason="The analysis is not over: there is no AI result yet that could be signed off.")
-        if isinstance(refused, NotNow):
+        keys = frozenset(f.key for f in record.findings)
+        refused = admit(review, what, keys, analysing=record.state == "analysing")
+        if refused:
             raise Problem(409, "not-now", refused.reason)
         event = Event(
             number=review.version + 1,
@@ -322,7 +322,7 @@ def audit(call: Call) -> func.HttpResponse:
     day = call.query("day") or (checks[-1]["day"] if checks else "")
     lines = audit_blobs.lines(container, str(day)) if day in {c["day"] for c in checks} else []
     call.audit("allowed")
-    entries = [audit_blobs.Entry.model_validate_json(line) for line in lines]
+    entries = [Entry.model_validate_json(line) for line in lines]
     own = [e.model_dump() for e in entries if not e.clinic or e.clinic in call.person.clinics]
     return answer({"app": app, "day": day, "days": checks, "entries": own[-_AUDIT_PAGE:][::-1]})
 

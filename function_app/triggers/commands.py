@@ -52,7 +52,7 @@ async def take_command(message: func.QueueMessage, client: df.DurableOrchestrati
         detail = command.detail
         await asyncio.to_thread(merge_patients.merge, detail["clinic"], detail["patient"], detail["into"])
     else:
-        doomed = Erasure(token=command.token, by=command.by, at=command.at, **command.detail)
+        doomed = Erasure.model_validate({"token": command.token, "by": command.by, "at": command.at, **command.detail})
         await start_once(client, "erase_study", f"erase-{doomed.token}", doomed, over_is_done=False)
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import azure.durable_functions as df
 import azure.functions as func
 from pydantic import ValidationError
 
 from function_app.http.guard import audit_log
+from readfirst.adapters import clock
 from readfirst.adapters.parked import park
 from readfirst.domain import resource_names
 from readfirst.domain.analysis.messages import Command
@@ -27,7 +26,7 @@ def erase_identity(message: func.QueueMessage) -> None:
         return
     if found := sweep_vault_and_reviews(command.token):
         audit_log("identity").add(
-            datetime.now(UTC),
+            clock.now(),
             actor=command.by,
             role="",
             act="erased",

@@ -8,8 +8,8 @@ import azure.durable_functions as df
 import azure.functions as func
 
 from readfirst import __version__
+from readfirst.adapters.clock import now
 from readfirst.adapters.settings import settings
-from readfirst.adapters.uploads.ledger import now
 
 blueprint = df.Blueprint()
 

@@ -9,11 +9,10 @@ from __future__ import annotations
 import json
 import logging
 import time
-from datetime import UTC, datetime
 
 import azure.functions as func
 
-from readfirst.adapters import clients
+from readfirst.adapters import clients, clock
 from readfirst.adapters.audit_log import AuditLog
 from readfirst.adapters.parked import park
 from readfirst.domain import resource_names
@@ -58,7 +57,7 @@ def sweep(cursor: str) -> None:
     if swept.rewrapped:
         log = AuditLog(clients.container(resource_names.AUDIT, resource_names.audit("identity")), "identity")
         log.add(
-            datetime.now(UTC),
+            clock.now(),
             actor="rotation",
             role="system",
             act="rewrap",

@@ -7,17 +7,15 @@ it was lost. Both do the same, and doing it twice changes nothing.
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime
 
 import azure.functions as func
 
-from readfirst.adapters import clients
+from readfirst.adapters import clients, clock, secret_versions
 from readfirst.adapters.audit_log import AuditLog
 from readfirst.adapters.parked import park
 from readfirst.domain import resource_names
 from readfirst.domain.event_grid import Rotation
 from readfirst.domain.event_grid import rotation as asked_for
-from readfirst.services import rewrap_identities
 
 blueprint = func.Blueprint()
 
@@ -45,10 +43,10 @@ def rotate_daily(timer: func.TimerRequest) -> None:
 
 def rotate() -> None:
     """Makes what is missing and renews what is due; what was done stands in the audit log."""
-    now = datetime.now(UTC)
-    done = {"make-root": rewrap_identities.make_root()}
-    done["rewrap-root"] = not done["make-root"] and rewrap_identities.rewrap_root()
-    done["renew-receipt-key"] = rewrap_identities.renew_receipt_key(now)
+    now = clock.now()
+    done = {"make-root": secret_versions.make_root()}
+    done["rewrap-root"] = not done["make-root"] and secret_versions.rewrap_root()
+    done["renew-receipt-key"] = secret_versions.renew_receipt_key(now)
     for act in (act for act, was_due in done.items() if was_due):
         logging.info("rotation: %s", act)
         log = AuditLog(clients.container(resource_names.AUDIT, resource_names.audit("intake")), "intake")

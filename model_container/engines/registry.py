@@ -34,7 +34,7 @@ NEEDED = {  # what is used of a bundle's configuration, by task
 _OLD_PICKLES = 5  # a magic number, a version, facts about the machine, the weights, their keys
 _EVALUATED = re.compile(r"""(^|["'\s:-])\$""")
 _CALLED = re.compile(r"""_target_["']?\s*:\s*["']?(?!monai\.|torch\.nn\.)\w+\.""")
-MODELS = Path(__file__).parent / "models"
+MODELS = Path(__file__).parents[1] / "models"
 
 
 class NotApproved(Exception):

@@ -210,3 +210,9 @@ def _padding(ds: Dataset, form: Format) -> tuple[int, int] | None:
     if form.signed:  # readers without the pixel's sign give signed padding as unsigned
         ends = [end - (1 << form.allocated) if end >= 1 << (form.allocated - 1) else end for end in ends]
     return (min(ends), max(ends)) if ends else None
+
+
+def windowed(hu: NDArray[np.int16], window: tuple[float, float]) -> NDArray[np.uint8]:
+    """HU as grey values in a window (PS3.3 C.11.2.1.2, linear)."""
+    centre, width = window
+    return np.asarray(np.clip((hu - (centre - width / 2)) / width * 255, 0, 255), dtype=np.uint8)

@@ -10,18 +10,12 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from model_container.engines.engine import Detection
-from model_container.images.volume import Volume
+from model_container.images.volume import Volume, windowed
 
 LUNG_WINDOW = (-600.0, 1500.0)  # centre, width in HU
 SOFT_WINDOW = (40.0, 400.0)
 _SIDE, _INSET = 768, 384
 _OUTLINE, _INK, _QUIET = (255, 196, 0), (236, 240, 244), (150, 160, 170)
-
-
-def windowed(hu: NDArray[np.int16], window: tuple[float, float]) -> NDArray[np.uint8]:
-    """HU as grey values in a window (PS3.3 C.11.2.1.2, linear)."""
-    centre, width = window
-    return np.asarray(np.clip((hu - (centre - width / 2)) / width * 255, 0, 255), dtype=np.uint8)
 
 
 def outline(mask: NDArray[np.bool_]) -> list[tuple[tuple[float, float], tuple[float, float]]]:

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model_container.engines.chest.candidates import find_lungs, to_scene
-from model_container.engines.chest.components import pieces
-from model_container.engines.chest.engine import FEATURES, Calibration, ChestEngine, gate, longest_diameter, to_mask
+from model_container.engines.chest.engine import FEATURES, Calibration, ChestEngine, gate, to_mask
 from model_container.engines.engine import Mask
-from model_container.phantoms.anatomy import LUNG, NODULE, Lesion
+from model_container.engines.masks import longest_diameter, pieces
+from model_container.phantoms.shapes import LUNG, NODULE, Lesion
 from model_container.training.slabs import Slab
 from readfirst.domain.analysis.models import Manifest
 

@@ -101,4 +101,5 @@ def trained(weights: Path) -> NoduleNet:
     """The network with these weights (safetensors), as it judges."""
     net = NoduleNet()
     net.load_state_dict(load_file(weights))
-    return net.eval()
+    net.eval()
+    return net

@@ -21,7 +21,7 @@ NODULE = Code(value="27925004", scheme="SCT", meaning="Nodule")
 LUNG = Code(value="39607008", scheme="SCT", meaning="Lung")
 
 
-def manifest_of(folder: Path, version: str) -> Manifest:
+def manifest_of(folder: Path, version: str, risk: RiskRule) -> Manifest:
     """The default model's manifest, with the digests of the files in `folder`."""
     return Manifest(
         name="readfirst-chest",
@@ -39,34 +39,35 @@ def manifest_of(folder: Path, version: str) -> Manifest:
             body_parts=("CHEST", "THORAX", "LUNG", "CHESTABDOMEN", "CHESTABDPELVIS", "CHEST_ABDOMEN", "TORAX"),
             min_age=18, min_slices=8, min_coverage=20.0, max_spacing=5.0, max_pixel=2.0, min_pixels=128,
         ),
-        risk=RiskRule(
-            min_probability=0.5, min_diameter_mm=15.0, report_from=0.5,
-            text="High risk: a nodule or mass of at least 15 mm with a probability of at least 0.5",
-        ),
+        risk=risk,
     )  # fmt: skip
 
 
 def package(weights: Path, target: Path, version: str, phantoms: int, workers: int = 2) -> Manifest:
-    """Copies the network into `target`, calibrates, writes the manifest; returns it."""
+    """Copies the network into `target`, calibrates, writes the manifest; returns it.
+
+    The risk rule is the clinical side's decision and has its home in the bundle's manifest: it stays as it is there.
+    """
+    risk = Manifest.model_validate_json((target / "manifest.json").read_bytes()).risk
     shutil.rmtree(target, ignore_errors=True)  # files of an earlier version are none of this one's
     target.mkdir(parents=True)
     for name in FILES[:-1]:
         shutil.copyfile(weights / name, target / name)
     write_calibration(NEUTRAL, target / "calibration.json")
-    _write_manifest(target, version)
+    _write_manifest(target, version, risk)
     os.environ["READFIRST_THREADS"] = "1"  # each process has a core of its own
     with multiprocessing.Pool(workers) as pool:
         cases = pool.map(partial(_look, target), range(phantoms), chunksize=2)
     write_calibration(calibrate(cases), target / "calibration.json")
-    return _write_manifest(target, version)
+    return _write_manifest(target, version, risk)
 
 
 def _look(bundle: Path, index: int) -> Case:
     return by_network(engine_of(bundle), make_slab(TUNING, index))
 
 
-def _write_manifest(target: Path, version: str) -> Manifest:
-    manifest = manifest_of(target, version)
+def _write_manifest(target: Path, version: str, risk: RiskRule) -> Manifest:
+    manifest = manifest_of(target, version, risk)
     (target / "manifest.json").write_text(manifest.model_dump_json(indent=1) + "\n")
     return manifest
 

@@ -21,7 +21,9 @@ from numpy.typing import NDArray
 
 from model_container.engines.chest.candidates import find_lungs, to_scene
 from model_container.engines.chest.engine import Calibration, gate
-from model_container.phantoms.anatomy import ELSEWHERE, Grid, render_elsewhere, scan
+from model_container.phantoms.anatomy import scan
+from model_container.phantoms.elsewhere import ELSEWHERE, render_elsewhere
+from model_container.phantoms.shapes import Grid
 from model_container.training.evaluate import (
     URGENT_MM,
     Case,

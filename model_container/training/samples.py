@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from model_container.engines.chest.candidates import Level, find_lungs, find_spots, to_scene
 from model_container.engines.chest.crops import OUTSIDE, SHAPE, voxel_of
-from model_container.phantoms.anatomy import NODULE
+from model_container.phantoms.shapes import NODULE
 from model_container.training.slabs import TRAINING, Slab, make_slab
 from model_container.training.worlds import Box, make_box
 

@@ -12,7 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model_container.images.volume import Volume
-from model_container.phantoms.anatomy import Grid, Lesion, render, sample_lesion, sample_thorax, scan, with_lesions
+from model_container.phantoms.anatomy import render, scan
+from model_container.phantoms.lesions import sample_lesion
+from model_container.phantoms.shapes import Grid, Lesion
+from model_container.phantoms.thorax import sample_thorax, with_lesions
 
 TRAINING, TUNING, HELD_OUT = 11, 22, 33  # first part of every seed: the three sets share no phantom
 _SPACINGS = (1.0, 1.25, 1.5, 2.0, 2.5, 2.5, 2.5, 3.0, 5.0)

@@ -76,7 +76,7 @@ def train(out: Path, *, slabs: int, worlds: int, iterations: int, seed: int = 1,
 
 def _has_bfloat16() -> bool:
     """Whether the processor multiplies in bfloat16: half the time, and no worse a model."""
-    return torch.backends.cpu.get_cpu_capability() == "AVX512" and torch.cpu._is_avx512_bf16_supported()
+    return bool(torch.backends.cpu.get_cpu_capability() == "AVX512" and torch.cpu._is_avx512_bf16_supported())
 
 
 def _say(text: str, started: float) -> None:

@@ -36,7 +36,7 @@ def make_box(rng: Rng) -> Box:
     diameter = float(np.exp(rng.uniform(math.log(3.8), math.log(42))))
     voxel = voxel_of(diameter * (float(rng.uniform(0.6, 1.6)) if nodule else 1.0))
     z, y, x = (((np.arange(n) - (n - 1) / 2) * voxel).astype(np.float32) for n in SHAPE)
-    axes = np.meshgrid(z, y, x, indexing="ij", sparse=True)
+    axes = list(np.meshgrid(z, y, x, indexing="ij", sparse=True))
     hu = np.full(SHAPE, rng.uniform(-940, -700), np.float32)
     hu += _cloud(rng, float(rng.uniform(0.7, 3))) * np.float32(rng.uniform(0, 45))
     hu += np.float32(rng.uniform(-2, 2)) * axes[1]
@@ -71,7 +71,7 @@ def _cloud(rng: Rng, sigma: float) -> Values:
     for axis in range(3):
         pad = [(4, 4) if a == axis else (0, 0) for a in range(3)]
         wide = np.pad(noise, pad, mode="wrap")
-        noise = sum(t * np.take(wide, range(k, k + SHAPE[axis]), axis) for k, t in enumerate(taps))  # type: ignore[assignment]
+        noise = sum(t * np.take(wide, range(k, k + SHAPE[axis]), axis) for k, t in enumerate(taps))
     return np.asarray(noise / max(float(noise.std()), 1e-3))
 
 
@@ -126,7 +126,7 @@ def _capsule(axes: list[Values], start: Values, end: Values) -> Values:
     d = end - start
     length2 = max(float(d @ d), 1e-6)
     t = np.clip(sum((a - s) * v for a, s, v in zip(axes, start, d, strict=True)) / length2, 0, 1)
-    return np.sqrt(sum((a - s - t * v) ** 2 for a, s, v in zip(axes, start, d, strict=True)))
+    return np.asarray(np.sqrt(sum((a - s - t * v) ** 2 for a, s, v in zip(axes, start, d, strict=True))))
 
 
 def _stump(rng: Rng, hu: Values, axes: list[Values], voxel: float, diameter: float, tip: Values) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 import jwt
 
+from readfirst.adapters.process_cache import once
 from readfirst.adapters.settings import settings
 from readfirst.domain.access.rules import Grant, Person, default_grants, person_from
 
@@ -65,7 +65,7 @@ def _discovered_keys(issuer: str) -> str:
         return str(json.load(answer)["jwks_uri"])
 
 
-@cache
+@once
 def signin() -> Signin:
     """The app's own check, from its settings."""
     s = settings()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import IO, TYPE_CHECKING, Any, BinaryIO
 
+from readfirst.adapters.clock import now
 from readfirst.domain.intake.lazy_file import LazyFile
 
 if TYPE_CHECKING:
@@ -211,7 +212,7 @@ def _ended(target: BlobClient, until: float) -> BlobProperties | None:
     pause = _COPY_POLL_SECONDS
     while (there := properties(target)) is not None and there.copy.status == "pending":
         rehydrated = bool(there.archive_status)  # out of the archive tier it comes within a day
-        if not rehydrated and datetime.now(UTC) - there.last_modified > _COPY_LIFE:
+        if not rehydrated and now() - there.last_modified > _COPY_LIFE:
             with suppress(HttpResponseError):  # it may have ended just now; the next look says how
                 target.abort_copy(str(there.copy.id))
         elif time.monotonic() >= until:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from readfirst.adapters import retries
+from readfirst.adapters.process_cache import once
 from readfirst.adapters.settings import settings
 from readfirst.domain import resource_names
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from azure.storage.queue import QueueClient
 
 
-@cache
+@once
 def credential() -> Any:
     """The app's own managed identity; for a command on an operator's machine, whoever signed in with `az` or `azd`."""
     from azure.identity import (
@@ -33,7 +33,7 @@ def credential() -> Any:
     return ChainedTokenCredential(AzureCliCredential(), AzureDeveloperCliCredential())
 
 
-@cache
+@once
 def blob_service(account: str) -> BlobServiceClient:
     """The Blob service of an account: names.UPLOADS, STUDIES, VAULT or AUDIT."""
     from azure.storage.blob import BlobServiceClient
@@ -59,13 +59,13 @@ def _transport() -> Any:
     return RequestsTransport(session=session, session_owner=False)
 
 
-@cache
+@once
 def container(account: str, name: str) -> ContainerClient:
     """A container of an account."""
     return blob_service(account).get_container_client(name)
 
 
-@cache
+@once
 def queue(name: str, encoded: bool = True) -> QueueClient:
     """A queue of the studies account. Messages are base64, as the Functions host reads and writes them.
 
@@ -84,7 +84,7 @@ def queue(name: str, encoded: bool = True) -> QueueClient:
     return QueueClient(settings().studies_queue_uri, name, credential=credential(), **options)
 
 
-@cache
+@once
 def cosmos_container(name: str = resource_names.STUDIES_CONTAINER) -> Any:
     """A container of the Cosmos database."""
     from azure.cosmos import CosmosClient
@@ -98,7 +98,7 @@ def cosmos_container(name: str = resource_names.STUDIES_CONTAINER) -> Any:
     return client.get_database_client(s.cosmos_database).get_container_client(name)
 
 
-@cache
+@once
 def secrets() -> Any:
     """Key Vault's secrets."""
     from azure.keyvault.secrets import SecretClient
@@ -106,7 +106,7 @@ def secrets() -> Any:
     return SecretClient(settings().key_vault_uri, credential(), **retries.core())
 
 
-@cache
+@once
 def keys() -> Any:
     """Key Vault's keys."""
     from azure.keyvault.keys import KeyClient
@@ -114,7 +114,7 @@ def keys() -> Any:
     return KeyClient(settings().key_vault_uri, credential(), **retries.core())
 
 
-@cache
+@once
 def cryptography(key_id: str) -> Any:
     """Wraps and unwraps with one version of a key."""
     from azure.keyvault.keys.crypto import CryptographyClient
@@ -122,7 +122,7 @@ def cryptography(key_id: str) -> Any:
     return CryptographyClient(key_id, credential(), **retries.core())
 
 
-@cache
+@once
 def container_apps() -> Any:
     """Azure Resource Manager's Container Apps jobs."""
     from azure.mgmt.appcontainers import ContainerAppsAPIClient
@@ -138,7 +138,7 @@ def container_apps() -> Any:
     )
 
 
-@cache
+@once
 def email() -> Any:
     """Communication Services e-mail."""
     from azure.communication.email import EmailClient

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from readfirst.adapters import clients, starting
+from readfirst.adapters.clock import now
 from readfirst.adapters.retries import AT_ONCE
 from readfirst.adapters.settings import settings
 from readfirst.domain import blob_paths, resource_names
@@ -53,8 +54,8 @@ def start(place: Place = Place.MAIN) -> Trouble | None:
         return None
     group, name = _job(place)
     try:
-        under_way = turn.under_way(place, _executions(place), datetime.now(UTC), policy())
-        if under_way or not turn.announce(place, datetime.now(UTC)):
+        under_way = turn.under_way(place, _executions(place), now(), policy())
+        if under_way or not turn.announce(place, now()):
             return None
         started = clients.container_apps().jobs.begin_start(group, name, polling=False, **AT_ONCE).result()
     except Exception as error:
@@ -96,7 +97,7 @@ def _executions(place: Place) -> list[Execution]:
     group, name = _job(place)
     # The watchdog asks again by itself.
     listed = list(clients.container_apps().jobs_executions.list(group, name, **AT_ONCE))
-    signs = last_signs([(one.start_time or datetime.now(UTC), one.end_time) for one in listed], _beat(name))
+    signs = last_signs([(one.start_time or now(), one.end_time) for one in listed], _beat(name))
     return [_execution(place, one, sign) for one, sign in zip(listed, signs, strict=True)]
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 
 from readfirst.adapters import blobs, clients
+from readfirst.adapters.clock import now
 from readfirst.adapters.retries import AT_ONCE
 from readfirst.adapters.settings import settings
-from readfirst.adapters.uploads.ledger import now
 from readfirst.domain import resource_names
 from readfirst.domain.reading.alert_email import Letter, operation_id
 

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import base64
 import json
-from datetime import UTC, datetime
-from functools import cache
 
-from readfirst.adapters import clients
+from readfirst.adapters import clients, clock
+from readfirst.adapters.process_cache import once
 from readfirst.domain import resource_names
 from readfirst.domain.pseudonyms import Pseudonyms
 
 
-@cache
+@once
 def root_secret() -> bytes:
     """The root pseudonym secret, unwrapped by `pseudonym-kek`, which only intake may use. A new deployment makes it."""
     from azure.core.exceptions import ResourceNotFoundError
     from azure.keyvault.keys.crypto import KeyWrapAlgorithm
 
-    from readfirst.services import rewrap_identities
+    from readfirst.adapters import secret_versions
 
     try:
         secret = clients.secrets().get_secret(resource_names.ROOT_SECRET)
     except ResourceNotFoundError:
-        rewrap_identities.make_root()
+        secret_versions.make_root()
         secret = clients.secrets().get_secret(resource_names.ROOT_SECRET)
     stored = json.loads(secret.value)
     crypto = clients.cryptography(stored["kid"])
@@ -35,17 +34,17 @@ def pseudonyms(clinic: str) -> Pseudonyms:
     return Pseudonyms(root_secret(), clinic)
 
 
-@cache
+@once
 def receipt_key() -> tuple[str, bytes]:
     """The newest receipt-signing key: its id (the secret's version) and its bytes. A new deployment makes it."""
     from azure.core.exceptions import ResourceNotFoundError
 
-    from readfirst.services import rewrap_identities
+    from readfirst.adapters import secret_versions
 
     try:
         secret = clients.secrets().get_secret(resource_names.RECEIPT_KEY)
     except ResourceNotFoundError:
-        rewrap_identities.renew_receipt_key(datetime.now(UTC))
+        secret_versions.renew_receipt_key(clock.now())
         secret = clients.secrets().get_secret(resource_names.RECEIPT_KEY)
     return str(secret.properties.version), base64.b64decode(secret.value)
 
@@ -57,7 +56,7 @@ def receipt_keys(key_id: str) -> dict[str, bytes]:
     return known_receipt_keys()
 
 
-@cache
+@once
 def known_receipt_keys() -> dict[str, bytes]:
     """Every enabled receipt-signing key by its id: old receipts verify after a rotation."""
     client = clients.secrets()

@@ -5,12 +5,12 @@ The same names stand in `local.settings.sample.json`, in the local stack and in 
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from readfirst.adapters.process_cache import once
 from readfirst.domain import resource_names
 from readfirst.domain.access.rules import Grant
 from readfirst.domain.operations.costs import Profile
@@ -128,7 +128,7 @@ class Settings(BaseSettings):
         raise KeyError("no such clinic")
 
 
-@cache
+@once
 def settings() -> Settings:
     """The process's settings, read from the environment at the first call.
 

@@ -12,9 +12,9 @@ from pydantic import BaseModel, ConfigDict
 from pydicom.dataset import Dataset
 
 from readfirst.domain.analysis import densities, image_types, said
-from readfirst.domain.analysis.models import PROJECTIONS
 from readfirst.domain.numbers import decimal, whole
 
+PROJECTIONS = {"CR", "DX", "MG"}  # modalities of single radiographs
 FUNCTIONAL_GROUPS = (0x52009229, 0x52009230)  # the sequences that tell of an enhanced file's frames
 # BodyPartExamined for the regions that enhanced files state as codes instead (PS3.16, Table L-1).
 _REGIONS = {

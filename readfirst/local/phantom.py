@@ -21,16 +21,12 @@ from pydicom.errors import InvalidDicomError
 from pydicom.sequence import Sequence as Items
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
-from model_container.phantoms.anatomy import (
-    Grid,
-    Thorax,
-    render,
-    sample_clear_lesions,
-    sample_thorax,
-    scan,
-    with_lesions,
-)
-from readfirst.domain.deid.dicom.codec import Unreadable, with_preamble
+from model_container.phantoms.anatomy import render, scan
+from model_container.phantoms.lesions import sample_clear_lesions
+from model_container.phantoms.shapes import Grid
+from model_container.phantoms.thorax import Thorax, sample_thorax, with_lesions
+from readfirst.domain.deid.dicom.codec import with_preamble
+from readfirst.domain.deid.dicom.elements import Unreadable
 
 Planted = dict[str, str]
 """What was planted: a name for the place, and the string that must not be found outside uploads and vault."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from orchestrations.report import tag_originals
 from readfirst.adapters import blobs, clients, secrets
+from readfirst.adapters.clock import now
 from readfirst.adapters.settings import settings
-from readfirst.adapters.uploads import persons
-from readfirst.adapters.uploads.ledger import ledger_of, now
+from readfirst.adapters.uploads import originals, persons
+from readfirst.adapters.uploads.ledger import ledger_of
 from readfirst.domain import resource_names
 from readfirst.domain.intake.ledger import Arrival
 from readfirst.domain.workflow_messages import Run
@@ -78,7 +78,7 @@ def reject(owner: str, arrival: str) -> None:
     if persons.asked(owner, arrival):
         ledger = ledger_of(owner)
         for n in range(1, ledger.runs() + 1):
-            tag_originals(ledger, n)
+            originals.tag_done(ledger, n)
     kept = clients.container(resource_names.UPLOADS, resource_names.QUARANTINE).get_blob_client(f"{owner}/{arrival}")
     seen = blobs.properties(kept)
     if seen is not None:

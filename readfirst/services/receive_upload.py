@@ -17,8 +17,9 @@ from typing import IO, TYPE_CHECKING, BinaryIO, cast
 from pydantic import ValidationError
 
 from readfirst.adapters import blobs, clients, secrets
+from readfirst.adapters.clock import now
 from readfirst.adapters.uploads import clinic_results
-from readfirst.adapters.uploads.ledger import Ledger, ledger_of, now
+from readfirst.adapters.uploads.ledger import Ledger, ledger_of
 from readfirst.domain import resource_names
 from readfirst.domain.deid import named_in, read_header
 from readfirst.domain.intake import archives, tars

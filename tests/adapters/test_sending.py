@@ -19,7 +19,7 @@ class Inbox:
     def __init__(self) -> None:
         self.blobs: dict[str, bytes] = {}
 
-    def upload_blob(self, name: str, data: object, overwrite: bool = False) -> None:
+    def upload_blob(self, name: str, data: object, overwrite: bool = False, metadata: object = None) -> None:
         self.blobs[name] = data.encode() if isinstance(data, str) else data.read()  # type: ignore[attr-defined]
 
     def announced(self) -> dict[str, int]:

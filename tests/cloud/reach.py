@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("function_app", "orchestrations", "readfirst/adapters", "model_container")
+PACKAGES = ("function_app", "orchestrations", "readfirst/services", "readfirst/adapters", "model_container")
 NAMES = "readfirst.domain.resource_names"
 CLIENTS = "readfirst.adapters.clients"
 BODY = "<body>"  # a module's statements outside functions and classes

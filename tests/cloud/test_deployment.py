@@ -398,6 +398,9 @@ def test_the_words_that_log_alerts_look_for_are_the_words_that_the_code_logs() -
     assert 'logging.warning("job execution stopped: ' in (generate.ROOT / "readfirst/adapters/jobs.py").read_text()
     assert 'logging.error("message parked: ' in (generate.ROOT / "readfirst/adapters/parked.py").read_text()
     for app in ("intake", "identity"):
-        assert 'logging.error("key near expiry: %s"' in (generate.ROOT / f"function_app/rotate_{app}.py").read_text()
+        assert (
+            'logging.error("key near expiry: %s"'
+            in (generate.ROOT / f"function_app/triggers/rotate_{app}.py").read_text()
+        )
     assert 'logging.warning("study failed: %s"' in logged
     assert 'reason=f"{why}: ' in (generate.ROOT / "orchestrations" / "analyse.py").read_text()

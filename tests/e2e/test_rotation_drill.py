@@ -10,15 +10,15 @@ import pytest
 from typer.testing import CliRunner
 
 from function_app.triggers import rotate_identity, rotate_intake
-from readfirst.adapters import blobs, clients, secrets
+from readfirst.adapters import blobs, clients, secret_versions, secrets
 from readfirst.adapters.identity import vault
+from readfirst.adapters.secret_versions import ESCROW
 from readfirst.adapters.studies import receipts
 from readfirst.cli import build
 from readfirst.domain import resource_names
 from readfirst.domain.reading.study_record import StudyRecord
 from readfirst.local.stack import Stack
 from readfirst.services import rewrap_identities
-from readfirst.services.rewrap_identities import ESCROW
 from tests.e2e.conftest import Study, invent, reported, upload
 
 pytestmark = [pytest.mark.stack, pytest.mark.usefixtures("stack")]
@@ -112,7 +112,7 @@ def test_an_index_that_is_lost_is_rebuilt_from_the_blobs_and_every_study_can_sti
 
 def test_the_escrow_holds_the_root_wrapped_and_only_that() -> None:
     clients.keys().rotate_key(resource_names.PSEUDONYM_KEK)
-    assert rewrap_identities.rewrap_root()
+    assert secret_versions.rewrap_root()
     escrow = json.loads(blobs.read(clients.container(resource_names.UPLOADS, resource_names.ARRIVALS), ESCROW) or b"{}")
     assert escrow.keys() == {"kid", "alg", "wrapped"}
     assert resource_names.PSEUDONYM_KEK in escrow["kid"] and escrow["alg"] == "RSA-OAEP-256"

@@ -18,7 +18,7 @@ from azure.core.exceptions import ResourceNotFoundError
 from cryptography.exceptions import InvalidTag
 
 from function_app.triggers import rotate_identity, rotate_intake
-from readfirst.adapters import audit_log, blobs, clients, secrets
+from readfirst.adapters import audit_log, blobs, clients, secret_versions, secrets
 from readfirst.adapters.identity import vault
 from readfirst.domain import resource_names
 from readfirst.local.stack import Stack
@@ -151,9 +151,9 @@ for i in itertools.count():
     time.sleep(0.05)
 """
 SWEEPING = """
-from readfirst.adapters import rotation
-rotation._PARALLEL = 1
-rotation.sweep("", lambda: False)
+from readfirst.services import rewrap_identities
+rewrap_identities._PARALLEL = 1
+rewrap_identities.sweep("", lambda: False)
 """
 
 
@@ -228,8 +228,8 @@ def test_a_sweep_that_ran_out_of_time_leaves_a_message_with_its_place(
 def test_a_new_pseudonym_kek_wraps_the_root_anew_and_no_pseudonym_changes(settings: None) -> None:
     before = secrets.pseudonyms("north").study_token("1.2.3")
     clients.keys().rotate_key(resource_names.PSEUDONYM_KEK)
-    assert rewrap_identities.rewrap_root() is True
-    assert rewrap_identities.rewrap_root() is False
+    assert secret_versions.rewrap_root() is True
+    assert secret_versions.rewrap_root() is False
     secrets.root_secret.cache_clear()
     assert secrets.pseudonyms("north").study_token("1.2.3") == before
     stored = json.loads(clients.secrets().get_secret(resource_names.ROOT_SECRET).value)
@@ -240,17 +240,17 @@ def test_a_rotation_that_died_before_the_escrow_is_finished_by_the_next(
     settings: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The escrow opens with the newest version of the key too, or it would be lost with the old one."""
-    rewrap_identities.rewrap_root()
+    secret_versions.rewrap_root()
     clients.keys().rotate_key(resource_names.PSEUDONYM_KEK)
     with monkeypatch.context() as patched, pytest.raises(ConnectionError):
         patched.setattr(blobs, "put", killed)
-        rewrap_identities.rewrap_root()
-    assert rewrap_identities.rewrap_root() is True
-    escrow = blobs.read(clients.container(resource_names.UPLOADS, resource_names.ARRIVALS), rewrap_identities.ESCROW)
+        secret_versions.rewrap_root()
+    assert secret_versions.rewrap_root() is True
+    escrow = blobs.read(clients.container(resource_names.UPLOADS, resource_names.ARRIVALS), secret_versions.ESCROW)
     assert escrow is not None
     assert json.loads(escrow)["kid"] == clients.keys().get_key(resource_names.PSEUDONYM_KEK).id
     assert escrow.decode() == clients.secrets().get_secret(resource_names.ROOT_SECRET).value
-    assert rewrap_identities.rewrap_root() is False
+    assert secret_versions.rewrap_root() is False
 
 
 def killed(*_: object, **__: object) -> None:
@@ -261,8 +261,8 @@ def test_the_receipt_key_is_renewed_a_month_before_it_expires_and_old_receipts_v
     now = datetime.now(UTC)
     old_id, old_key = secrets.receipt_key()
     assert secrets.known_receipt_keys().keys() == {old_id}
-    assert rewrap_identities.renew_receipt_key(now) is False
-    assert rewrap_identities.renew_receipt_key(now + timedelta(days=336)) is True
+    assert secret_versions.renew_receipt_key(now) is False
+    assert secret_versions.renew_receipt_key(now + timedelta(days=336)) is True
     secrets.receipt_key.cache_clear()
     new_id, new_key = secrets.receipt_key()
     assert (new_id, new_key) != (old_id, old_key)
@@ -282,16 +282,16 @@ def test_the_first_root_of_a_deployment_is_the_same_for_all_who_make_it(settings
         patched.setattr(rewrap_identities, "ESCROW", "root/test.json")
         for blob in arrivals.list_blobs():
             arrivals.delete_blob(blob.name)
-        assert rewrap_identities.make_root() is True
+        assert secret_versions.make_root() is True
         first = clients.secrets().get_secret(missing).value
         patched.setattr(resource_names, "ROOT_SECRET", missing + "2")  # lost: the escrow brings it back
-        assert rewrap_identities.make_root() is True
+        assert secret_versions.make_root() is True
         assert clients.secrets().get_secret(missing + "2").value == first
         arrivals.delete_blob("root/test.json")
         arrivals.upload_blob("token/files/x", b"")
         patched.setattr(resource_names, "ROOT_SECRET", missing + "3")
-        with pytest.raises(rewrap_identities.RootSecretLost):
-            rewrap_identities.make_root()
+        with pytest.raises(secret_versions.RootSecretLost):
+            secret_versions.make_root()
         with pytest.raises(ResourceNotFoundError):
             clients.secrets().get_secret(missing + "3")
     arrivals.delete_blob("token/files/x")

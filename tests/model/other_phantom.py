@@ -1,4 +1,4 @@
-"""Chests drawn another way than `training.anatomy` draws them, to see what the model learnt beyond those.
+"""Chests drawn another way than `phantoms` draws them, to see what the model learnt beyond those.
 
 Everything here is made of voxels: organs are warped solids, vessels are the tracks of wandering balls, lesions are
 clusters of balls, and noise has the spectrum of filtered back projection. The training never sees any of it.
@@ -6,6 +6,7 @@ clusters of balls, and noise has the spectrum of filtered back projection. The t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +23,17 @@ class OtherLesion:
     diameter: float
 
 
-def draw(seed, diameters=(), *, kind="free", pixel=1.1, spacing=2.5, slices=24, noise=18.0, contrast=True):
+def draw(
+    seed: int,
+    diameters: Sequence[float] = (),
+    *,
+    kind: str = "free",
+    pixel: float = 1.1,
+    spacing: float = 2.5,
+    slices: int = 24,
+    noise: float = 18.0,
+    contrast: bool = True,
+) -> tuple[Volume, list[OtherLesion]]:
     """An invented chest with lesions of these diameters: free in the lung, or on its wall."""
     rng = np.random.default_rng([seed, 77])
     size = int(380 / pixel)

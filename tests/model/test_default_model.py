@@ -16,7 +16,9 @@ from typer.testing import CliRunner
 from model_container.engines.engine import OutOfScope, Reading
 from model_container.engines.registry import ModelRegistry
 from model_container.images.volume import read_volume
-from model_container.phantoms.anatomy import ELSEWHERE, Grid, render_elsewhere, scan
+from model_container.phantoms.anatomy import scan
+from model_container.phantoms.elsewhere import ELSEWHERE, render_elsewhere
+from model_container.phantoms.shapes import Grid
 from model_container.training.slabs import Slab
 from readfirst.cli import build
 from readfirst.domain.analysis.models import default_model

@@ -365,5 +365,8 @@ def test_without_settings_it_says_what_is_missing(desk):
 
 
 def test_the_default_path_imports_neither_torch_nor_monai():
-    code = "import sys, model_container.job, model_container.engines.chest.engine; print({'torch', 'monai', 'scipy'} & set(sys.modules))"
+    code = (
+        "import sys, model_container.job, model_container.engines.chest.engine\n"
+        "print({'torch', 'monai', 'scipy'} & set(sys.modules))"
+    )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "set()"

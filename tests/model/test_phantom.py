@@ -11,17 +11,10 @@ import numpy as np
 import pydicom
 import pytest
 
-from model_container.phantoms.anatomy import (
-    LUNG,
-    MEDIASTINUM,
-    NODULE,
-    Grid,
-    render,
-    sample_clear_lesions,
-    sample_lesion,
-    sample_thorax,
-    with_lesions,
-)
+from model_container.phantoms.anatomy import render
+from model_container.phantoms.lesions import sample_clear_lesions, sample_lesion
+from model_container.phantoms.shapes import LUNG, MEDIASTINUM, NODULE, Grid
+from model_container.phantoms.thorax import sample_thorax, with_lesions
 from readfirst.local.phantom import NoStudy, plant_identifiers, write_phantom_study
 
 

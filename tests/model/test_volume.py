@@ -26,8 +26,8 @@ from pydicom.uid import (
 )  # fmt: skip
 
 from model_container.engines.chest.candidates import to_scene
-from model_container.engines.chest.components import pieces
 from model_container.engines.chest.crops import OUTSIDE, cut
+from model_container.engines.masks import pieces
 from model_container.images import pixels as pixels_module
 from model_container.images.pixels import UnreadablePixels
 from model_container.images.volume import AIR, read_volume

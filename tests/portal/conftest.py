@@ -154,20 +154,25 @@ def _provision(connection: str) -> None:
     from azure.storage.blob import BlobServiceClient
     from azure.storage.queue import QueueServiceClient
 
-    from readfirst.adapters import clients
-    from readfirst.adapters.settings import settings
+    from readfirst.adapters.process_cache import forget
     from readfirst.adapters.studies.study_index import INDEXING
     from readfirst.domain import resource_names
 
-    for cached in (settings, clients.blob_service, clients.container, clients.queue, clients.cosmos_container):
-        cached.cache_clear()
+    forget()
     account = BlobServiceClient.from_connection_string(connection)
     per_clinic = [make(c) for c in CLINIC_NAMES for make in (resource_names.inbox, resource_names.results)]
     for container in (
-        resource_names.CLEAN, resource_names.ANALYSIS, resource_names.REVIEWS, resource_names.audit("api"), resource_names.audit("intake"),
-        resource_names.audit("identity"), resource_names.QUARANTINE, resource_names.IDENTITIES, resource_names.DOORS, resource_names.ARRIVALS, resource_names.ORIGINALS,
+        resource_names.CLEAN,
+        resource_names.ANALYSIS,
+        resource_names.REVIEWS,
+        *(resource_names.audit(app) for app in ("api", "intake", "identity")),
+        resource_names.QUARANTINE,
+        resource_names.IDENTITIES,
+        resource_names.DOORS,
+        resource_names.ARRIVALS,
+        resource_names.ORIGINALS,
         *per_clinic,
-    ):  # fmt: skip
+    ):
         account.create_container(container)
     QueueServiceClient.from_connection_string(connection).create_queue(resource_names.COMMANDS)
     endpoint, key = os.environ["COSMOS_ENDPOINT"], os.environ["COSMOS_KEY"]

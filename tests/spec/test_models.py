@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from readfirst.domain.analysis import models
 from readfirst.domain.analysis.models import Manifest, approved, approved_by_digest, default_model, parse_approved
 
-MODELS = Path(models.__file__).parents[2] / "model_container" / "models"
+MODELS = Path(models.__file__).parents[3] / "model_container" / "models"
 
 
 def changed(**changes):

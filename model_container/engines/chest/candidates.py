@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from model_container.engines.chest.components import pieces
+from model_container.engines.masks import pieces
 from model_container.images.volume import Volume
 
 FINE = 1.0  # mm: pixels of the finest level; the next ones have 2 and 4 mm

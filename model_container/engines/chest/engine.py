@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from model_container.engines.chest.candidates import Lungs, Scene, find_lungs, find_spots, to_scene
-from model_container.engines.chest.components import pieces
 from model_container.engines.chest.crops import SHAPE, cut, voxel_of
 from model_container.engines.engine import Detection, Mask, OutOfScope, Progress, Reading
+from model_container.engines.masks import longest_diameter, pieces
 from model_container.images.volume import Volume
 from readfirst.domain.analysis.models import Channel, Manifest
 
@@ -266,15 +266,6 @@ def to_mask(look: Look, outline: NDArray[np.float32], scene: Scene, volume: Volu
             start[axis] = volume.hu.shape[axis] - start[axis] - voxels.shape[axis]
             voxels = np.flip(voxels, axis)
     return Mask((start[0], start[1], start[2]), np.ascontiguousarray(voxels))
-
-
-def longest_diameter(mask: Mask, volume: Volume) -> float:
-    """The longest diameter in the slice with the largest section, in mm (as in RECIST 1.1: axial, outer edge)."""
-    plane = mask.voxels[int(mask.voxels.sum((1, 2)).argmax())]
-    points = np.argwhere(plane) * np.array(volume.pixel)
-    angles = np.linspace(0, math.pi, 36, endpoint=False)
-    reach = points @ np.stack([np.sin(angles), np.cos(angles)])
-    return float((reach.max(0) - reach.min(0)).max() + sum(volume.pixel) / 2)
 
 
 # ---------------------------------------------------------------- the gate on what is seen

@@ -20,11 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from model_container.engines.chest.components import pieces
-from model_container.engines.chest.engine import longest_diameter
 from model_container.engines.engine import Detection, Mask, ModelFailed, OutOfScope, Progress, Reading
-from model_container.images.volume import Volume
-from model_container.outputs.overlay import windowed
+from model_container.engines.masks import longest_diameter, pieces
+from model_container.images.volume import Volume, windowed
 from readfirst.domain.analysis.models import Channel, Manifest
 
 _KEPT = ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH", "NVIDIA_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES", "TMPDIR")
@@ -47,7 +45,7 @@ class BundleEngine:
             [sys.executable, "-m", "model_container.engines.monai.sandbox", str(self.folder), self.manifest.task,
              json.dumps(self.manifest.settings)],
             env={name: os.environ[name] for name in _KEPT if name in os.environ} | _OWN,
-            cwd=Path(__file__).parents[1], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            cwd=Path(__file__).parents[3], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
             stderr=subprocess.DEVNULL,  # what a bundle prints could be content: the job's log holds facts only
         )  # fmt: skip
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()

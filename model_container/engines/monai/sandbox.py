@@ -1,4 +1,6 @@
-"""Runs one MONAI bundle in a process of its own: `python -m model_container.engines.monai.sandbox FOLDER TASK SETTINGS`.
+"""Runs one MONAI bundle in a process of its own.
+
+`python -m model_container.engines.monai.sandbox FOLDER TASK SETTINGS`
 
 A bundle's configuration is code. So it gets an environment without credentials, may open no connection, start no
 program and write nowhere but in its folder for temporary files, and its weights are loaded as weights only. The

@@ -10,12 +10,12 @@ import base64
 import os
 import time
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
 from readfirst.adapters import blobs, clients
+from readfirst.adapters.process_cache import once
 from readfirst.domain import resource_names
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def rewrap(sealed: Sealed, key: SealingKey) -> Sealed:
     return sealed.model_copy(update={"key_id": key.id, "wrapped_key": wrapped})
 
 
-@cache
+@once
 def sealing_key(hour: int) -> SealingKey:
     """The sealing key of this hour of the process: read once an hour, so that a rotation is soon taken up."""
     return newest_sealing_key()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
-from functools import cache, cached_property, lru_cache
+from functools import cached_property, lru_cache
 from threading import Lock
 from typing import Any
 
@@ -18,6 +18,7 @@ from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
 from readfirst.adapters import blobs, clients
+from readfirst.adapters.process_cache import once
 from readfirst.adapters.settings import settings
 from readfirst.domain import blob_paths, resource_names
 from readfirst.domain.analysis.findings import first_to_read
@@ -275,7 +276,7 @@ def signer(until: datetime) -> Callable[[str, str], str]:
     return address
 
 
-@cache
+@once
 def _delegation_key(hour: str) -> Any:
     start = datetime.fromisoformat(f"{hour}:00:00").replace(tzinfo=UTC)
     service = clients.blob_service(resource_names.STUDIES)

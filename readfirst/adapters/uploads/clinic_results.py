@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from readfirst.adapters import blobs, clients
-from readfirst.adapters.uploads.ledger import now
+from readfirst.adapters.clock import now
 from readfirst.domain import resource_names
 from readfirst.domain.analysis.findings import Finding
 from readfirst.domain.reading.study_record import StudyRecord

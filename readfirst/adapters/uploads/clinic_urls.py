@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from readfirst.adapters import clients
+from readfirst.adapters.clock import now
 from readfirst.adapters.settings import settings
-from readfirst.adapters.uploads.ledger import now
 from readfirst.domain import resource_names
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from readfirst.adapters import blobs, clients
@@ -194,8 +194,3 @@ class Ledger:
 def ledger_of(token: str) -> Ledger:
     """The study's page in the uploads account."""
     return Ledger(clients.container(resource_names.UPLOADS, resource_names.ARRIVALS), token)
-
-
-def now() -> datetime:
-    """The time, UTC: the one clock of the stages."""
-    return datetime.now(UTC)

@@ -15,15 +15,17 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from packaging.requirements import Requirement
 
 from readfirst.cli.doctor.findings import Seen as Finding
 from readfirst.cli.session import DEFAULT_STATE, State, attach
 from readfirst.local.ports import Ports
 
-PROJECT = Path(__file__).resolve().parents[2]
+PROJECT = Path(__file__).resolve().parents[3]
 _GIB = 1 << 30
 _NEEDED_DISK = 3 * _GIB
 _NEEDED_NODE = (20, 0)
+_OLDEST_PYTHON, _NEWEST_PYTHON = (3, 11), (3, 13)
 
 
 def register(app: typer.Typer) -> None:
@@ -97,10 +99,11 @@ def _show(findings: Iterable[Finding], needs: str) -> None:
 
 
 def python() -> Iterator[Finding]:
-    """Python 3.11: the version that Functions, the pins and the tests share."""
+    """Python 3.11 to 3.13: the versions that the pins have wheels for."""
     seen = ".".join(map(str, sys.version_info[:3]))
-    good = sys.version_info[:2] == (3, 11)
-    yield Finding("Python", "ok" if good else "missing", seen, "" if good else "install Python 3.11, then `make env`")
+    good = _OLDEST_PYTHON <= sys.version_info[:2] <= _NEWEST_PYTHON
+    remedy = "" if good else "install Python 3.11, 3.12 or 3.13, then `make env`"
+    yield Finding("Python", "ok" if good else "missing", seen, remedy)
 
 
 def node() -> Iterator[Finding]:
@@ -176,8 +179,12 @@ def _version(program: str) -> str | None:
 def _pins() -> Iterator[tuple[str, str, str | None]]:
     for file in ("requirements.txt", "requirements-dev.txt", "model_container/requirements.txt"):
         for line in (PROJECT / file).read_text().splitlines():
-            if pin := re.match(r"([\w.-]+)(?:\[[\w,-]+\])?==([\w.]+)", line):
-                yield pin[1], pin[2], _installed(pin[1])
+            text = line.partition("#")[0].strip()
+            if not text or text.startswith("-"):
+                continue
+            pin = Requirement(text)  # with its marker: some pins are for some versions of Python only
+            if pin.marker is None or pin.marker.evaluate():
+                yield pin.name, str(pin.specifier).removeprefix("=="), _installed(pin.name)
 
 
 def _installed(name: str) -> str | None:

@@ -16,8 +16,8 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue, TypeAdapter, field_validator, model_validator
 
 from readfirst.domain.analysis.findings import SYNTHETIC, Code, ModelIdentity, Part
+from readfirst.domain.instance_facts import PROJECTIONS
 
-PROJECTIONS = {"CR", "DX", "MG"}  # modalities of single radiographs
 UNKNOWN_VIEW = "UNKNOWN"  # in a gate's views: also pictures that do not say which view they are
 _CHEST, _FRONTAL_VIEWS = {"CHEST", "THORAX", "TORAX", "LUNG"}, ("PA", "AP")
 
@@ -94,6 +94,10 @@ class RiskRule(Part):
     min_diameter_mm: Annotated[float, Field(ge=0)] = 0.0
     report_from: Share = 0.5  # findings less probable than this are not reported
     text: str  # for people
+
+    def met_by(self, probability: float, diameter_mm: float) -> bool:
+        """Whether a finding of this probability and diameter makes the study high risk."""
+        return probability >= self.min_probability and diameter_mm >= self.min_diameter_mm
 
 
 def wrong_with(code: Code) -> str:

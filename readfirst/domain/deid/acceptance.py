@@ -14,7 +14,8 @@ from pydicom.tag import Tag
 
 from readfirst.domain import uid_registry
 from readfirst.domain.deid.dicom.charsets import encodings_of
-from readfirst.domain.deid.dicom.codec import (
+from readfirst.domain.deid.dicom.codec import parse
+from readfirst.domain.deid.dicom.elements import (
     DIRECTORY_CLASS,
     TEXT_VRS,
     Bulk,
@@ -23,7 +24,6 @@ from readfirst.domain.deid.dicom.codec import (
     Fragments,
     Unreadable,
     is_pixels,
-    parse,
     text_of,
 )
 from readfirst.domain.deid.dicom.pixel_data import SUPPORTED

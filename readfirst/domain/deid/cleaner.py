@@ -2,86 +2,31 @@
 
 from __future__ import annotations
 
-import html
-import re
-from collections import Counter
-from dataclasses import dataclass, field
-from functools import lru_cache
-from urllib.parse import unquote
-
 from pydicom._dicom_dict import DicomDictionary
 
-from readfirst.domain import uid_registry
-from readfirst.domain.deid.dicom.charsets import decoded, encoded, readings
-from readfirst.domain.deid.dicom.codec import PIXEL_DATA, TEXT_VRS, Bulk, Element
+from readfirst.domain.deid.dicom.charsets import decoded
+from readfirst.domain.deid.dicom.elements import TEXT_VRS, Bulk, Element
 from readfirst.domain.deid.dicom.standard_tables import EXTRA_VRS, Types
 from readfirst.domain.deid.pixels import icc
 from readfirst.domain.deid.pixels.overlays import KEPT
-from readfirst.domain.deid.rules import dates
+from readfirst.domain.deid.rules import value_rules
 from readfirst.domain.deid.rules.content import (
-    CONCEPT_NAME,
     CONTENT_SEQUENCE,
     ages_capped,
     content_rule,
     dates_are_the_patients,
 )
+from readfirst.domain.deid.rules.dates import capped_ages, moved_by
 from readfirst.domain.deid.rules.plan import KEPT_IDENTITIES, Plan, Rule, resolve
 from readfirst.domain.deid.rules.private import CHARACTERISTICS, only_kept, safe_private
 from readfirst.domain.deid.rules.whose_dates import DATE_VRS, moves, numbers_in, placeholder, printed, tells_a_day
+from readfirst.domain.deid.text.attribute_text import scrubbed
 from readfirst.domain.deid.text.codes import CODE_TEXTS, without_free_text
-from readfirst.domain.deid.text.lexicon import dicom_words
-from readfirst.domain.deid.text.scrubber import BLANK, Scrubber, place_of
+from readfirst.domain.deid.text.scrubber import Scrubber, place_of
 from readfirst.domain.deid.text.vocabulary import says_only_known_words
+from readfirst.domain.deid.traces import Traces
 from readfirst.domain.numbers import as_integers
 from readfirst.domain.pseudonyms import Pseudonyms
-
-CHARACTER_SET = 0x00080005
-DUMMY_TEXT = b"REMOVED"
-MAX_CHARACTERS = {"AE": 16, "CS": 16, "SH": 16, "LO": 64, "ST": 1024, "LT": 10240}
-
-# Binary attributes that describe the image and hold nothing else.
-_SAFE_BINARY = frozenset(
-    {
-        PIXEL_DATA,
-        0x7FE00008,  # FloatPixelData
-        0x7FE00009,  # DoubleFloatPixelData
-        0x00283006,  # LUTData
-        0x54001010,  # WaveformData
-        0x56000020,  # SpectroscopyData
-        *range(0x00281201, 0x00281205),  # palettes: red, green, blue, alpha
-        *range(0x00281221, 0x00281225),  # segmented palettes
-    }
-)
-# Bytes in one number of a VR.
-_MOST_NUMBERS = 16 << 20  # bytes of numbers in one attribute: more than any object has, little enough to search
-_SIZES = {"US": 2, "SS": 2, "UL": 4, "SL": 4, "FL": 4, "AT": 4, "FD": 8, "SV": 8, "UV": 8}
-# What makes an item a content item: relationship, value type, concept name, continuity.
-_ITEM_FRAME = frozenset((0x0040A010, 0x0040A040, CONCEPT_NAME, 0x0040A050))
-# Items that say what a number means, also inside an identifying item: concept name, unit, qualifier, template.
-_MEANINGS = frozenset((CONCEPT_NAME, 0x004008EA, 0x0040A301, 0x0040A504))
-_NUMERIC_VRS = frozenset(("DS", "IS", "US", "SS", "UL", "SL", "FL", "FD", "SV", "UV", "AT", "OF", "OD"))
-_CONTENT_DATES = frozenset((0x0040A120, 0x0040A121, 0x0040A122))
-_GRAPHIC_LAYER = 0x00700002
-_OPTICAL_PATHS = frozenset((0x00480106, 0x00480207, 0x006A000E))
-_ICC_PROFILE = 0x00282000
-_LARGEST_PROFILE = 32 << 20  # bytes
-_BINARY = frozenset(("OB", "OW", "OD", "OF", "OL", "OV", "UN"))
-_FREE_TEXT = frozenset(["LO", "SH", "ST", "LT", "UT", "UC"])
-_FORMATS = {
-    "CS": re.compile(rb"[A-Z0-9_ ]{0,16}"),
-    "DS": re.compile(rb" *[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)? *"),
-    "IS": re.compile(rb" *[-+]?\d{1,12} *"),
-    "AS": re.compile(rb"\d{3}[DWMY]"),
-}
-_CHARSETS = re.compile(r"(?:ISO[_ ]IR[_ ]\d{1,3}|ISO 2022 IR \d{1,3}|GB18030|GBK)?")
-
-
-@dataclass
-class Traces:
-    """What cleaning did: rules by (path, action, why), and the UIDs that it replaced (original -> clean)."""
-
-    rules: Counter[tuple[str, str, str]] = field(default_factory=Counter)
-    uids: dict[str, str] = field(default_factory=dict)
 
 
 class Cleaner:
@@ -118,11 +63,11 @@ class Cleaner:
         """The clean elements of a data set or an item, in the order of their tags."""
         outer = self._charset, self._private, self._dated
         self._private = {}
-        if any(e.tag in _CONTENT_DATES for e in elements):
+        if any(e.tag in value_rules.CONTENT_DATES for e in elements):
             self._dated = dates_are_the_patients(elements)
         if self.plan.options.safe_private and any(e.tag >> 16 & 1 for e in elements):
             self._private = safe_private(elements, self.plan.profile, self.big)
-        own = next((e for e in elements if e.tag == CHARACTER_SET), None)
+        own = next((e for e in elements if e.tag == value_rules.CHARACTER_SET), None)
         if own is not None and isinstance(own.value, bytes):
             self._charset = tuple(v.strip() for v in own.value.decode("latin-1").split("\\"))
         elements = ages_capped(elements)
@@ -140,21 +85,22 @@ class Cleaner:
 
     def _veil(self, element: Element) -> Element | None:
         """What stays of an item that identifies: what it must have, with dummies for texts, and numbers."""
-        frame = element.tag in _ITEM_FRAME or element.tag in _MEANINGS
+        frame = element.tag in value_rules.ITEM_FRAME or element.tag in value_rules.MEANINGS
         must = self._type(element.tag) in ("1", "1C", "2", "2C")
-        if not frame and not must and element.vr not in _NUMERIC_VRS:
+        if not frame and not must and element.vr not in value_rules.NUMERIC_VRS:
             return self._gone(element, "inside an identifying item")
         clean = self._element(element)
-        if clean is None or frame or isinstance(clean.value, list) or clean.vr in ("UI", *_NUMERIC_VRS, *DATE_VRS):
+        if clean is None or frame or isinstance(clean.value, list):
             return clean
-        if clean.vr not in TEXT_VRS or not clean.value or clean.tag == _GRAPHIC_LAYER or _is_term(clean):
+        named = clean.vr in TEXT_VRS and bool(clean.value) and not value_rules.says_nothing_of_a_person(clean)
+        if not named:
             return clean
         self._trace(element, "dummy", "inside an identifying item")
-        return Element(clean.tag, clean.vr, dummy_value(clean.vr))
+        return Element(clean.tag, clean.vr, value_rules.dummy_value(clean.vr))
 
     def _items(self, sequence: int, items: list[list[Element]], veiled: bool) -> list[list[Element]]:
         """The items of a sequence, each cleaned once."""
-        outer, self._veiled = self._veiled, veiled and sequence not in _MEANINGS
+        outer, self._veiled = self._veiled, veiled and sequence not in value_rules.MEANINGS
         self._path.append(sequence)
         clean = [self.data_set(item) for item in items]
         self._path.pop()
@@ -166,7 +112,7 @@ class Cleaner:
         rule = self.plan.rules.get(tag)
         if rule is not None:
             return self._ruled(element, rule)
-        if tag == _GRAPHIC_LAYER and not self.plan.options.graphics:
+        if tag == value_rules.GRAPHIC_LAYER and not self.plan.options.graphics:
             return self._alias(element)
         if tag & 0xFFFF == 0:
             return None  # group lengths: retired, and wrong after cleaning
@@ -182,13 +128,17 @@ class Cleaner:
         if tag not in DicomDictionary and tag not in EXTRA_VRS:
             return self._gone(element, "not in the standard")
         if not self.plan.options.descriptors and tag not in CODE_TEXTS and self._is_free_text(element):
-            return self._alias(element) if tag in _OPTICAL_PATHS else self._least(element, "free text")
+            return self._alias(element) if tag in value_rules.OPTICAL_PATHS else self._least(element, "free text")
         return self._by_vr(element)
 
     def _is_free_text(self, element: Element) -> bool:
         """Whether a text says more than its attribute's own words, words of the body and of pictures, short numbers."""
         defined = str(DicomDictionary[element.tag][0]) if element.tag in DicomDictionary else element.vr
-        if not isinstance(element.value, bytes) or defined not in _FREE_TEXT or element.tag == CHARACTER_SET:
+        if (
+            not isinstance(element.value, bytes)
+            or defined not in value_rules.FREE_TEXT
+            or element.tag == value_rules.CHARACTER_SET
+        ):
             return False
         return not says_only_known_words(element.tag, decoded(element.value, self._charset))
 
@@ -231,7 +181,7 @@ class Cleaner:
     def _kept(self, element: Element, why: str) -> Element | None:
         if element.vr in DATE_VRS or element.vr == "UI":
             return element
-        if why in KEPT_IDENTITIES and element.vr in _FREE_TEXT and isinstance(element.value, bytes):
+        if why in KEPT_IDENTITIES and element.vr in value_rules.FREE_TEXT and isinstance(element.value, bytes):
             return self._by_vr(element) if self.scrubber.shows(element.value, self._charset, element.tag) else element
         return self._by_vr(element)
 
@@ -250,16 +200,18 @@ class Cleaner:
             return self._least(element, "VR PN")
         if vr in TEXT_VRS:
             return self._text(element)
-        if element.tag in _SAFE_BINARY:
+        if element.tag in value_rules.SAFE_BINARY:
             return self._safe_binary(element)
-        if element.tag == _ICC_PROFILE:
+        if element.tag == value_rules.ICC_PROFILE:
             return self._colours(element)
-        if vr in _BINARY:
+        if vr in value_rules.BINARY:
             return self._least(element, "binary value not known to be safe")
-        if isinstance(value, Bulk) and value.length <= _MOST_NUMBERS:
+        if isinstance(value, Bulk) and value.length <= value_rules.MOST_NUMBERS:
             value = value.read()
             element = Element(element.tag, vr, value)
-        if not isinstance(value, bytes) or len(value) > _SIZES.get(vr, 8) * _most_values(element.tag):
+        if not isinstance(value, bytes) or len(value) > value_rules.SIZES.get(vr, 8) * value_rules.most_values(
+            element.tag
+        ):
             return self._least(element, "more numbers than the attribute has")
         if len(value) > 4 and self.scrubber.in_bytes(value):
             return self._least(element, "known identifier in numbers")
@@ -279,7 +231,7 @@ class Cleaner:
         """A colour profile written anew; sRGB in the place of one that must be there and cannot be used."""
         value = element.value
         if isinstance(value, Bulk):
-            value = value.read() if value.length <= _LARGEST_PROFILE else b""
+            value = value.read() if value.length <= value_rules.LARGEST_PROFILE else b""
         clean = icc.cleaned(value) if isinstance(value, bytes) else None
         if clean is None or self.scrubber.in_bytes(clean):
             if self._type(element.tag) not in ("1", "1C"):
@@ -329,7 +281,7 @@ class Cleaner:
         if self.plan.options.uids:
             return element
         originals = [v.strip(" \0") for v in element.value.decode("latin-1").split("\\")]
-        clean = [v if not v or registered(v, element.tag) else self.clean_uid(v) for v in originals]
+        clean = [v if not v or value_rules.registered(v, element.tag) else self.clean_uid(v) for v in originals]
         if clean == originals:
             return element
         self._trace(element, "replaced", "VR UI")
@@ -358,14 +310,13 @@ class Cleaner:
             return self._sequence(element, element.value)
         if not isinstance(element.value, bytes):
             return self._least(element, why)
-        if not moves(element.tag) or (element.tag in _CONTENT_DATES and not self._dated):
+        if not moves(element.tag) or (element.tag in value_rules.CONTENT_DATES and not self._dated):
             return self._least(element, "not the patient's date")
         values = [v.strip(" \0") for v in element.value.decode("latin-1").split("\\")]
         moved = [self._moved(element.vr, v) if v else "" for v in values]
         if None in moved:
-            return self._least(
-                element, "no date to keep" if self.plan.options.dates == "year" else "not a date or time"
-            )
+            years = self.plan.options.dates == "year"
+            return self._least(element, "no date to keep" if years else "not a date or time")
         if moved == values:
             return element
         self._trace(element, "cleaned" if self.plan.options.dates == "year" else "shifted", why)
@@ -374,11 +325,7 @@ class Cleaner:
     def _moved(self, vr: str, value: str) -> str | None:
         if vr != "TM" and placeholder(value, self.born):
             return None
-        if self.plan.options.dates == "year":
-            return None if vr == "TM" else dates.only_year(value)
-        if vr == "TM":
-            return value if dates.valid_time(value) else None
-        return (dates.shift_date if vr == "DA" else dates.shift_datetime)(value, self.shift_days)
+        return moved_by(self.shift_days, vr, value, years_only=self.plan.options.dates == "year")
 
     def _text(self, element: Element) -> Element | None:
         value = element.value
@@ -386,57 +333,30 @@ class Cleaner:
             return self._least(element, "text beyond the limit")
         if not value:
             return element
-        if element.tag == CHARACTER_SET:
-            return element if all(map(_CHARSETS.fullmatch, self._charset)) else self._gone(element, "no character set")
+        if element.tag == value_rules.CHARACTER_SET:
+            return (
+                element
+                if all(map(value_rules.CHARSETS.fullmatch, self._charset))
+                else self._gone(element, "no character set")
+            )
         if element.vr in ("UR", "AE"):
             return self._least(element, f"VR {element.vr}")
         if element.vr == "IS" and (value := as_integers(value)) != element.value:
             self._trace(element, "cleaned", "a whole number that was not written as one")
             element = Element(element.tag, "IS", value)
-        if element.vr == "AS" and (capped := self._capped(value)) != value:
+        if element.vr == "AS" and (capped := capped_ages(value)) != value:
             self._trace(element, "cleaned", "age over 89")
             return Element(element.tag, "AS", capped)
         key = (element.vr, value, self._charset, place_of(element.tag))
         clean = self.scrubber.memo.get(key)
         if clean is None:
-            clean = self.scrubber.memo[key] = self._scrubbed(*key)
+            clean = self.scrubber.memo[key] = scrubbed(self.scrubber, *key)
         if clean == value:
             return element
-        if element.vr not in _FREE_TEXT:
+        if element.vr not in value_rules.FREE_TEXT:
             return self._least(element, "known identifier or not what its VR allows")
         self._trace(element, "cleaned", "identifier in text")
         return Element(element.tag, element.vr, clean)
-
-    @staticmethod
-    def _capped(value: bytes) -> bytes:
-        """Ages with 90 and over as 090Y (45 CFR 164.514(b)(2)(i)(C)); the same bytes where none is."""
-        ages = [a.strip(" \0") for a in value.decode("latin-1").split("\\")]
-        capped = [dates.capped_age(a) for a in ages]
-        return value if None in capped or capped == ages else "\\".join(a or "" for a in capped).encode()
-
-    def _scrubbed(self, vr: str, value: bytes, charset: tuple[str, ...], place: int) -> bytes:
-        text = decoded(value, charset)
-        if vr in _FORMATS:
-            form = _FORMATS[vr]
-            well_formed = all(form.fullmatch(v.strip(b" \0")) for v in value.split(b"\\"))
-            known = self.scrubber.in_code(text) if vr == "CS" else self.scrubber.in_number(text)
-            clean = text if well_formed and not known else ""
-        else:
-            clean = self.scrubber.scrub(text, place)
-            if not value.isascii() or b"\x1b" in value or b"%" in value or b"&" in value:
-                clean = self._in_any_reading(value, text, clean, place)
-        if clean == text:
-            return value
-        limit = MAX_CHARACTERS.get(vr)
-        if limit and vr in ("LO", "SH"):
-            clean = "\\".join(v[:limit] for v in clean.split("\\"))
-        return encoded(clean[:limit] if limit and vr in ("ST", "LT") else clean, self._charset)
-
-    def _in_any_reading(self, value: bytes, text: str, clean: str, place: int) -> str:
-        """Nothing of a text that names somebody when its bytes are read as something else than it says."""
-        others = {*readings(value, self._charset), html.unescape(text), unquote(text)} - {text}
-        known = any(self.scrubber.holds_known(other, place) for other in others)
-        return BLANK if known or (clean == text and self.scrubber.spelled_in(value)) else clean
 
     # -- ways to go
 
@@ -468,7 +388,7 @@ class Cleaner:
         if element.vr == "UI":
             return self._uid(element)
         self._trace(element, "dummy", why)
-        return Element(element.tag, element.vr, dummy_value(element.vr))
+        return Element(element.tag, element.vr, value_rules.dummy_value(element.vr))
 
     def _type(self, tag: int) -> str:
         return self.types.of(self._path[-1] if self._path else 0, tag)
@@ -477,49 +397,3 @@ class Cleaner:
         path = "/".join(f"{t:08X}" for t in self._path)
         name = "private" if element.tag >> 16 & 1 else f"{element.tag:08X}"
         self.traces.rules[f"{path}/{name}" if path else name, action, why] += 1
-
-
-@lru_cache(maxsize=4096)
-def _most_values(tag: int) -> int:
-    """The most values that the standard gives to an attribute; a billion where it sets no bound."""
-    most = str(DicomDictionary[tag][1]).rpartition("-")[2] if tag in DicomDictionary else "n"
-    return int(most) if most.isdigit() else 10**9
-
-
-def registered(uid: str, tag: int = 0) -> bool:
-    """Whether a UID belongs to the standard (or, for a coding scheme, to HL7's register): it names nobody's object."""
-    if tag in _OWN:
-        return False  # some writers make their own UIDs under DICOM's root
-    return uid_registry.of_dicom(uid) or (tag == 0x0008010C and _is_hl7(uid))
-
-
-_OWN = frozenset((0x0020000D, 0x0020000E, 0x00080018))  # of study, series and instance
-
-
-def _is_hl7(uid: str) -> bool:
-    return re.fullmatch(r"2\.16\.840\.1\.113883\.(?:3|6)\.\d{1,4}", uid) is not None
-
-
-def _is_term(element: Element) -> bool:
-    """Whether a code string says nothing but the standard's own words: POLYLINE, CENTER, Y."""
-    if element.vr != "CS" or not isinstance(element.value, bytes):
-        return False
-    words = re.split(r"[\W_]+", element.value.decode("latin-1").lower().strip(" \0"))
-    return all(w in ("y", "n", "yes", "no", "") or w in dicom_words() for w in words)
-
-
-def dummy_value(vr: str) -> bytes:
-    """A value without meaning that is valid for its VR."""
-    if vr == "DA":
-        return dates.DUMMY_DATE.encode()
-    if vr == "DT":
-        return (dates.DUMMY_DATE + dates.DUMMY_TIME).encode()
-    if vr == "TM":
-        return dates.DUMMY_TIME.encode()
-    if vr in ("DS", "IS"):
-        return b"0"
-    if vr == "AS":
-        return b"000D"
-    if vr in _FREE_TEXT or vr in ("AE", "CS", "PN", "UR"):
-        return DUMMY_TEXT
-    return bytes({"FD": 8, "OD": 8, "OV": 8, "SV": 8, "UV": 8, "US": 2, "SS": 2, "OB": 2, "OW": 2}.get(vr, 4))

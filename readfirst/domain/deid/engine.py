@@ -5,16 +5,16 @@ from __future__ import annotations
 import hashlib
 import io
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import BinaryIO, cast
 
 from readfirst.domain.decoding import JPEG, JPEG_2000, RLE
 from readfirst.domain.deid.acceptance import clutter_of, is_directory, not_taken, refusal_of
-from readfirst.domain.deid.cleaner import DUMMY_TEXT, Cleaner, Traces
-from readfirst.domain.deid.dicom.charsets import decoded, readings
-from readfirst.domain.deid.dicom.codec import (
+from readfirst.domain.deid.cleaner import Cleaner
+from readfirst.domain.deid.dicom.codec import parse
+from readfirst.domain.deid.dicom.element_view import element_view
+from readfirst.domain.deid.dicom.elements import (
     DEFLATED,
     EXPLICIT_BIG,
     EXPLICIT_LITTLE,
@@ -26,37 +26,40 @@ from readfirst.domain.deid.dicom.codec import (
     File,
     Fragments,
     Unreadable,
-    Writer,
     is_pixels,
-    parse,
     text_of,
-    write_meta,
 )
-from readfirst.domain.deid.dicom.element_view import element_view
 from readfirst.domain.deid.dicom.pixel_data import Shape, shape_of, tidy
 from readfirst.domain.deid.dicom.standard_tables import TABLE_EDITION, types_of
 from readfirst.domain.deid.dicom.unused_bits import CLEARED, bits_of
+from readfirst.domain.deid.dicom.writer import Writer, write_meta
 from readfirst.domain.deid.identity import IdentityRecord, PatientIdentity, StudyIdentity
+from readfirst.domain.deid.markers import with_markers
 from readfirst.domain.deid.pixels import check_pixels, screen_pixels
 from readfirst.domain.deid.pixels.burned_in_risk import must_search
 from readfirst.domain.deid.pixels.faces import could_show_face
 from readfirst.domain.deid.pixels.frames import Images, images_of
 from readfirst.domain.deid.pixels.overlays import overlays_without_text
 from readfirst.domain.deid.receipt import ENGINE_VERSION, PixelCheck, Receipt, RuleFired
-from readfirst.domain.deid.rules import dates
+from readfirst.domain.deid.residual_check import holds_identifier
 from readfirst.domain.deid.rules.plan import Plan, plan_of
 from readfirst.domain.deid.rules.profile import Options, Profile
 from readfirst.domain.deid.stated import person_among, stated_by
 from readfirst.domain.deid.streams.pictures import fragment_bytes
-from readfirst.domain.deid.text.known_identifiers import KnownIdentifiers, Value, kind_of, kind_of_concept, learn
+from readfirst.domain.deid.subject import Subject, subject_of
+from readfirst.domain.deid.text.known_identifiers import KnownIdentifiers, learn
 from readfirst.domain.deid.text.scrubber import Scrubber, scrubber_of
+from readfirst.domain.deid.text.teaching import taught_by
+from readfirst.domain.deid.traces import Traces
 from readfirst.domain.instance_facts import InstanceFacts, facts_of
 from readfirst.domain.intake.person import Person
-from readfirst.domain.pseudonyms import Pseudonyms, patient_name
+from readfirst.domain.pseudonyms import Pseudonyms
 from readfirst.domain.refusals import FAULTS, Reason, Refused, fault
 
 # Ours, so that a reader of the file can tell what wrote it (PS3.7 D.3.3.2).
 IMPLEMENTATION_CLASS_UID = "2.25.119468520171184210365180284961936519"
+
+
 IMPLEMENTATION_VERSION = f"READFIRST_{ENGINE_VERSION.replace('.', '_')}"[:16]
 
 
@@ -70,18 +73,12 @@ class Deidentified:
 
 
 UNCOMPRESSED = "a compression that few programs read: stored uncompressed"
+
+
 SPELLED = "known identifier among the codes of the compressed picture: stored uncompressed"
+
+
 _LOOKED_AT = PixelCheck(outcome="looked at by a person", verified=True)
-
-
-@dataclass(frozen=True)
-class _Subject:
-    """What the original says about patient and study, as Unicode."""
-
-    values: dict[int, str]
-
-    def __getitem__(self, tag: int) -> str:
-        return self.values.get(tag, "")
 
 
 def deidentify(
@@ -99,8 +96,9 @@ def deidentify(
 
     `source` is seekable; large values are streamed. `handle` becomes accession number and study ID. `known` are the
     identifiers of the whole study (see `known_identifiers`). `looked_at`: a person has seen the picture and released
-    it, so it is not searched for text. `person`: whose study it is, by all its files (see `readfirst.domain.intake.person`); a
-    file that is not of that person is refused. Without it the headers that `known` was learned from say it.
+    it, so it is not searched for text. `person`: whose study it is, by all its files (see
+    `domain.intake.person`); a file that is not of that person is refused. Without it the headers that
+    `known` was learned from say it.
     """
     clutter = clutter_of(source)
     if clutter is not None:
@@ -131,7 +129,7 @@ def _deidentify(
     refusal = Refused(Reason.NOT_DICOM, "DICOMDIR") if is_directory(file) else refusal_of(file, plan.profile.scope)
     if refusal is not None:
         return refusal
-    subject = _subject(file)
+    subject = subject_of(file)
     stated = stated_by(subject.values)
     if person is None:
         person = person_among(stated, known.stated, names, subject[0x0020000D])
@@ -146,8 +144,8 @@ def _deidentify(
     if isinstance(pixels, Refused):
         return pixels
     notes += _without_unused_bits(source, file, shape)
-    kept = learn(_taught([e for e in file.elements if plan.keeps(e.tag)]))
-    scrubber = scrubber_of((known | learn(_taught(file.elements))).without(kept))
+    kept = learn(taught_by([e for e in file.elements if plan.keeps(e.tag)]))
+    scrubber = scrubber_of((known | learn(taught_by(file.elements))).without(kept))
     notes += _without_spelled_names(source, file, shape, scrubber)
     patient = person.token
     overlays = overlays_without_text(file.elements, file.encoding) if plan.options.graphics else frozenset()
@@ -156,7 +154,7 @@ def _deidentify(
     clean = cleaner.data_set(file.elements)
     if holds_identifier(clean, scrubber):
         return Refused(Reason.RESIDUAL)
-    clean = _marked(clean, plan, subject, patient, handle, face, verified=pixels.verified)
+    clean = with_markers(clean, plan, subject, patient, handle, face, verified=pixels.verified)
     output = _write(file, clean, target)
     identity = _identity(file, subject, cleaner, names, person, handle)
     receipt = Receipt(
@@ -177,7 +175,7 @@ def _deidentify(
     return Deidentified(facts, identity, receipt)
 
 
-def _searched(source: BinaryIO, file: File, shape: Shape, options: Options, subject: _Subject) -> PixelCheck | Refused:
+def _searched(source: BinaryIO, file: File, shape: Shape, options: Options, subject: Subject) -> PixelCheck | Refused:
     """Searches the picture, or screens it where text is hardly ever; what is blanked replaces the pixel data."""
     if not any(is_pixels(e.tag) for e in file.elements):
         return PixelCheck(outcome="no pixels")
@@ -256,139 +254,6 @@ def ultrasound_regions(file: File) -> tuple[tuple[int, int, int, int], ...]:
             left, top, right, bottom = (struct.unpack(file.encoding.order + "L", v)[0] for v in corner)  # type: ignore[arg-type]
             boxes.append((left, top, right + 1, bottom + 1))
     return tuple(boxes)
-
-
-# -- what the original says
-
-_SUBJECT_TAGS = frozenset(
-    (
-        *(0x00080008, 0x00080016, 0x00080020, 0x00080030, 0x00080050, 0x00080060, 0x00080064, 0x00080090, 0x00081030),
-        *(0x0008103E, 0x00100010, 0x00100020, 0x00100021, 0x00100030, 0x00100040, 0x00101010, 0x00180015, 0x00181030),
-        *(0x0020000D, 0x00200010, 0x00280301),
-    )
-)
-
-
-def _subject(file: File) -> _Subject:
-    charsets = _charsets(file.elements)
-    return _Subject(
-        {
-            e.tag: decoded(e.value, charsets).strip(" \0")
-            for e in file.elements
-            if e.tag in _SUBJECT_TAGS and isinstance(e.value, bytes)
-        }
-    )
-
-
-def _charsets(elements: list[Element]) -> tuple[str, ...]:
-    return tuple(next((text_of(e) for e in elements if e.tag == 0x00080005), "").split("\\"))
-
-
-def _taught(elements: list[Element], charsets: tuple[str, ...] = (), parent: int = 0) -> Iterator[Value]:
-    """The values at every depth that can teach something."""
-    charsets = _charsets(elements) if any(e.tag == 0x00080005 for e in elements) else charsets
-    said = _said_kind(elements) if parent == 0x0040A730 else ""
-    for element in elements:
-        if isinstance(element.value, list):
-            for item in element.value:
-                yield from _taught(item, charsets, element.tag)
-        elif isinstance(element.value, bytes) and element.value:
-            kind = kind_of(element.tag, element.vr, parent) or (said if element.tag == 0x0040A160 else "")
-            if kind:
-                for text in readings(element.value, charsets):
-                    yield from ((kind, value) for value in text.split("\\"))
-
-
-def _said_kind(item: list[Element]) -> str:
-    """Which field the text of a content item feeds, by its concept name."""
-    concept = next((e.value for e in item if e.tag == 0x0040A043), None)
-    if not isinstance(concept, list) or not concept:
-        return ""
-    code = {e.tag: text_of(e) for e in concept[0]}
-    return kind_of_concept(code.get(0x00080102, ""), code.get(0x00080100, ""))
-
-
-# -- what the clean copy says about itself
-
-_LONGITUDINAL = {"none": "REMOVED", "year": "MODIFIED", "modified": "MODIFIED", "full": "UNMODIFIED"}
-
-
-def _marked(
-    clean: list[Element], plan: Plan, subject: _Subject, patient: str, handle: str, face: bool, verified: bool
-) -> list[Element]:
-    """The clean elements with the new names and the markers of PS3.15 E.1.1 and PS3.3 C.12.1.1."""
-    options = plan.options
-    longitudinal = _LONGITUDINAL[options.dates]
-    set_values: dict[int, tuple[str, str]] = {
-        0x00080050: ("SH", handle),
-        0x00100010: ("PN", patient_name(patient)),
-        0x00100020: ("LO", patient),
-        0x00200010: ("SH", handle),
-        0x00120062: ("CS", "YES"),
-        0x00120063: ("LO", f"Readfirst {ENGINE_VERSION}\\PS3.15 {TABLE_EDITION}\\Profile {plan.profile.name}"[:200]),
-        0x00280303: ("CS", longitudinal),
-    }
-    if face:
-        set_values[0x00280302] = ("CS", "YES")
-    if verified:
-        set_values[0x00280301] = ("CS", "NO")
-    if options.patient_characteristics:
-        age = dates.capped_age(subject[0x00101010]) or dates.age_at(subject[0x00100030], subject[0x00080020])
-        if age:
-            set_values[0x00101010] = ("AS", age)
-    merged = {e.tag: e for e in clean}
-    merged.update({tag: Element(tag, vr, value.encode("ascii")) for tag, (vr, value) in set_values.items()})
-    merged[0x00120064] = Element(0x00120064, "SQ", [_code(*code) for code in method_codes(plan, verified)])
-    return [merged[tag] for tag in sorted(merged)]
-
-
-def method_codes(plan: Plan, verified: bool) -> list[tuple[str, str]]:
-    """CID 7050: each option's code only where the option is fully applied."""
-    options = plan.options
-    codes = [
-        (True, "113100", "Basic Application Confidentiality Profile"),
-        (verified, "113101", "Clean Pixel Data Option"),
-        (options.graphics, "113103", "Clean Graphics Option"),
-        (options.structured_content, "113104", "Clean Structured Content Option"),
-        (options.descriptors, "113105", "Clean Descriptors Option"),
-        (options.dates == "full", "113106", "Retain Longitudinal Temporal Information Full Dates Option"),
-        (options.dates == "modified", "113107", "Retain Longitudinal Temporal Information Modified Dates Option"),
-        (options.patient_characteristics, "113108", "Retain Patient Characteristics Option"),
-        (options.device_identity, "113109", "Retain Device Identity Option"),
-        (options.uids, "113110", "Retain UIDs Option"),
-        (options.safe_private, "113111", "Retain Safe Private Option"),
-        (options.institution_identity, "113112", "Retain Institution Identity Option"),
-    ]
-    return [(value, meaning) for applied, value, meaning in codes if applied]
-
-
-def _code(value: str, meaning: str) -> list[Element]:
-    return [
-        Element(0x00080100, "SH", value.encode()),
-        Element(0x00080102, "SH", b"DCM"),
-        Element(0x00080104, "LO", meaning.encode()),
-    ]
-
-
-_SEARCHED = frozenset(("LO", "SH", "ST", "LT", "UT", "UC", "PN", "UR", "AE"))
-
-
-def holds_identifier(elements: list[Element], scrubber: Scrubber, charsets: tuple[str, ...] = ()) -> bool:
-    """Whether a text of the clean data set still shows a known identifier: the last look before writing."""
-    charsets = _charsets(elements) if any(e.tag == 0x00080005 for e in elements) else charsets
-    for element in elements:
-        value = element.value
-        if isinstance(value, list):
-            if any(holds_identifier(item, scrubber, charsets) for item in value):
-                return True
-        elif not isinstance(value, bytes) or value == DUMMY_TEXT or element.vr not in _SEARCHED:
-            continue
-        elif scrubber.shows(value, charsets, element.tag):
-            return True
-    return False
-
-
-# -- writing
 
 
 class _Digesting(io.RawIOBase):
@@ -473,7 +338,7 @@ def _fired(path: str, action: str, why: str, count: int) -> RuleFired:
 
 
 def _identity(
-    file: File, subject: _Subject, cleaner: Cleaner, names: Pseudonyms, person: Person, handle: str
+    file: File, subject: Subject, cleaner: Cleaner, names: Pseudonyms, person: Person, handle: str
 ) -> IdentityRecord:
     original = {tag: _value(file.elements, tag) for tag in (0x0020000D, 0x0020000E, 0x00080018, 0x00200052)}
     uids = {clean: origin for origin, clean in cleaner.traces.uids.items()}

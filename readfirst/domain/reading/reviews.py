@@ -184,8 +184,13 @@ def _step(review: Review, event: Event, run_key: str) -> Review:
     return review.model_copy(update=change)
 
 
-def admit(review: Review, what: What, findings: frozenset[str]) -> NotNow | None:
-    """Whether the review takes the event now: None, or why not. `findings` are the keys of the AI's findings."""
+def admit(review: Review, what: What, findings: frozenset[str], *, analysing: bool = False) -> NotNow | None:
+    """Whether the review takes the event now: None, or why not.
+
+    `findings` are the keys of the AI's findings; `analysing` says that the AI has not answered yet.
+    """
+    if isinstance(what, Signed) and analysing:
+        return NotNow(reason="The analysis is not over: there is no AI result yet that could be signed off.")
     if review.state == "signed" and not isinstance(what, Reopened | Told):
         return NotNow(reason="The review is signed. Re-open it first.")
     if isinstance(what, Reopened) and review.state != "signed":

@@ -16,9 +16,9 @@ from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless, JPEGExtended12
 
 from readfirst.domain import uid_registry
 from readfirst.domain.decoding import DECODED, DEFLATED_FRAMES, ENCAPSULATED
-from readfirst.domain.deid.cleaner import registered
 from readfirst.domain.deid.dicom.standard_tables import _types
 from readfirst.domain.deid.engine import UNCOMPRESSED
+from readfirst.domain.deid.rules.value_rules import registered
 from readfirst.domain.pseudonyms import Pseudonyms
 from readfirst.domain.refusals import Reason, Refused
 from tests.spec.deid.conftest import Cleaner, attempt, file_of

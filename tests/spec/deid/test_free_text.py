@@ -9,7 +9,8 @@ import pytest
 
 from benchmarks.deid_privacy import precision
 from readfirst.domain.deid import KnownIdentifiers
-from readfirst.domain.deid.text.scrubber import Scrubber, patterns
+from readfirst.domain.deid.text.patterns import patterns
+from readfirst.domain.deid.text.scrubber import Scrubber
 
 PARKER = KnownIdentifiers(
     names=frozenset(("Parker^Gleasona^Bea", "Brakspear^Tobias^^Dr", "Long^Mary")),

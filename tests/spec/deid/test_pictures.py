@@ -24,7 +24,7 @@ from pydicom.uid import (
 
 from benchmarks import burned_in_pictures
 from readfirst.domain.decoding import Stored
-from readfirst.domain.deid.dicom.codec import Fragments
+from readfirst.domain.deid.dicom.elements import Fragments
 from readfirst.domain.deid.pixels import decode
 from readfirst.domain.pseudonyms import Pseudonyms
 from readfirst.domain.refusals import Reason, Refused

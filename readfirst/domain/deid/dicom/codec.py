@@ -1,8 +1,4 @@
-"""Reads and writes DICOM data sets as plain elements, in the encoding that they came in (PS3.5 sections 7 and A).
-
-pydicom turns every element into objects; here an element keeps its bytes until a rule names it, values too large
-for memory stay in the source, and every length is checked against the file before it is believed.
-"""
+"""Reads DICOM data sets as plain elements, in the encoding that they came in (PS3.5 sections 7 and A)."""
 
 from __future__ import annotations
 
@@ -10,138 +6,56 @@ import io
 import struct
 import tempfile
 import zlib
-from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import BinaryIO
 
-from pydicom._dicom_dict import DicomDictionary
-from pydicom.datadict import dictionary_VR
-
-from readfirst.domain.deid.dicom.standard_tables import EXTRA_VRS
+from readfirst.domain.deid.dicom.elements import (
+    CHUNK,
+    DEFLATED,
+    DIRECTORY_CLASS,
+    EXPLICIT_BIG,
+    EXPLICIT_LITTLE,
+    IMPLICIT_LITTLE,
+    ITEM,
+    ITEM_END,
+    LONG_VRS,
+    SEQUENCE_END,
+    TEXT_VRS,
+    UNDEFINED,
+    VRS,
+    Bulk,
+    Element,
+    Encoding,
+    File,
+    Fragments,
+    Unreadable,
+    check_length,
+    is_pixels,
+    text_of,
+    vr_by_dictionary,
+)
+from readfirst.domain.deid.dicom.writer import write_meta
 from readfirst.domain.refusals import Reason
 
-IMPLICIT_LITTLE = "1.2.840.10008.1.2"
-EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
-EXPLICIT_BIG = "1.2.840.10008.1.2.2"
-DEFLATED = "1.2.840.10008.1.2.1.99"
-DIRECTORY_CLASS = "1.2.840.10008.1.3.10"
-
-PIXEL_DATA = 0x7FE00010
-ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
-UNDEFINED = 0xFFFFFFFF
-
-LONG_VRS = frozenset(("OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"))
-TEXT_VRS = frozenset(
-    ("AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UR", "UT")
-)
-VRS = LONG_VRS | TEXT_VRS | frozenset(["AT", "FD", "FL", "SL", "SS", "UL", "US"])
-
-LONGEST_SHORT = 0xFFFE  # bytes of a value whose VR has a length of 16 bits
 IN_MEMORY = 64 * 1024  # binary values above this stay in the source
+
+
 TEXT_LIMIT = 256 * 1024  # a text longer than this is no text, and would take long to clean
+
+
 MAX_DEPTH = 64
+
+
 MAX_ELEMENTS = 1_000_000  # fragments of pixel data count as well
+
+
 MAX_ITEMS = 200_000  # an item costs about a kilobyte where it is looked into; functional groups take some per frame
+
+
 MAX_INFLATED = 1024**3  # the worker's disk holds 0.8 GB: what is larger is sent as it is, not deflated
-_CHUNK = 1024 * 1024
+
+
 _WINDOW = 128 * 1024
-
-
-class Unreadable(Exception):
-    """The file's structure is broken or beyond limits. Turned into a Refused at the package's edge."""
-
-    def __init__(self, reason: Reason, detail: str) -> None:
-        super().__init__(detail)
-        self.reason = reason
-        self.detail = detail
-
-
-@dataclass(frozen=True, slots=True)
-class Bulk:
-    """A value left in the source: where it starts and how many bytes it has."""
-
-    source: BinaryIO
-    offset: int
-    length: int
-
-    def chunks(self) -> Iterator[bytes]:
-        """The bytes, a mebibyte at a time."""
-        self.source.seek(self.offset)
-        left = self.length
-        while left:
-            chunk = self.source.read(min(left, _CHUNK))
-            if not chunk:
-                raise Unreadable(Reason.TRUNCATED, "a value ends before its length")
-            left -= len(chunk)
-            yield chunk
-
-    def read(self) -> bytes:
-        """All bytes at once."""
-        return b"".join(self.chunks())
-
-
-@dataclass(frozen=True, slots=True)
-class Fragments:
-    """Encapsulated pixel data (PS3.5 A.4): the basic offset table, then the fragments."""
-
-    parts: list[Bulk | bytes]
-
-
-class Element:
-    """One data element: `value` is bytes, a Bulk, Fragments, or the items of a sequence."""
-
-    __slots__ = ("tag", "value", "vr")
-
-    def __init__(self, tag: int, vr: str, value: bytes | Bulk | Fragments | list[list[Element]]) -> None:
-        self.tag = tag
-        self.vr = vr
-        self.value = value
-
-    def __repr__(self) -> str:  # never the value
-        return f"Element({self.tag:08X}, {self.vr})"
-
-
-@dataclass(frozen=True, slots=True)
-class Encoding:
-    """How elements are written: with their VR or without, and in which byte order."""
-
-    explicit: bool
-    big: bool
-
-    @property
-    def order(self) -> str:
-        """The byte order as struct spells it."""
-        return ">" if self.big else "<"
-
-
-@dataclass(slots=True)
-class File:
-    """A parsed file. `elements` stops before pixel data when only the header was asked for."""
-
-    meta: list[Element]
-    elements: list[Element]
-    encoding: Encoding
-    transfer_syntax: str
-    size: int
-    trailing: int = 0  # bytes after the last element
-
-
-def vr_by_dictionary(tag: int) -> str:
-    """The VR that the standard gives to a public tag ("UN" where it gives none), for implicit encodings."""
-    entry = DicomDictionary.get(tag)
-    if entry is not None:
-        return str(entry[0])[:2]  # "US or SS": the bytes are kept as they are, so the first will do
-    if tag >> 16 & 1:
-        return "LO" if 0x10 <= tag & 0xFFFF <= 0xFF else "UN"
-    if tag in EXTRA_VRS:
-        return EXTRA_VRS[tag]
-    if tag & 0xFFFF == 0:
-        return "UL"
-    try:
-        return str(dictionary_VR(tag))[:2]
-    except KeyError:
-        return "UN"
 
 
 class Window:
@@ -179,7 +93,11 @@ class Window:
 
 
 _HEAD_LITTLE = struct.Struct("<HH2sH").unpack_from
+
+
 _HEAD_BIG = struct.Struct(">HH2sH").unpack_from
+
+
 _VR_OF = {vr.encode(): vr for vr in VRS}
 
 
@@ -225,7 +143,7 @@ class Parser:
 
     def _zeros(self, position: int, end: int) -> bool:
         while position < end:
-            chunk = self.window.get(position, min(_CHUNK, end - position))
+            chunk = self.window.get(position, min(CHUNK, end - position))
             if chunk.count(0) < len(chunk):
                 return False
             position += len(chunk)
@@ -352,20 +270,6 @@ class Parser:
             position += length
 
 
-_PIXELS = frozenset((PIXEL_DATA, 0x7FE00008, 0x7FE00009))
-
-
-def is_pixels(tag: int) -> bool:
-    """Pixel data in one of its three forms."""
-    return tag in _PIXELS
-
-
-def check_length(length: int, left: int) -> None:
-    """A value that claims more bytes than the file still has is cut off."""
-    if length != UNDEFINED and length > left:
-        raise Unreadable(Reason.TRUNCATED, "the pixel data is longer than the file")
-
-
 def parse(source: BinaryIO, header_only: bool = False) -> File:
     """Parses a DICOM file: with or without preamble, with or without group 2. Raises Unreadable."""
     window = Window(source)
@@ -456,118 +360,16 @@ def _actual_syntax(declared: str, encoding: Encoding) -> str:
 def _inflated(window: Window, start: int) -> Window:
     """The data set of a deflated file (PS3.5 A.5), on disk where it is large."""
     inflater = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
-    target = tempfile.SpooledTemporaryFile(max_size=32 * _CHUNK)  # noqa: SIM115 - lives as long as the window
+    target = tempfile.SpooledTemporaryFile(max_size=32 * CHUNK)  # noqa: SIM115 - lives as long as the window
     try:
         for chunk in Bulk(window.source, start, window.size - start).chunks():
-            data = inflater.decompress(chunk, _CHUNK)
+            data = inflater.decompress(chunk, CHUNK)
             while data:
                 target.write(data)
                 if target.tell() > MAX_INFLATED:
                     raise Unreadable(Reason.TOO_LARGE, "inflates beyond the limit")
-                data = inflater.decompress(inflater.unconsumed_tail, _CHUNK)
+                data = inflater.decompress(inflater.unconsumed_tail, CHUNK)
         target.write(inflater.flush())
     except zlib.error as error:
         raise Unreadable(Reason.UNREADABLE, "the deflated data set is damaged") from error
     return Window(target)  # type: ignore[arg-type] # a spooled file has seek and read, which is all a window needs
-
-
-class Writer:
-    """Writes elements in one encoding. Sequences get undefined lengths: nothing has to be held to know its size.
-
-    Small pieces wait and go out together; `flush` at the end.
-    """
-
-    def __init__(self, target: BinaryIO, encoding: Encoding) -> None:
-        self.target = target
-        self.encoding = encoding
-        self._waiting: list[bytes] = []
-        self._short = struct.Struct(encoding.order + "HH2sH")
-        self._long = struct.Struct(encoding.order + "HH2sHL")
-        self._bare = struct.Struct(encoding.order + "HHL")
-
-    def elements(self, elements: list[Element]) -> None:
-        """Writes a data set or an item's content."""
-        add, head = self._waiting.append, self._head
-        for element in elements:
-            value = element.value
-            if isinstance(value, bytes):
-                add(head(element.tag, element.vr, len(value) + (len(value) & 1)))
-                add(value)
-                if len(value) & 1:
-                    add(b"\0" if element.vr in ("OB", "UN", "UI") else b" ")
-            elif isinstance(value, Bulk):
-                add(head(element.tag, element.vr, value.length + (value.length & 1)))
-                self._bulk(value)
-            elif isinstance(value, Fragments):
-                self._fragments(element, value)
-            else:
-                self._sequence(element, value)
-
-    def flush(self) -> None:
-        """Writes what waits."""
-        if self._waiting:
-            self.target.write(b"".join(self._waiting))
-            self._waiting.clear()
-
-    def _head(self, tag: int, vr: str, length: int) -> bytes:
-        if not self.encoding.explicit:
-            return self._bare.pack(tag >> 16, tag & 0xFFFF, length)
-        if vr not in LONG_VRS and length > LONGEST_SHORT:
-            vr = "UN"  # PS3.5 6.2.2: what a length of 16 bits cannot say
-        if vr in LONG_VRS:
-            return self._long.pack(tag >> 16, tag & 0xFFFF, vr.encode(), 0, length)
-        return self._short.pack(tag >> 16, tag & 0xFFFF, vr.encode(), length)
-
-    def _bulk(self, value: Bulk) -> None:
-        self.flush()
-        for chunk in value.chunks():
-            self.target.write(chunk)
-        if value.length & 1:
-            self._waiting.append(b"\0")
-
-    def _delimiter(self, tag: int, length: int = 0) -> None:
-        self._waiting.append(self._bare.pack(tag >> 16, tag & 0xFFFF, length))
-
-    def _fragments(self, element: Element, value: Fragments) -> None:
-        self._waiting.append(self._head(element.tag, element.vr, UNDEFINED))
-        for part in value.parts:
-            length = len(part) if isinstance(part, bytes) else part.length
-            self._delimiter(ITEM, length + (length & 1))
-            if isinstance(part, bytes):
-                self.flush()
-                self.target.write(part + b"\0" * (length & 1))
-            else:
-                self._bulk(part)
-        self._delimiter(SEQUENCE_END)
-
-    def _sequence(self, element: Element, items: list[list[Element]]) -> None:
-        if not items:
-            self._waiting.append(self._head(element.tag, "SQ", 0))
-            return
-        self._waiting.append(self._head(element.tag, "SQ", UNDEFINED))
-        for item in items:
-            self._delimiter(ITEM, UNDEFINED)
-            self.elements(item)
-            self._delimiter(ITEM_END)
-        self._delimiter(SEQUENCE_END)
-
-
-def write_meta(target: BinaryIO, elements: list[Element]) -> None:
-    """Preamble, prefix and a group 2 with its length (PS3.10 7.1)."""
-    group = io.BytesIO()
-    writer = Writer(group, Encoding(explicit=True, big=False))
-    writer.elements(elements)
-    writer.flush()
-    body = group.getvalue()
-    target.write(bytes(128) + b"DICM" + struct.pack("<HH2sHL", 2, 0, b"UL", 4, len(body)) + body)
-
-
-def text_of(element: Element) -> str:
-    """A short value of the default character repertoire as text, without padding."""
-    return element.value.decode("latin-1").strip(" \0") if isinstance(element.value, bytes) else ""
-
-
-def bytes_of(element: Element) -> bytes:
-    """A value's bytes, also where they were left in the source; none of a sequence or of compressed pixel data."""
-    value = element.value
-    return value if isinstance(value, bytes) else value.read() if isinstance(value, Bulk) else b""

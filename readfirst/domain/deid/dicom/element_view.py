@@ -11,7 +11,7 @@ from typing import Any, cast
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 
-from readfirst.domain.deid.dicom.codec import Element, File
+from readfirst.domain.deid.dicom.elements import Element, File
 
 _tag_of = lru_cache(maxsize=256)(tag_for_keyword)
 _NUMBERS = {"US": "H", "SS": "h", "UL": "L", "SL": "l", "FL": "f", "FD": "d"}

@@ -6,7 +6,7 @@ import struct
 from dataclasses import dataclass
 
 from readfirst.domain.decoding import DECODED, JPEG, JPEG_2000, NATIVE, RLE
-from readfirst.domain.deid.dicom.codec import (
+from readfirst.domain.deid.dicom.elements import (
     PIXEL_DATA,
     Bulk,
     Element,

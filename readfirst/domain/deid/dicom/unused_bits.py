@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from readfirst.domain.deid.dicom.codec import Bulk, Element, Encoding
+from readfirst.domain.deid.dicom.elements import Bulk, Element, Encoding
 
 CLEARED = "bits that no pixel value uses cleared"
 

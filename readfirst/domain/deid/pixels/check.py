@@ -8,7 +8,7 @@ from itertools import islice
 
 import numpy as np
 
-from readfirst.domain.deid.dicom.codec import Bulk, Unreadable
+from readfirst.domain.deid.dicom.elements import Bulk, Unreadable
 from readfirst.domain.deid.pixels.decode import Frame
 from readfirst.domain.deid.pixels.frames import Images, filled
 from readfirst.domain.deid.pixels.screen import may_hold_text, places

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from readfirst.domain.decoding import JPEG, JPEG_2000, Stored, Undecodable, Worker, decode
-from readfirst.domain.deid.dicom.codec import Fragments, Unreadable
+from readfirst.domain.deid.dicom.elements import Fragments, Unreadable
 from readfirst.domain.deid.streams.jpeg import frame_of
 from readfirst.domain.deid.streams.jpeg2000 import size_of
 from readfirst.domain.deid.streams.pictures import fragment_bytes

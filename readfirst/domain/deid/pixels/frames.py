@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from readfirst.domain.decoding import Stored
-from readfirst.domain.deid.dicom.codec import Bulk, Element, Encoding, File, Fragments, Unreadable, is_pixels
+from readfirst.domain.deid.dicom.elements import Bulk, Element, Encoding, File, Fragments, Unreadable, is_pixels
 from readfirst.domain.deid.dicom.pixel_data import Shape, may_have_unused
 from readfirst.domain.deid.dicom.unused_bits import Bits, bits_of
 from readfirst.domain.deid.pixels.decode import Frame, decoded_frames

@@ -6,7 +6,7 @@ import struct
 
 import numpy as np
 
-from readfirst.domain.deid.dicom.codec import Bulk, Element, Encoding, Unreadable
+from readfirst.domain.deid.dicom.elements import Bulk, Element, Encoding, Unreadable
 from readfirst.domain.deid.pixels.text import Grey, NoDetector, find_text
 from readfirst.domain.refusals import Reason
 

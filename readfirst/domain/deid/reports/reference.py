@@ -81,7 +81,7 @@ def page() -> str:
     parts = [
         "# What de-identification does to each attribute",
         "",
-        "Generated from the engine's rules by `python -m readfirst.domain.deid.reports.reference`; a test compares the two.",
+        "Generated from the engine's rules by `python -m readfirst.domain.deid.reports.reference`; tests compare them.",
         f"Source: DICOM PS3.15 Table E.1-1, edition {TABLE_EDITION}, {TABLE_ROWS} rows, and Table E.3.4-1.",
         "Where an action has choices (`X/Z/D`), the attribute's type in the object decides: Type 1 gets a dummy,",
         "Type 2 is emptied, Type 3 is removed (PS3.3, by SOP class and sequence).",

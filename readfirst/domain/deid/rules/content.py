@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from readfirst.domain.deid.dicom.codec import Element, text_of
+from readfirst.domain.deid.dicom.elements import Element, text_of
 from readfirst.domain.deid.dicom.standard_tables import content_rows
 from readfirst.domain.deid.rules.plan import Rule, rule_of
 from readfirst.domain.deid.rules.profile import Options

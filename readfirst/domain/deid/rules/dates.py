@@ -84,3 +84,19 @@ def _shifted(parts: tuple[str, ...], days: int) -> str | None:
     except (ValueError, OverflowError):
         return None
     return f"{moved.year:04d}{moved.month:02d}{moved.day:02d}"
+
+
+def moved_by(days: int, vr: str, value: str, *, years_only: bool) -> str | None:
+    """A date, time or date-time (DA, TM, DT) as the clean copy has it; None for what is not one, or may not stay."""
+    if years_only:
+        return None if vr == "TM" else only_year(value)
+    if vr == "TM":
+        return value if valid_time(value) else None
+    return (shift_date if vr == "DA" else shift_datetime)(value, days)
+
+
+def capped_ages(value: bytes) -> bytes:
+    """Ages (AS) with 90 and over as 090Y (45 CFR 164.514(b)(2)(i)(C)); the same bytes where none is."""
+    ages = [a.strip(" \0") for a in value.decode("latin-1").split("\\")]
+    capped = [capped_age(a) for a in ages]
+    return value if None in capped or capped == ages else "\\".join(a or "" for a in capped).encode()

@@ -7,7 +7,7 @@ import struct
 from functools import lru_cache
 from importlib import resources
 
-from readfirst.domain.deid.dicom.codec import Element, text_of
+from readfirst.domain.deid.dicom.elements import Element, text_of
 from readfirst.domain.deid.rules.profile import Profile
 
 CHARACTERISTICS = 0x00080300  # PS3.3 C.12.1.1.7: which private blocks hold no identity

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from readfirst.domain.deid.dicom.codec import Unreadable
+from readfirst.domain.deid.dicom.elements import Unreadable
 from readfirst.domain.refusals import Reason
 
 

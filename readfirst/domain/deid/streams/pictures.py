@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Sequence
 
-from readfirst.domain.deid.dicom.codec import Bulk, Fragments
+from readfirst.domain.deid.dicom.elements import Bulk, Fragments
 from readfirst.domain.deid.streams import not_readable
 from readfirst.domain.deid.streams.jpeg import START as JPEG_START
 from readfirst.domain.deid.streams.jpeg2000 import SIGNATURE

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from readfirst.domain.deid.dicom.codec import Element, text_of
+from readfirst.domain.deid.dicom.elements import Element, text_of
 from readfirst.domain.deid.text.vocabulary import says_only_known_words
 
 _VALUES = (0x00080100, 0x00080119, 0x00080120)  # Code Value, Long Code Value, URN Code Value

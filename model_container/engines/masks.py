@@ -1,9 +1,17 @@
-"""Connected pieces of a 3D mask, without scipy: lesions are few, and the job's image stays small."""
+"""Masks in three dimensions: their connected pieces, and how long they are.
+
+Without scipy: lesions are few, and the job's image stays small.
+"""
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
+
+from model_container.engines.engine import Mask
+from model_container.images.volume import Volume
 
 
 def pieces(mask: NDArray[np.bool_]) -> list[NDArray[np.intp]]:
@@ -59,3 +67,12 @@ def _voxels(run: NDArray[np.intp]) -> NDArray[np.intp]:
     z, row, first, last = (int(v) for v in run)
     columns = np.arange(first, last)
     return np.stack([np.full_like(columns, z), np.full_like(columns, row), columns], axis=1)
+
+
+def longest_diameter(mask: Mask, volume: Volume) -> float:
+    """The longest diameter in the slice with the largest section, in mm (as in RECIST 1.1: axial, outer edge)."""
+    plane = mask.voxels[int(mask.voxels.sum((1, 2)).argmax())]
+    points = np.argwhere(plane) * np.array(volume.pixel)
+    angles = np.linspace(0, math.pi, 36, endpoint=False)
+    reach = points @ np.stack([np.sin(angles), np.cos(angles)])
+    return float((reach.max(0) - reach.min(0)).max() + sum(volume.pixel) / 2)

@@ -1,0 +1,98 @@
+"""New versions of the secrets of our own: the root pseudonym secret is wrapped anew, the receipt-signing key renewed.
+
+The root secret itself never changes, so tokens, UIDs and shifted dates never change either. Old versions stay enabled;
+docs/operator/rotate.md says when they may go.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets as random
+from datetime import datetime
+
+from readfirst.adapters import blobs, clients
+from readfirst.domain import resource_names
+from readfirst.domain.operations.key_rotation import LIFE, due
+
+_RSA = "RSA-OAEP-256"
+_JSON = "application/json"
+ESCROW = "root/wrapped.json"  # blob in `arrivals`: the wrapped root once more; only `pseudonym-kek` opens it
+
+
+class RootSecretLost(Exception):
+    """The root pseudonym secret is gone although studies exist: a new one would part them from all later ones."""
+
+
+def rewrap_root() -> bool:
+    """Wraps the root pseudonym secret with the newest `pseudonym-kek`, and its escrow. Returns whether that was needed.
+
+    A pass that died between the two has left the escrow behind: the next one looks at both.
+    """
+    from azure.keyvault.keys.crypto import KeyWrapAlgorithm
+
+    kept = str(clients.secrets().get_secret(resource_names.ROOT_SECRET).value)
+    stored = json.loads(kept)
+    newest = str(clients.keys().get_key(resource_names.PSEUDONYM_KEK).id)
+    arrivals = clients.container(resource_names.UPLOADS, resource_names.ARRIVALS)
+    if stored["kid"] == newest:
+        if json.loads(blobs.read(arrivals, ESCROW) or b"{}").get("kid") == newest:
+            return False
+        blobs.put(arrivals, ESCROW, kept.encode())
+        return True
+    algorithm = KeyWrapAlgorithm.rsa_oaep_256
+    root = clients.cryptography(stored["kid"]).unwrap_key(algorithm, base64.b64decode(stored["wrapped"])).key
+    again = _wrapped_root(root, newest)
+    # No expiry: a lost root secret would part every later study from its priors.
+    clients.secrets().set_secret(resource_names.ROOT_SECRET, again, content_type=_JSON)
+    blobs.put(arrivals, ESCROW, again.encode())
+    return True
+
+
+def renew_receipt_key(now: datetime) -> bool:
+    """Gives the receipt-signing key a new version if it is due. Receipts that the old ones signed go on verifying."""
+    from azure.core.exceptions import ResourceNotFoundError
+
+    try:
+        expires = clients.secrets().get_secret(resource_names.RECEIPT_KEY).properties.expires_on
+    except ResourceNotFoundError:
+        expires = None
+    if not due(expires, now):
+        return False
+    value = base64.b64encode(random.token_bytes(32)).decode()
+    clients.secrets().set_secret(resource_names.RECEIPT_KEY, value, expires_on=now + LIFE, content_type="base64")
+    return True
+
+
+def make_root() -> bool:
+    """Makes the root pseudonym secret of a new deployment. Returns whether there was none.
+
+    The escrow blob decides between two processes that both find none, and brings a lost secret back. Raises
+    RootSecretLost where studies have arrived and neither is there.
+    """
+    from azure.core.exceptions import ResourceNotFoundError
+
+    try:
+        clients.secrets().get_secret(resource_names.ROOT_SECRET)
+        return False
+    except ResourceNotFoundError:
+        pass
+    arrivals = clients.container(resource_names.UPLOADS, resource_names.ARRIVALS)
+    if not blobs.exists(arrivals, ESCROW):
+        if next(iter(arrivals.list_blobs()), None) is not None:
+            raise RootSecretLost("restore secret pseudonym-root from escrow (docs/operator/restore.md)")
+        newest = str(clients.keys().get_key(resource_names.PSEUDONYM_KEK).id)
+        blobs.put_once(arrivals, ESCROW, _wrapped_root(random.token_bytes(32), newest).encode())
+    kept = blobs.read(arrivals, ESCROW)
+    if not kept:
+        raise RootSecretLost("the escrow of pseudonym-root is empty or gone (docs/operator/restore.md)")
+    clients.secrets().set_secret(resource_names.ROOT_SECRET, kept.decode(), content_type=_JSON)
+    return True
+
+
+def _wrapped_root(root: bytes, key_id: str) -> str:
+    from azure.keyvault.keys.crypto import KeyWrapAlgorithm
+
+    wrapped = clients.cryptography(key_id).wrap_key(KeyWrapAlgorithm.rsa_oaep_256, root)
+    value = base64.b64encode(wrapped.encrypted_key).decode()
+    return json.dumps({"kid": wrapped.key_id, "alg": _RSA, "wrapped": value})

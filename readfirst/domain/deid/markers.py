@@ -1,0 +1,72 @@
+"""What a clean copy says of its own de-identification (PS3.15 E.1.1, CID 7050)."""
+
+from __future__ import annotations
+
+from readfirst.domain.deid.dicom.elements import (
+    Element,
+)
+from readfirst.domain.deid.dicom.standard_tables import TABLE_EDITION
+from readfirst.domain.deid.receipt import ENGINE_VERSION
+from readfirst.domain.deid.rules import dates
+from readfirst.domain.deid.rules.plan import Plan
+from readfirst.domain.deid.subject import Subject
+from readfirst.domain.pseudonyms import patient_name
+
+_LONGITUDINAL = {"none": "REMOVED", "year": "MODIFIED", "modified": "MODIFIED", "full": "UNMODIFIED"}
+
+
+def with_markers(
+    clean: list[Element], plan: Plan, subject: Subject, patient: str, handle: str, face: bool, verified: bool
+) -> list[Element]:
+    """The clean elements with the new names and the markers of PS3.15 E.1.1 and PS3.3 C.12.1.1."""
+    options = plan.options
+    longitudinal = _LONGITUDINAL[options.dates]
+    set_values: dict[int, tuple[str, str]] = {
+        0x00080050: ("SH", handle),
+        0x00100010: ("PN", patient_name(patient)),
+        0x00100020: ("LO", patient),
+        0x00200010: ("SH", handle),
+        0x00120062: ("CS", "YES"),
+        0x00120063: ("LO", f"Readfirst {ENGINE_VERSION}\\PS3.15 {TABLE_EDITION}\\Profile {plan.profile.name}"[:200]),
+        0x00280303: ("CS", longitudinal),
+    }
+    if face:
+        set_values[0x00280302] = ("CS", "YES")
+    if verified:
+        set_values[0x00280301] = ("CS", "NO")
+    if options.patient_characteristics:
+        age = dates.capped_age(subject[0x00101010]) or dates.age_at(subject[0x00100030], subject[0x00080020])
+        if age:
+            set_values[0x00101010] = ("AS", age)
+    merged = {e.tag: e for e in clean}
+    merged.update({tag: Element(tag, vr, value.encode("ascii")) for tag, (vr, value) in set_values.items()})
+    merged[0x00120064] = Element(0x00120064, "SQ", [code_item(*code) for code in method_codes(plan, verified)])
+    return [merged[tag] for tag in sorted(merged)]
+
+
+def method_codes(plan: Plan, verified: bool) -> list[tuple[str, str]]:
+    """CID 7050: each option's code only where the option is fully applied."""
+    options = plan.options
+    codes = [
+        (True, "113100", "Basic Application Confidentiality Profile"),
+        (verified, "113101", "Clean Pixel Data Option"),
+        (options.graphics, "113103", "Clean Graphics Option"),
+        (options.structured_content, "113104", "Clean Structured Content Option"),
+        (options.descriptors, "113105", "Clean Descriptors Option"),
+        (options.dates == "full", "113106", "Retain Longitudinal Temporal Information Full Dates Option"),
+        (options.dates == "modified", "113107", "Retain Longitudinal Temporal Information Modified Dates Option"),
+        (options.patient_characteristics, "113108", "Retain Patient Characteristics Option"),
+        (options.device_identity, "113109", "Retain Device Identity Option"),
+        (options.uids, "113110", "Retain UIDs Option"),
+        (options.safe_private, "113111", "Retain Safe Private Option"),
+        (options.institution_identity, "113112", "Retain Institution Identity Option"),
+    ]
+    return [(value, meaning) for applied, value, meaning in codes if applied]
+
+
+def code_item(value: str, meaning: str) -> list[Element]:
+    return [
+        Element(0x00080100, "SH", value.encode()),
+        Element(0x00080102, "SH", b"DCM"),
+        Element(0x00080104, "LO", meaning.encode()),
+    ]

@@ -1,0 +1,141 @@
+"""Values by their VR: which are well formed, which are safe, and the dummies that stand in for what has to go."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from pydicom._dicom_dict import DicomDictionary
+
+from readfirst.domain import uid_registry
+from readfirst.domain.deid.dicom.elements import PIXEL_DATA, Element
+from readfirst.domain.deid.rules import dates
+from readfirst.domain.deid.rules.content import (
+    CONCEPT_NAME,
+)
+from readfirst.domain.deid.rules.whose_dates import DATE_VRS
+from readfirst.domain.deid.text.lexicon import dicom_words
+
+CHARACTER_SET = 0x00080005
+
+
+DUMMY_TEXT = b"REMOVED"
+
+
+MAX_CHARACTERS = {"AE": 16, "CS": 16, "SH": 16, "LO": 64, "ST": 1024, "LT": 10240}
+
+
+# Binary attributes that describe the image and hold nothing else.
+SAFE_BINARY = frozenset(
+    {
+        PIXEL_DATA,
+        0x7FE00008,  # FloatPixelData
+        0x7FE00009,  # DoubleFloatPixelData
+        0x00283006,  # LUTData
+        0x54001010,  # WaveformData
+        0x56000020,  # SpectroscopyData
+        *range(0x00281201, 0x00281205),  # palettes: red, green, blue, alpha
+        *range(0x00281221, 0x00281225),  # segmented palettes
+    }
+)
+
+
+# Bytes in one number of a VR.
+MOST_NUMBERS = 16 << 20  # bytes of numbers in one attribute: more than any object has, little enough to search
+
+
+SIZES = {"US": 2, "SS": 2, "UL": 4, "SL": 4, "FL": 4, "AT": 4, "FD": 8, "SV": 8, "UV": 8}
+
+
+# What makes an item a content item: relationship, value type, concept name, continuity.
+ITEM_FRAME = frozenset((0x0040A010, 0x0040A040, CONCEPT_NAME, 0x0040A050))
+
+
+# Items that say what a number means, also inside an identifying item: concept name, unit, qualifier, template.
+MEANINGS = frozenset((CONCEPT_NAME, 0x004008EA, 0x0040A301, 0x0040A504))
+
+
+NUMERIC_VRS = frozenset(("DS", "IS", "US", "SS", "UL", "SL", "FL", "FD", "SV", "UV", "AT", "OF", "OD"))
+
+
+CONTENT_DATES = frozenset((0x0040A120, 0x0040A121, 0x0040A122))
+
+
+GRAPHIC_LAYER = 0x00700002
+
+
+OPTICAL_PATHS = frozenset((0x00480106, 0x00480207, 0x006A000E))
+
+
+ICC_PROFILE = 0x00282000
+
+
+LARGEST_PROFILE = 32 << 20  # bytes
+
+
+BINARY = frozenset(("OB", "OW", "OD", "OF", "OL", "OV", "UN"))
+
+
+FREE_TEXT = frozenset(["LO", "SH", "ST", "LT", "UT", "UC"])
+
+
+FORMATS = {
+    "CS": re.compile(rb"[A-Z0-9_ ]{0,16}"),
+    "DS": re.compile(rb" *[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)? *"),
+    "IS": re.compile(rb" *[-+]?\d{1,12} *"),
+    "AS": re.compile(rb"\d{3}[DWMY]"),
+}
+
+
+CHARSETS = re.compile(r"(?:ISO[_ ]IR[_ ]\d{1,3}|ISO 2022 IR \d{1,3}|GB18030|GBK)?")
+
+
+@lru_cache(maxsize=4096)
+def most_values(tag: int) -> int:
+    """The most values that the standard gives to an attribute; a billion where it sets no bound."""
+    most = str(DicomDictionary[tag][1]).rpartition("-")[2] if tag in DicomDictionary else "n"
+    return int(most) if most.isdigit() else 10**9
+
+
+def registered(uid: str, tag: int = 0) -> bool:
+    """Whether a UID belongs to the standard (or, for a coding scheme, to HL7's register): it names nobody's object."""
+    if tag in _OWN:
+        return False  # some writers make their own UIDs under DICOM's root
+    return uid_registry.of_dicom(uid) or (tag == 0x0008010C and is_hl7(uid))
+
+
+_OWN = frozenset((0x0020000D, 0x0020000E, 0x00080018))  # of study, series and instance
+
+
+def is_hl7(uid: str) -> bool:
+    return re.fullmatch(r"2\.16\.840\.1\.113883\.(?:3|6)\.\d{1,4}", uid) is not None
+
+
+def is_trade_term(element: Element) -> bool:
+    """Whether a code string says nothing but the standard's own words: POLYLINE, CENTER, Y."""
+    if element.vr != "CS" or not isinstance(element.value, bytes):
+        return False
+    words = re.split(r"[\W_]+", element.value.decode("latin-1").lower().strip(" \0"))
+    return all(w in ("y", "n", "yes", "no", "") or w in dicom_words() for w in words)
+
+
+def dummy_value(vr: str) -> bytes:
+    """A value without meaning that is valid for its VR."""
+    if vr == "DA":
+        return dates.DUMMY_DATE.encode()
+    if vr == "DT":
+        return (dates.DUMMY_DATE + dates.DUMMY_TIME).encode()
+    if vr == "TM":
+        return dates.DUMMY_TIME.encode()
+    if vr in ("DS", "IS"):
+        return b"0"
+    if vr == "AS":
+        return b"000D"
+    if vr in FREE_TEXT or vr in ("AE", "CS", "PN", "UR"):
+        return DUMMY_TEXT
+    return bytes({"FD": 8, "OD": 8, "OV": 8, "SV": 8, "UV": 8, "US": 2, "SS": 2, "OB": 2, "OW": 2}.get(vr, 4))
+
+
+def says_nothing_of_a_person(element: Element) -> bool:
+    """Whether a value of an identifying item may stay: UIDs, numbers and dates have rules of their own."""
+    return element.vr in ("UI", *NUMERIC_VRS, *DATE_VRS) or element.tag == GRAPHIC_LAYER or is_trade_term(element)
