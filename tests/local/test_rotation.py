@@ -144,7 +144,7 @@ def noted(key_id: str) -> int:
 
 SEALING = """
 import itertools, time
-from readfirst.adapters import vault
+from readfirst.adapters.identity import vault
 for i in itertools.count():
     vault.add(f"live/{i:05}.json", f"live person {i}".encode())
     print(i, flush=True)
@@ -279,7 +279,7 @@ def test_the_first_root_of_a_deployment_is_the_same_for_all_who_make_it(settings
     )
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(resource_names, "ROOT_SECRET", missing)
-        patched.setattr(rewrap_identities, "ESCROW", "root/test.json")
+        patched.setattr(secret_versions, "ESCROW", "root/test.json")
         for blob in arrivals.list_blobs():
             arrivals.delete_blob(blob.name)
         assert secret_versions.make_root() is True

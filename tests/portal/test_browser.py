@@ -317,7 +317,7 @@ def _seal(stage: Stage, study: StudyRecord) -> None:
             "patients": {study.patient: {"patient_id": "KH-1", "name": NAME, "birth_date": "19600102"}},
         }
     )  # fmt: skip
-    code = "import sys; from readfirst.adapters import vault; vault.add(sys.argv[1], sys.argv[2].encode())"
+    code = "import sys; from readfirst.adapters.identity import vault; vault.add(sys.argv[1], sys.argv[2].encode())"
     name = f"{study.id}/000001-000000.json"
     command = [sys.executable, "-W", "ignore", "-c", code, name, identity.model_dump_json()]
     subprocess.run(command, env={"PATH": "/usr/bin:/bin", **stage.stack.environment}, check=True, timeout=PATIENCE)
