@@ -30,7 +30,7 @@ from readfirst.domain.analysis.findings import Analysis
 from readfirst.domain.analysis.models import default_model
 from readfirst.domain.analysis.series_selection import choose
 from readfirst.domain.blob_paths import RefusedFile
-from readfirst.domain.deid import ENGINE_VERSION, TABLE_EDITION
+from readfirst.domain.deid import TABLE_EDITION, engine_build
 from readfirst.domain.intake.person import Person
 from readfirst.domain.reading.accounting import Accounting
 from readfirst.domain.reading.build_record import Outcome, Study, lacks_result, record_of
@@ -210,7 +210,7 @@ def _provenance(told: Report, analysis: Analysis | None) -> Provenance:
     job = {f"job.{stage}": seconds for stage, seconds in (analysis.seconds if analysis else {}).items()}
     return Provenance(
         readfirst=__version__,
-        engine=ENGINE_VERSION,
+        engine=engine_build(),
         table=TABLE_EDITION,
         profile=settings().profile,
         model=analysis.model if analysis else None,

@@ -8,10 +8,11 @@ from readfirst.domain.deid.acceptance import named_in, read_header
 from readfirst.domain.deid.dicom.standard_tables import TABLE_EDITION
 from readfirst.domain.deid.engine import Deidentified, deidentify
 from readfirst.domain.deid.identity import IdentityRecord, PatientIdentity, StudyIdentity
-from readfirst.domain.deid.receipt import ENGINE_VERSION, PixelCheck, Receipt, ReceiptBatch, RuleFired, sign, verify
+from readfirst.domain.deid.receipt import PixelCheck, Receipt, ReceiptBatch, RuleFired, sign, verify
 from readfirst.domain.deid.rules.profile import Profile, ProfileError, load_profile
 from readfirst.domain.deid.stated import stated_person
 from readfirst.domain.deid.text.known_identifiers import KnownIdentifiers, known_identifiers
+from readfirst.domain.deid.version import ENGINE_VERSION, engine_build
 
 __all__ = [
     "ENGINE_VERSION",
@@ -28,6 +29,7 @@ __all__ = [
     "RuleFired",
     "StudyIdentity",
     "deidentify",
+    "engine_build",
     "known_identifiers",
     "load_profile",
     "named_in",

@@ -40,7 +40,7 @@ from readfirst.domain.deid.pixels.burned_in_risk import must_search
 from readfirst.domain.deid.pixels.faces import could_show_face
 from readfirst.domain.deid.pixels.frames import Images, images_of
 from readfirst.domain.deid.pixels.overlays import overlays_without_text
-from readfirst.domain.deid.receipt import ENGINE_VERSION, PixelCheck, Receipt, RuleFired
+from readfirst.domain.deid.receipt import PixelCheck, Receipt, RuleFired
 from readfirst.domain.deid.residual_check import holds_identifier
 from readfirst.domain.deid.rules.plan import Plan, plan_of
 from readfirst.domain.deid.rules.profile import Options, Profile
@@ -51,6 +51,7 @@ from readfirst.domain.deid.text.known_identifiers import KnownIdentifiers, learn
 from readfirst.domain.deid.text.scrubber import Scrubber, scrubber_of
 from readfirst.domain.deid.text.teaching import taught_by
 from readfirst.domain.deid.traces import Traces
+from readfirst.domain.deid.version import ENGINE_VERSION, engine_build
 from readfirst.domain.instance_facts import InstanceFacts, facts_of
 from readfirst.domain.intake.person import Person
 from readfirst.domain.pseudonyms import Pseudonyms
@@ -159,7 +160,7 @@ def _deidentify(
     identity = _identity(file, subject, cleaner, names, person, handle)
     receipt = Receipt(
         sop_uid=_value(clean, 0x00080018),
-        engine=ENGINE_VERSION,
+        engine=engine_build(),
         table=TABLE_EDITION,
         profile=plan.profile.name,
         profile_digest=plan.digest,

@@ -6,10 +6,10 @@ from readfirst.domain.deid.dicom.elements import (
     Element,
 )
 from readfirst.domain.deid.dicom.standard_tables import TABLE_EDITION
-from readfirst.domain.deid.receipt import ENGINE_VERSION
 from readfirst.domain.deid.rules import dates
 from readfirst.domain.deid.rules.plan import Plan
 from readfirst.domain.deid.subject import Subject
+from readfirst.domain.deid.version import ENGINE_VERSION
 from readfirst.domain.pseudonyms import patient_name
 
 _LONGITUDINAL = {"none": "REMOVED", "year": "MODIFIED", "modified": "MODIFIED", "full": "UNMODIFIED"}

@@ -10,8 +10,6 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-ENGINE_VERSION = "1.1.0"
-
 
 class RuleFired(BaseModel):
     """One rule that acted: on which attribute (sequence tags before it), how, by what, how often."""
