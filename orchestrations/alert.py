@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Generator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import azure.durable_functions as df
@@ -18,6 +18,8 @@ from readfirst.adapters.studies import reviews
 from readfirst.domain import resource_names
 from readfirst.domain.reading import alert_email
 from readfirst.domain.reading.reviews import acknowledged
+from readfirst.domain.reading.study_record import StudyRecord
+from readfirst.domain.stages import seconds_between
 from readfirst.domain.workflow_messages import Alert
 from readfirst.services import list_study
 
@@ -99,13 +101,18 @@ def _note(token: str) -> None:
     """Notes in the record when the e-mail was handed over. The index may be away: it is no reason to wait here."""
     from azure.core.exceptions import AzureError
 
-    at = now().isoformat(timespec="seconds")
-    list_study.amend_blob(token, lambda there: there.model_copy(update={"alerted": there.alerted or at}))
+    at = now()
+    list_study.amend_blob(token, lambda there: there if there.alerted else _alerted(there, at))
     try:
         if (record := list_study.read(token)) is not None:
             list_study.index(record)
     except AzureError as error:
         logging.warning("an alert that was sent is not in the index yet: %s", type(error).__name__)
+
+
+def _alerted(record: StudyRecord, at: datetime) -> StudyRecord:
+    taken = seconds_between(datetime.fromisoformat(record.updated), at)
+    return record.model_copy(update={"alerted": at.isoformat(timespec="seconds")}).having_taken("alert", taken)
 
 
 @blueprint.activity_trigger(input_name="alert")

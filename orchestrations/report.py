@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Generator
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import azure.durable_functions as df
@@ -36,6 +37,7 @@ from readfirst.domain.reading.accounting import Accounting
 from readfirst.domain.reading.build_record import Outcome, Study, lacks_result, record_of
 from readfirst.domain.reading.study_record import Provenance, StudyRecord
 from readfirst.domain.refusals import Reason
+from readfirst.domain.stages import before_reading, seconds_between
 from readfirst.domain.workflow_messages import Alert, Report, Run
 from readfirst.services import close_books, list_study, merge_patients
 
@@ -74,11 +76,12 @@ def report(told: dict[str, Any]) -> list[dict[str, Any]]:
         if not persons.asks(run.token, run.clinic, run.n):
             return []  # answered meanwhile: the replay that the answer started tells what came of it
         study = replace(study, refused=(*study.refused, *_kept_back(run, ledger, receipted)))
+    at = now()
     record = record_of(
         study,
         Outcome(this.verdict.outcome, _reason(this), analysis, _accounting(this, ledger, receipted)),
-        _provenance(this, analysis),
-        now(),
+        _provenance(this, analysis, _seconds(this, ledger, at)),
+        at,
     )
     counts = list_study.keep(merge_patients.linked(record))
     if record.state == "failed" and lacks_result(counts):
@@ -206,7 +209,17 @@ def _accounting(told: Report, ledger: Ledger, receipted: Receipted) -> Accountin
     return close_books.close(ledger, told.run.n, receipted, choice, read, gate, why=why, broken=broken, reported=True)
 
 
-def _provenance(told: Report, analysis: Analysis | None) -> Provenance:
+def _seconds(told: Report, ledger: Ledger, at: datetime) -> dict[str, float]:
+    """The seconds of every stage up to the record, which is written at `at`."""
+    seal = ledger.sealed(told.run.n)
+    taken = set(seal.arrivals)
+    seconds = before_reading([note.arrived for note in ledger.notes() if note.id in taken], seal.at) | told.seconds
+    if told.analysed:
+        seconds["report"] = seconds_between(datetime.fromisoformat(told.analysed), at)
+    return seconds
+
+
+def _provenance(told: Report, analysis: Analysis | None, seconds: dict[str, float]) -> Provenance:
     job = {f"job.{stage}": seconds for stage, seconds in (analysis.seconds if analysis else {}).items()}
     return Provenance(
         readfirst=__version__,
@@ -215,7 +228,7 @@ def _provenance(told: Report, analysis: Analysis | None) -> Provenance:
         profile=settings().profile,
         model=analysis.model if analysis else None,
         run_key=told.plan.run_key if told.plan else "",
-        seconds={**told.seconds, **job},
+        seconds={**seconds, **job},
     )
 
 

@@ -32,12 +32,11 @@ def look_and_seal(run: dict[str, Any]) -> dict[str, Any]:
         seal = ledger.sealed(this.n)
     else:
         unsealed, sealed = ledger.unsealed()
-        verdict = settle(
-            unsealed, sealed=sealed, complete=ledger.complete(), now=now(), quiet=settings().settle_seconds
-        )
+        at = now()
+        verdict = settle(unsealed, sealed=sealed, complete=ledger.complete(), now=at, quiet=settings().settle_seconds)
         if isinstance(verdict, Wait):
             return Look(wait=verdict.seconds).dump()
-        seal = ledger.seal(Seal(run=this.n, arrivals=verdict.arrivals, short=verdict.short))
+        seal = ledger.seal(Seal(run=this.n, arrivals=verdict.arrivals, short=verdict.short, at=at))
     _learn(ledger, seal)
     if seal.arrivals:
         # From here on the sender sees its study by its handle; the report writes over this.
@@ -49,7 +48,7 @@ def look_and_seal(run: dict[str, Any]) -> dict[str, Any]:
 def seal_rest(ledger: Ledger) -> int:
     """Seals every file that no run has taken, as the next run's. Returns how many runs have sealed then."""
     while left := ledger.unsealed()[0]:
-        ledger.seal(Seal(run=ledger.runs() + 1, arrivals=tuple(note.id for note in left)))
+        ledger.seal(Seal(run=ledger.runs() + 1, arrivals=tuple(note.id for note in left), at=now()))
     runs = ledger.runs()
     for run in range(1, runs + 1):
         if not ledger.has_learned(run):

@@ -93,6 +93,7 @@ def read_study(context: df.DurableOrchestrationContext) -> Generator[Any, Any, A
             "deidentify": (deidentified - began).total_seconds(),
             "analyse": (analysed - deidentified).total_seconds(),
         },
+        analysed=analysed.isoformat(),
     )
     yield from tell(context, told)
     return told.verdict.outcome

@@ -87,12 +87,17 @@ class AnalysisOutcome(Handed):
 
 
 class Report(Handed):
-    """What the report stage has to tell: the analysis and the seconds that each stage took."""
+    """What the report stage has to tell: the analysis and the seconds that the stages before it took.
+
+    `analysed` (ISO 8601, UTC) is when the answer was there, from which the report's own seconds count; empty where
+    there is none, and in messages from before it was kept.
+    """
 
     run: Run
     plan: Plan | None = None
     verdict: AnalysisOutcome
-    seconds: dict[str, float] = {}
+    seconds: dict[str, float] = {}  # by stage (domain/stages.py)
+    analysed: str = ""
 
 
 class Erasure(Handed):

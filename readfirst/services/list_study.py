@@ -34,7 +34,8 @@ def keep(record: StudyRecord) -> StudyRecord:
         kept = {VERIFIED: there.outputs[VERIFIED]} if same else {}
         # A study that is kept back loses its result, and not its place: what was urgent is read as soon as before.
         due = min(there.due, after.due) if after.state == "quarantined" else after.due
-        return after.model_copy(update={"alerted": there.alerted, "due": due, "outputs": {**after.outputs, **kept}})
+        alerted = after.having_taken("alert", there.seconds["alert"]) if "alert" in there.seconds else after
+        return alerted.model_copy(update={"alerted": there.alerted, "due": due, "outputs": {**after.outputs, **kept}})
 
     return _amend(record.id, next_one) or record
 

@@ -51,7 +51,7 @@ def test_a_high_risk_study_goes_from_the_upload_to_the_radiologists_mail(stack: 
     assert Image.open(io.BytesIO(overlay or b"")).size[0] >= 256
     assert record.provenance is not None
     assert record.provenance.model is not None
-    assert {"deidentify", "analyse"} <= set(record.provenance.seconds)
+    assert {"receive", "settle", "deidentify", "analyse", "report"} <= set(record.seconds)
     (document,) = clients.cosmos_container().query_items(
         "SELECT * FROM c WHERE c.clinic = 'lakeside' AND c.handle = @h",
         parameters=[{"name": "@h", "value": record.handle}],

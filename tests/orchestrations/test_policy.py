@@ -156,6 +156,27 @@ def test_a_stage_that_fails_for_good_is_told_by_its_kind_and_without_its_words()
     assert told["verdict"] == {"outcome": "failed", "reason": "stage-fault: TimeoutError"}
 
 
+def test_the_report_is_told_how_long_the_stages_before_it_took_and_when_the_answer_was_there() -> None:
+    """The moments are the orchestration's own clock, which a replay reads again."""
+    context = Context(RUN.dump(), {})
+
+    def later(answer: Any, seconds: float) -> Callable[[Any], Any]:
+        def answered(_: Any) -> Any:
+            context.current_utc_datetime += timedelta(seconds=seconds)
+            return answer
+
+        return answered
+
+    analysis = {"plan": PLAN.dump(), "verdict": AnalysisOutcome(outcome="analysed").dump()}
+    context.answers = {
+        "workers_for": 1, "deidentify_batches": later(False, 4), "analyse": later(analysis, 90), "report": [], **OTHERS,
+    }  # fmt: skip
+    run(read_study, context)
+    (told,) = [given for name, given in context.told if name == "report"]
+    assert told["seconds"] == {"deidentify": 4.0, "analyse": 90.0}
+    assert told["analysed"] == context.current_utc_datetime.isoformat()
+
+
 def test_every_worker_shares_the_batches_until_none_is_left() -> None:
     rounds = iter([True, False, False, False])
     answers = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from orchestrations.report import (
     request_return,
 )
 from readfirst.adapters import blobs, clients
+from readfirst.adapters.clock import now
 from readfirst.adapters.studies import receipts, reviews
 from readfirst.adapters.uploads.ledger import ledger_of
 from readfirst.domain import blob_paths, resource_names
@@ -29,6 +31,7 @@ from readfirst.domain.analysis.models import default_model
 from readfirst.domain.reading import study_record
 from readfirst.domain.reading.reviews import Event, Told
 from readfirst.domain.reading.study_record import StudyRecord
+from readfirst.domain.stages import STAGES, UNMEASURED
 from readfirst.domain.workflow_messages import AnalysisOutcome, Plan, Report, Run
 from readfirst.local.stack import Stack
 from readfirst.services import list_study
@@ -119,6 +122,45 @@ def test_the_reconciler_finds_the_alert_that_has_not_gone_out_until_it_has(tmp_p
     assert record_of(run).alerted
     assert run.token not in {alert.token for alert in alerts_not_sent()}
     assert clients.cosmos_container().read_item(run.token, partition_key=run.clinic)["alerted"]
+
+
+def test_the_record_says_how_long_every_stage_took_that_is_measured(tmp_path: Path) -> None:
+    """From the ledger, the orchestration's clock and the hand-over of the e-mail; a second report keeps them."""
+    run, plan = analysed(tmp_path, seed=49)
+    ledger = ledger_of(run.token)
+    sealed, arrived = ledger.sealed(run.n).at, sorted(note.arrived for note in ledger.notes())
+    assert sealed is not None
+    answered = now() - timedelta(seconds=30)
+    given = Report(
+        run=run, plan=plan, verdict=AnalysisOutcome(outcome="analysed"), analysed=answered.isoformat(),
+        seconds={"deidentify": 4.0, "analyse": 90.0},
+    )  # fmt: skip
+    (alert,) = do(report, given.dump())
+    written = record_of(run)
+    assert written.seconds["receive"] == pytest.approx((arrived[-1] - arrived[0]).total_seconds(), abs=0.001)
+    assert written.seconds["settle"] == pytest.approx((sealed - arrived[-1]).total_seconds(), abs=0.001)
+    since = (datetime.fromisoformat(written.updated) - answered).total_seconds()
+    assert since <= written.seconds["report"] < since + 1, "the record keeps whole seconds"
+    assert "alert" not in written.seconds
+    do(send_alert, alert)
+    after = record_of(run)
+    assert set(after.seconds) == set(STAGES) - UNMEASURED
+    assert after.seconds["alert"] == pytest.approx(
+        (datetime.fromisoformat(after.alerted) - datetime.fromisoformat(after.updated)).total_seconds(), abs=1
+    )
+    do(send_alert, alert)
+    assert record_of(run) == after, "the first e-mail counts"
+    do(report, given.dump())
+    assert record_of(run).seconds["alert"] == after.seconds["alert"], "no second e-mail goes out"
+
+
+def test_a_run_that_sealed_before_its_seal_kept_the_moment_is_reported_without_its_settling(tmp_path: Path) -> None:
+    run, plan = analysed(tmp_path, seed=50)
+    arrivals = clients.container(resource_names.UPLOADS, resource_names.ARRIVALS)
+    old = ledger_of(run.token).sealed(run.n).model_dump_json(exclude={"at"})
+    blobs.put(arrivals, f"{run.token}/seals/{run.n:06d}.json", old.encode())
+    assert told(run, plan) == ["lung-nodule"]
+    assert set(record_of(run).seconds) == {"receive"}
 
 
 def test_a_study_that_a_reader_has_in_hand_already_writes_to_nobody(tmp_path: Path) -> None:

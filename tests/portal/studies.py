@@ -12,8 +12,10 @@ from readfirst.domain.analysis.messages import Progress
 from readfirst.domain.pseudonyms import handle_of
 from readfirst.domain.reading import due_times
 from readfirst.domain.reading.study_record import FLAGGED, NOT_ANALYSED, NOT_FLAGGED, Provenance, Series, StudyRecord
+from readfirst.domain.stages import STAGES
 
 CLINIC_NAMES = {"north": "North <b>Clinic</b>", "south": "South Clinic"}
+SECONDS = {"receive": 8.4, "settle": 61.0, "deidentify": 4.2, "analyse": 12.5, "report": 0.4, "alert": 1.5}
 MODEL = ModelIdentity(name="chest-nodule", version="1.0.0", digest="ab" * 32, intended_use="triage")
 
 
@@ -69,7 +71,7 @@ def record(number: int, clinic: str = "north", **changes: object) -> StudyRecord
             profile="triage-default",
             model=MODEL if analysed else None,
             run_key=hashlib.sha256(token.encode()).hexdigest(),
-            seconds={"settle": 61.0, "deidentify": 4.2, "analyse": 12.5, "report": 0.4},
+            seconds={stage: SECONDS[stage] for stage in STAGES if stage in SECONDS and (high or stage != "alert")},
         ),
     )
     return base.model_copy(update=changes)

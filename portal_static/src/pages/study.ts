@@ -35,7 +35,7 @@ const ADVICE: Record<number, string> = {
   403: "Your role does not include reading studies. Sign out and in again as somebody who reads, or ask whoever looks after your access.",
   404: "No study of your clinics has this address: it may be of another clinic, or have been erased. Compare the eight characters of the handle; if they are right, ask whoever looks after your access.",
 };
-const STAGE: Record<string, string> = { settle: "Waited for the whole study", deidentify: "De-identified", analyse: "Analysed", report: "Reported" };
+const STAGE: Record<string, string> = { receive: "Files arrived", settle: "Waited for the whole study", deidentify: "De-identified", analyse: "Analysed", report: "Reported", alert: "Alert handed over", return: "Results returned" };
 
 /** Codes of readfirst/domain/intake/person.py. */
 const DISAGREE: Record<string, string> = {

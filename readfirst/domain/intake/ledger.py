@@ -51,6 +51,7 @@ class Seal(Entry):
     run: int
     arrivals: tuple[str, ...]
     short: bool = False  # fewer files than the sender announced, after waiting
+    at: datetime | None = None  # when it was sealed; None: before seals kept it
 
 
 class Learned(Entry):

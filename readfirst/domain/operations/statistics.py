@@ -11,8 +11,8 @@ from typing import Any
 from readfirst.domain.operations import costs
 from readfirst.domain.reading.reviews import Event
 from readfirst.domain.reading.study_record import StudyRecord
+from readfirst.domain.stages import STAGES
 
-_STAGES = ("settle", "deidentify", "analyse", "report")
 _SAID: dict[str, str] = {
     "opened": "Opened",
     "verdict": "Finding judged",
@@ -31,7 +31,7 @@ def timeline(record: StudyRecord, events: Iterable[Event]) -> list[dict[str, Any
     if record.provenance:
         seconds = record.provenance.seconds
         steps += [
-            {"at": "", "what": stage, "by": "", "seconds": seconds[stage]} for stage in _STAGES if stage in seconds
+            {"at": "", "what": stage, "by": "", "seconds": seconds[stage]} for stage in STAGES if stage in seconds
         ]
     if record.alerted:
         steps.append({"at": record.alerted, "what": "Alert sent", "by": "", "seconds": None})
@@ -131,7 +131,7 @@ def _stages(studies: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _stage_order(stage: str) -> tuple[int, str]:
-    return (_STAGES.index(stage) if stage in _STAGES else len(_STAGES)), stage
+    return next((n for n, known in enumerate(STAGES) if known == stage), len(STAGES)), stage
 
 
 def _p95(values: list[float]) -> float:

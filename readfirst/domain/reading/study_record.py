@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, computed_field
 
 from readfirst.domain.analysis.findings import Finding, ModelIdentity
 from readfirst.domain.reading.accounting import Accounting
+from readfirst.domain.stages import Stage
 
 State = Literal["receiving", "deidentifying", "analysing", "reported", "failed", "quarantined"]
 Label = Literal[
@@ -45,7 +46,7 @@ class Provenance(BaseModel):
     profile: str
     model: ModelIdentity | None
     run_key: str
-    seconds: dict[str, float]  # per stage: settle, deidentify, analyse, report; and the job's own as "job.…"
+    seconds: dict[str, float]  # per stage (domain/stages.py), and the job's own as "job.…"
 
 
 VERIFIED = "sr-verified"  # of a record's outputs: the signed review as a report
@@ -106,6 +107,18 @@ class StudyRecord(BaseModel):
     def waiting(self) -> bool:
         """Whether it stands in the worklist: the index finds what waits without looking at what is done."""
         return waits(self.purpose, self.review)
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """How long each stage took that was measured."""
+        return self.provenance.seconds if self.provenance else {}
+
+    def having_taken(self, stage: Stage, seconds: float) -> StudyRecord:
+        """The record with the seconds of one more stage; a record without provenance has no place for them."""
+        if self.provenance is None:
+            return self
+        seconds_of = {**self.provenance.seconds, stage: seconds}
+        return self.model_copy(update={"provenance": self.provenance.model_copy(update={"seconds": seconds_of})})
 
 
 def waits(purpose: str, review: str) -> bool:
