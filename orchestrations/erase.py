@@ -21,7 +21,6 @@ from readfirst.domain.workflow_messages import AnalysisOutcome, Erasure, Report,
 from readfirst.services import erase_study as erasure
 
 _BETWEEN_SWEEPS = timedelta(minutes=10)  # longer than an activity or a job's analysis that was under way
-_PARTS = ("", "-read", "-read-analyse", "-replay", "-replay-read", "-replay-read-analyse")
 _ALIVE = {"Running", "Pending", "ContinuedAsNew", "Suspended"}
 
 
@@ -79,7 +78,8 @@ async def cancel_runs(run: dict[str, Any], client: df.DurableOrchestrationClient
 
 
 def _instances(token: str, runs: int) -> list[str]:
-    return [f"{token}-{n}{part}" for n in range(1, runs + 1) for part in _PARTS]
+    each = (Run(token=token, clinic="", n=n) for n in range(1, runs + 1))  # no id names the clinic
+    return [instance for run in each for instance in run.instances()]
 
 
 async def _stop(client: df.DurableOrchestrationClient, instances: list[str]) -> int:

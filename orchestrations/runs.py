@@ -32,7 +32,7 @@ async def ensure(client: df.DurableOrchestrationClient, run: Run) -> None:
 
 async def replay(client: df.DurableOrchestrationClient, run: Run) -> None:
     """Starts the replay of a run that has sealed, unless one is under way."""
-    await start_once(client, "replay_study", f"{run.instance}-replay", run, over_is_done=False)
+    await start_once(client, "replay_study", run.replay, run, over_is_done=False)
 
 
 async def start_once(

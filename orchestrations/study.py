@@ -13,7 +13,16 @@ from orchestrations.blueprint import SEALING, STEP, blueprint
 from orchestrations.deidentify import WORKERS, deidentify_batches, hold_study, workers_for
 from orchestrations.report import LATE, tell
 from orchestrations.settle import look_and_seal, start_next
-from readfirst.domain.workflow_messages import AnalysisOutcome, Batches, Look, Plan, Report, Run
+from readfirst.domain.workflow_messages import (
+    AnalysisOutcome,
+    Batches,
+    Look,
+    Plan,
+    Report,
+    Run,
+    analysis_of,
+    reading_of,
+)
 
 _BATCH_ROUNDS = 50  # rounds of at most four minutes: a run of 20,000 files needs a few
 
@@ -45,7 +54,7 @@ def _read_or_tell(context: df.DurableOrchestrationContext, run: Run, deadline: s
     Where it takes longer than the deadline, they are told to read it as usual meanwhile, and the work goes on. A run
     that sealed under version 1.0 has no deadline here.
     """
-    reading = context.call_sub_orchestrator(read_study, run.dump(), f"{context.instance_id}-read")
+    reading = context.call_sub_orchestrator(read_study, run.dump(), reading_of(context.instance_id))
     if deadline:
         overdue = context.create_timer(datetime.fromisoformat(deadline))  # one that is past fires at once
         winner = yield context.task_any([reading, overdue])
@@ -83,7 +92,7 @@ def read_study(context: df.DurableOrchestrationContext) -> Generator[Any, Any, A
         if not any(left):
             break
     deidentified = context.current_utc_datetime
-    analysis = yield context.call_sub_orchestrator(analyse, {"run": run.dump()}, f"{context.instance_id}-analyse")
+    analysis = yield context.call_sub_orchestrator(analyse, {"run": run.dump()}, analysis_of(context.instance_id))
     analysed = context.current_utc_datetime
     told = Report(
         run=run,

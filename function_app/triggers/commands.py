@@ -45,7 +45,7 @@ async def take_command(message: func.QueueMessage, client: df.DurableOrchestrati
         await asyncio.to_thread(reject, command.token, command.detail["arrival"])
     elif command.kind == "cancel":
         if (run := await asyncio.to_thread(run_of, command)) is not None:
-            await start_once(client, "cancel_study", f"{run.instance}-cancel", run, over_is_done=False)
+            await start_once(client, "cancel_study", run.cancellation, run, over_is_done=False)
     elif command.kind == "verify":
         await asyncio.to_thread(write_verified, command.token)
     elif command.kind == "merge":
@@ -53,7 +53,7 @@ async def take_command(message: func.QueueMessage, client: df.DurableOrchestrati
         await asyncio.to_thread(merge_patients.merge, detail["clinic"], detail["patient"], detail["into"])
     else:
         doomed = Erasure.model_validate({"token": command.token, "by": command.by, "at": command.at, **command.detail})
-        await start_once(client, "erase_study", f"erase-{doomed.token}", doomed, over_is_done=False)
+        await start_once(client, "erase_study", doomed.instance, doomed, over_is_done=False)
 
 
 async def _release(command: Command, client: df.DurableOrchestrationClient) -> None:

@@ -1,4 +1,8 @@
-"""What orchestrators and activities hand each other: small, frozen, and free of anything that identifies a person."""
+"""What orchestrators and activities hand each other: small, frozen, and free of anything that identifies a person.
+
+Here too is how every orchestration instance is called. Instances that run and answers that come find each other by
+these ids, so the strings do not change.
+"""
 
 from __future__ import annotations
 
@@ -30,9 +34,38 @@ class Run(Handed):
         return f"{self.token}-{self.n}"
 
     @property
+    def replay(self) -> str:
+        """The instance id of its replay, which does once more what the sealed run did."""
+        return f"{self.instance}-replay"
+
+    @property
+    def cancellation(self) -> str:
+        """The instance id of what calls the study off."""
+        return f"{self.instance}-cancel"
+
+    def instances(self) -> tuple[str, ...]:
+        """The instance ids of all that can be under way for the run: itself, its replay, and what these call.
+
+        Who stops a run stops each of these. A cancellation is not one of them: it is what stops them. Alerts are not
+        either: they are the study's (`alert_instance`), and a cancellation leaves them.
+        """
+        readings = ((top, reading_of(top)) for top in (self.instance, self.replay))
+        return tuple(name for top, reading in readings for name in (top, reading, analysis_of(reading)))
+
+    @property
     def next(self) -> Run:
         """The run that takes the files that this one leaves."""
         return self.model_copy(update={"n": self.n + 1})
+
+
+def reading_of(instance: str) -> str:
+    """The instance of the reading that a run or a replay calls."""
+    return f"{instance}-read"
+
+
+def analysis_of(instance: str) -> str:
+    """The instance of the analysis that a reading calls, and to which the job's answer goes."""
+    return f"{instance}-analyse"
 
 
 class Look(Handed):
@@ -109,6 +142,11 @@ class Erasure(Handed):
     by: str
     at: str  # ISO 8601, UTC
     again: bool = False  # swept once already
+
+    @property
+    def instance(self) -> str:
+        """The orchestration's instance id."""
+        return f"erase-{self.token}"
 
     @property
     def next(self) -> Erasure:

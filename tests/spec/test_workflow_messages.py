@@ -48,6 +48,19 @@ def test_the_next_run_is_of_the_same_study_and_one_further() -> None:
     assert Run(token="t", clinic="north").n == 1
 
 
+def test_every_instance_of_a_run_is_called_as_the_instances_that_run_are() -> None:
+    """The strings are an interface: an upgrade finds instances, and answers, that were named before it."""
+    assert RUN.instances() == ("t-2", "t-2-read", "t-2-read-analyse", "t-2-replay", "t-2-replay-read",
+                               "t-2-replay-read-analyse")  # fmt: skip
+    assert (RUN.instance, RUN.replay, RUN.cancellation) == ("t-2", "t-2-replay", "t-2-cancel")
+    assert ERASURE.instance == ERASURE.next.instance == "erase-t"
+
+
+def test_what_calls_a_run_off_is_not_among_what_is_called_off() -> None:
+    assert RUN.cancellation not in RUN.instances()
+    assert not set(RUN.instances()) & set(RUN.next.instances())
+
+
 def test_an_alert_has_one_instance_for_each_study_and_kind_of_finding() -> None:
     """The strings are an interface with instances that run: see docs/reference/compatibility.md."""
     assert ALERT.instance == alert_instance("t", "lung-nodule") == "alert-t-lung-nodule"
