@@ -10,7 +10,7 @@ READER := tests/model/reader
 STUDY ?=
 MODEL_VERSION ?= $(shell sed -n 's/.*"version": "\(.*\)".*/\1/p' model_container/models/readfirst-chest/manifest.json)
 
-.PHONY: help demo up test drawn check policy bench env portal clean model sbom
+.PHONY: help demo up test drawn check docs policy bench env portal clean model sbom
 help: ## This list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
@@ -98,6 +98,14 @@ sbom: .venv-job/.made .venv-sbom/bin/cyclonedx-py ## The job's software bill of 
 	@mkdir -p build
 	.venv-sbom/bin/cyclonedx-py environment .venv-job/bin/python --of JSON --output-reproducible -o build/readfirst-job.cdx.json
 
+.venv-docs/.made: requirements-docs.txt
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-docs.txt
+	@touch $@
+
+docs: .venv-docs/.made ## Render the documents (build/docs); a link that leads nowhere is an error
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet
+
 bench: env ## Print the performance tables
 	$(BIN)/readfirst bench
 
@@ -108,4 +116,4 @@ model: env ## Train the default model from nothing (torch; minutes on free cores
 	$(BIN)/python -m model_container.training.report model_container/models/readfirst-chest docs/model-card
 
 clean: ## Remove what the commands made (not the stack's state in .readfirst)
-	rm -rf $(VENV) .venv-checkov .venv-job .venv-sbom $(NODE)/node_modules $(PORTAL)/node_modules $(READER)/node_modules $(PORTAL)/dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .venv-checkov .venv-job .venv-sbom .venv-docs $(NODE)/node_modules $(PORTAL)/node_modules $(READER)/node_modules $(PORTAL)/dist .mypy_cache .ruff_cache .pytest_cache

@@ -45,47 +45,192 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True)
 
-    apps: Annotated[tuple[App, ...], NoDecode] = Field(("intake", "api", "identity"), alias="READFIRST_APPS")
-    clinics: tuple[Clinic, ...] = Field(alias="CLINICS")
+    apps: Annotated[tuple[App, ...], NoDecode] = Field(
+        ("intake", "api", "identity"),
+        alias="READFIRST_APPS",
+        description="Which of the three apps this process is, separated by commas. Each needs settings of its own.",
+    )
+    clinics: tuple[Clinic, ...] = Field(
+        alias="CLINICS",
+        description="The clinics, as JSON: `id` (names its containers), `name`, `radiologist` (who gets the "
+        "alert) and `escalation` (who gets it when nobody acknowledged in time; may be left out).",
+    )
 
     # An account is named by a connection string (developer's machine) or by its address (Azure, managed identity).
-    uploads: str = Field("", alias="UPLOADS")
-    uploads_blob_uri: str = Field("", alias="UPLOADS__blobServiceUri")
-    studies: str = Field("", alias="STUDIES")
-    studies_blob_uri: str = Field("", alias="STUDIES__blobServiceUri")
-    studies_queue_uri: str = Field("", alias="STUDIES__queueServiceUri")
-    vault: str = Field("", alias="VAULT")
-    vault_blob_uri: str = Field("", alias="VAULT__blobServiceUri")
-    audit: str = Field("", alias="AUDIT")
-    audit_blob_uri: str = Field("", alias="AUDIT__blobServiceUri")
-    client_id: str = Field("", alias="AZURE_CLIENT_ID")
+    uploads: str = Field(
+        "",
+        alias="UPLOADS",
+        description="Connection string of the account of originals and arrivals, on a developer's machine.",
+    )
+    uploads_blob_uri: str = Field(
+        "",
+        alias="UPLOADS__blobServiceUri",
+        description="In Azure instead: address of its Blob service, reached by managed identity.",
+    )
+    studies: str = Field(
+        "",
+        alias="STUDIES",
+        description="Connection string of the account of clean studies and results, on a developer's machine.",
+    )
+    studies_blob_uri: str = Field(
+        "",
+        alias="STUDIES__blobServiceUri",
+        description="In Azure instead: address of its Blob service, reached by managed identity.",
+    )
+    studies_queue_uri: str = Field(
+        "",
+        alias="STUDIES__queueServiceUri",
+        description="In Azure: address of the Queue service of the same account.",
+    )
+    vault: str = Field(
+        "",
+        alias="VAULT",
+        description="Connection string of the account of sealed identities, on a developer's machine.",
+    )
+    vault_blob_uri: str = Field(
+        "",
+        alias="VAULT__blobServiceUri",
+        description="In Azure instead: address of its Blob service, reached by managed identity.",
+    )
+    audit: str = Field(
+        "",
+        alias="AUDIT",
+        description="Connection string of the account of the audit chains, on a developer's machine.",
+    )
+    audit_blob_uri: str = Field(
+        "",
+        alias="AUDIT__blobServiceUri",
+        description="In Azure instead: address of its Blob service, reached by managed identity.",
+    )
+    client_id: str = Field(
+        "",
+        alias="AZURE_CLIENT_ID",
+        description="Client id of the app's user-assigned identity.",
+    )
 
-    cosmos_endpoint: str = Field(alias="COSMOS_ENDPOINT")
-    cosmos_database: str = Field("readfirst", alias="COSMOS_DATABASE")
-    cosmos_key: str = Field("", alias="COSMOS_KEY", repr=False)  # the emulator's; key access is off in Azure
-    key_vault_uri: str = Field("", alias="KEY_VAULT_URI")
+    cosmos_endpoint: str = Field(
+        alias="COSMOS_ENDPOINT",
+        description="Address of the Cosmos DB account that holds the index.",
+    )
+    cosmos_database: str = Field(
+        "readfirst",
+        alias="COSMOS_DATABASE",
+        description="Its database.",
+    )
+    cosmos_key: str = Field(
+        "",
+        alias="COSMOS_KEY",
+        repr=False,
+        description="Key of a local emulator. Key access is off in Azure.",
+    )
+    key_vault_uri: str = Field(
+        "",
+        alias="KEY_VAULT_URI",
+        description="Address of the Key Vault with the keys of identities, pseudonyms and receipts.",
+    )
 
-    arm_endpoint: str = Field("https://management.azure.com", alias="ARM_ENDPOINT")
-    job_resource_id: str = Field("", alias="JOB_RESOURCE_ID")
-    fallback_job_resource_id: str = Field("", alias="FALLBACK_JOB_RESOURCE_ID")  # a job on CPUs, beside one on a GPU
-    email_endpoint: str = Field("", alias="EMAIL_ENDPOINT")
-    email_sender: str = Field("", alias="EMAIL_SENDER")
-    portal_url: str = Field("", alias="PORTAL_URL")
-    oidc_issuer: str = Field("", alias="OIDC_ISSUER")
-    oidc_audience: str = Field("", alias="OIDC_AUDIENCE")
-    grants: tuple[Grant, ...] = Field((), alias="ACCESS")  # Entra groups -> roles and clinics (domain/access.py)
+    arm_endpoint: str = Field(
+        "https://management.azure.com",
+        alias="ARM_ENDPOINT",
+        description="Address of Azure Resource Manager, which starts the job.",
+    )
+    job_resource_id: str = Field(
+        "",
+        alias="JOB_RESOURCE_ID",
+        description="Resource id of the GPU job.",
+    )
+    fallback_job_resource_id: str = Field(
+        "",
+        alias="FALLBACK_JOB_RESOURCE_ID",
+        description="Resource id of the job on CPUs that is tried when there is no GPU; empty: there is none.",
+    )
+    email_endpoint: str = Field(
+        "",
+        alias="EMAIL_ENDPOINT",
+        description="Address of Communication Services, which sends the alerts.",
+    )
+    email_sender: str = Field(
+        "",
+        alias="EMAIL_SENDER",
+        description="Sender of the alerts.",
+    )
+    portal_url: str = Field(
+        "",
+        alias="PORTAL_URL",
+        description="Where the portal is: alerts link to it.",
+    )
+    oidc_issuer: str = Field(
+        "",
+        alias="OIDC_ISSUER",
+        description="Issuer whose tokens the API accepts.",
+    )
+    oidc_audience: str = Field(
+        "",
+        alias="OIDC_AUDIENCE",
+        description="Audience that these tokens must name.",
+    )
+    grants: tuple[Grant, ...] = Field(
+        (),
+        alias="ACCESS",
+        description="Which roles and clinics an Entra group gives, as JSON: `group`, `roles`, `clinics` "
+        "(`*`: all). Empty: group `clinic-{id}` gives that clinic and group `clinics` all.",
+    )
 
-    profile: str = Field("triage-default", alias="DEID_PROFILE")
-    settle_seconds: float | None = Field(None, alias="SETTLE_SECONDS")  # None: by modality (domain/settling.py)
-    inference_deadline_minutes: float = Field(60, alias="INFERENCE_DEADLINE_MINUTES")
-    inference_look_seconds: float = Field(30, alias="INFERENCE_LOOK_SECONDS")
-    stall_minutes: float = Field(10, alias="INFERENCE_STALL_MINUTES")  # an execution without a sign of life is stopped
-    fallback_minutes: float = Field(10, alias="INFERENCE_FALLBACK_MINUTES")  # then the job on CPUs is tried
-    escalate_minutes: float = Field(30, alias="ESCALATE_MINUTES")
-    reconcile_schedule: str = Field("0 */15 * * * *", alias="RECONCILE_SCHEDULE")
-    reconcile_age_seconds: float = Field(300, alias="RECONCILE_AGE_SECONDS")
-    cost_profile: Profile = Field("clinic", alias="COST_PROFILE")  # whose prices the portal shows (domain/costs.py)
-    history_days: int = Field(30, alias="HISTORY_DAYS")
+    profile: str = Field(
+        "triage-default",
+        alias="DEID_PROFILE",
+        description="De-identification profile: the name of a ready one, or the path of a TOML file.",
+    )
+    settle_seconds: float | None = Field(
+        None,
+        alias="SETTLE_SECONDS",
+        description="Seconds of silence after which a study is taken; empty: by modality.",
+    )
+    inference_deadline_minutes: float = Field(
+        60,
+        alias="INFERENCE_DEADLINE_MINUTES",
+        description="Minutes after its seal in which a study without a result is reported as NOT ANALYSED meanwhile.",
+    )
+    inference_look_seconds: float = Field(
+        30,
+        alias="INFERENCE_LOOK_SECONDS",
+        description="Seconds until the watchdog first looks at a waiting analysis.",
+    )
+    stall_minutes: float = Field(
+        10,
+        alias="INFERENCE_STALL_MINUTES",
+        description="Minutes without a sign of life after which an execution of the job is stopped.",
+    )
+    fallback_minutes: float = Field(
+        10,
+        alias="INFERENCE_FALLBACK_MINUTES",
+        description="Minutes without progress after which the job on CPUs is tried.",
+    )
+    escalate_minutes: float = Field(
+        30,
+        alias="ESCALATE_MINUTES",
+        description="Minutes without an acknowledgement after which an alert goes to the clinic's escalation address.",
+    )
+    reconcile_schedule: str = Field(
+        "0 */15 * * * *",
+        alias="RECONCILE_SCHEDULE",
+        description="When inboxes are looked through for events that were lost (NCRONTAB with seconds).",
+    )
+    reconcile_age_seconds: float = Field(
+        300,
+        alias="RECONCILE_AGE_SECONDS",
+        description="How old an upload must be, in seconds, to count as lost.",
+    )
+    cost_profile: Profile = Field(
+        "clinic",
+        alias="COST_PROFILE",
+        description="Deployment profile whose prices the portal shows.",
+    )
+    history_days: int = Field(
+        30,
+        alias="HISTORY_DAYS",
+        description="Days after which the histories of finished orchestrations are deleted.",
+    )
 
     @field_validator("apps", mode="before")
     @classmethod

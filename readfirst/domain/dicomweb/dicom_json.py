@@ -11,12 +11,12 @@ from readfirst.domain.jsonmodel import Json, json_model
 from readfirst.domain.pseudonyms import patient_name
 from readfirst.domain.reading.study_record import StudyRecord
 
-_SERIES = (
+SERIES_ATTRIBUTES = (
     "SpecificCharacterSet", "Modality", "TimezoneOffsetFromUTC", "SeriesDescription", "SeriesInstanceUID",
     "SeriesNumber", "PerformedProcedureStepStartDate", "PerformedProcedureStepStartTime", "BodyPartExamined",
     "StudyInstanceUID",
 )  # fmt: skip
-_INSTANCE = (
+INSTANCE_ATTRIBUTES = (
     "SpecificCharacterSet", "SOPClassUID", "SOPInstanceUID", "InstanceNumber", "Rows", "Columns", "BitsAllocated",
     "NumberOfFrames", "StudyInstanceUID", "SeriesInstanceUID",
 )  # fmt: skip
@@ -48,12 +48,12 @@ def study(record: StudyRecord) -> Json:
 
 def series(header: Dataset, instances: int) -> Json:
     """A series, from the header of one of its instances and their number."""
-    return {**json_model(header, _tags(_SERIES)), "00201209": {"vr": "IS", "Value": [instances]}}
+    return {**json_model(header, _tags(SERIES_ATTRIBUTES)), "00201209": {"vr": "IS", "Value": [instances]}}
 
 
 def instance(header: Dataset) -> Json:
     """An instance."""
-    return json_model(header, _tags(_INSTANCE))
+    return json_model(header, _tags(INSTANCE_ATTRIBUTES))
 
 
 def metadata(header: Dataset, study_address: str) -> Json:
