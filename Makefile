@@ -47,11 +47,12 @@ demo: env ## Start the stack, run a study from upload to alert, show the result 
 up: env portal ## Start the stack and leave it running (Ctrl-C stops it)
 	$(BIN)/readfirst up
 
-check: $(BIN)/.made ## Formatting, lint, types, import directions
+check: $(BIN)/.made ## Formatting, lint, types, import directions, words
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tools.words
 
 $(READER)/node_modules/.made: $(READER)/package.json $(READER)/package-lock.json
 	cd $(READER) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
