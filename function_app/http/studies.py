@@ -30,8 +30,9 @@ from readfirst.domain.deid import Profile, Receipt, load_profile
 from readfirst.domain.deid.reports.study_report import report_html, report_of
 from readfirst.domain.deid.rules.profile import READY
 from readfirst.domain.operations import statistics
-from readfirst.domain.reading.reviews import Event, Review, Signed, Told, What, admit, fold, summary
+from readfirst.domain.reading.reviews import Event, Review, Signed, Told, What, admit, fold
 from readfirst.domain.reading.study_record import StudyRecord
+from readfirst.services import list_study
 
 _PAGE = 50
 _PAGE_LIMIT = 200
@@ -289,7 +290,7 @@ def _append(call: Call, what: What, expected: str) -> func.HttpResponse:
             break  # without If-Match, an event that lost its number to another simply takes the next one
     call.audit("allowed")
     review = fold([*events, event], reviews.run_key(record))
-    guard.worklist().reviewed(record.clinic, record.id, summary(review))
+    list_study.index_review(record.clinic, record.id)
     if review.state == "signed" and isinstance(what, Signed):
         call.command("verify", record.id)
     return answer({"review": review.model_dump(mode="json")}, status=201, etag=_etag(record, review))

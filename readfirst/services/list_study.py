@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from readfirst.adapters import blobs, clients
 from readfirst.adapters.studies import reviews
+from readfirst.adapters.studies.study_index import Contended, Worklist
 from readfirst.domain import blob_paths, resource_names
 from readfirst.domain.reading.build_record import following
 from readfirst.domain.reading.study_record import VERIFIED, StudyRecord
+
+_TRIES = 50
+_OF_THE_REVIEW = {"review", "verdicts", "missed", "signed", "waiting"}
+# What the service answers where a record's blob is not the one that was read, or is there by now.
+_CHANGED = ("ConditionNotMet", "BlobAlreadyExists", "TargetConditionNotMet")
 
 
 def read(token: str) -> StudyRecord | None:
@@ -67,14 +75,19 @@ def amend_blob(token: str, change: Callable[[StudyRecord], StudyRecord]) -> bool
 
 
 def _amend(token: str, change: Callable[[StudyRecord | None], StudyRecord | None]) -> StudyRecord | None:
-    """Changes a record's blob as nobody else does meanwhile; returns what counts. `change` gives None to leave it."""
+    """Changes a record's blob as nobody else does meanwhile; returns what counts. `change` gives None to leave it.
+
+    Raises Contended where others change it all the time, and the service's error where a write is refused for any
+    other reason than that it changed: every other conflict (status 409) would be there again.
+    """
     from azure.core import MatchConditions
-    from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
+    from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 
     blob = clients.container(resource_names.STUDIES, resource_names.ANALYSIS).get_blob_client(
         blob_paths.record_path(token)
     )
-    while True:
+    for attempt in range(_TRIES):
+        time.sleep(random.uniform(0, 0.05) * attempt)  # two writers shall not keep step
         pinned: dict[str, Any]
         try:
             download = blob.download_blob()
@@ -84,18 +97,50 @@ def _amend(token: str, change: Callable[[StudyRecord | None], StudyRecord | None
         except ResourceNotFoundError:
             there, pinned = None, {"overwrite": False}
         changed = change(there)
-        if changed is not None:
-            try:
-                blob.upload_blob(changed.model_dump_json(indent=1).encode(), **pinned)
-            except (ResourceModifiedError, ResourceExistsError):
-                continue
-        return changed or there
+        if changed is None:
+            return there
+        try:
+            blob.upload_blob(changed.model_dump_json(indent=1).encode(), **pinned)
+        except HttpResponseError as error:
+            if blobs.code_of(error) not in _CHANGED:
+                raise
+        else:
+            return changed
+    raise Contended("a study's record changes all the time")
 
 
 def index(record: StudyRecord) -> None:
-    """Puts the record into Cosmos DB, with what its review comes to: a new run or a rebuild forgets no sign-off."""
-    reviewed = reviews.with_review(clients.container(resource_names.STUDIES, resource_names.REVIEWS), record)
-    clients.cosmos_container().upsert_item(reviewed.model_dump(mode="json"))
+    """Brings Cosmos DB to what the study's blobs say, its review included: a rebuild forgets no sign-off.
+
+    The record is read again: what counts is what the blobs say when the document is written (`Worklist.follow`).
+    """
+
+    def truth(there: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+        now = read(record.id)
+        if now is None:  # erased meanwhile
+            return None
+        return reviews.with_review(clients.container(resource_names.STUDIES, resource_names.REVIEWS), now).model_dump(
+            mode="json"
+        )
+
+    Worklist(clients.cosmos_container()).follow(record.clinic, record.id, truth)
+
+
+def index_review(clinic: str, token: str) -> None:
+    """Brings what the index says of a study's review to what its events come to.
+
+    The rest of the document stays: a study is listed, and may be reviewed, before its record's blob is written.
+    A study that left the index meanwhile is not an error.
+    """
+
+    def truth(there: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+        if there is None:
+            return None
+        record = StudyRecord.model_validate(there)
+        reviewed = reviews.with_review(clients.container(resource_names.STUDIES, resource_names.REVIEWS), record)
+        return {**there, **reviewed.model_dump(mode="json", include=_OF_THE_REVIEW)}
+
+    Worklist(clients.cosmos_container()).follow(clinic, token, truth)
 
 
 def every() -> Iterator[StudyRecord]:

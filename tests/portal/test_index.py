@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,12 @@ from typing import Any
 import pytest
 
 from readfirst.adapters import clients
-from readfirst.adapters.studies.study_index import INDEXING, Cursor, Filter, Worklist, iso
-from readfirst.domain.reading.reviews import Review, summary
+from readfirst.adapters.studies import reviews, study_index
+from readfirst.adapters.studies.study_index import INDEXING, Contended, Cursor, Filter, Worklist, iso
+from readfirst.domain import resource_names
+from readfirst.domain.reading.reviews import Event, Reopened, Signed, What
+from readfirst.domain.reading.study_record import StudyRecord
+from readfirst.services import list_study as copies
 from tests.portal.studies import analysed_now, index, record
 
 CLINICS = ("north", "south")
@@ -92,14 +97,113 @@ def test_the_other_questions_are_of_one_partition_too_and_use_what_is_indexed(ov
         assert set(re.findall(r"c\.(\w+)", query.split(" WHERE ")[1])) <= INDEXED | {"id"}  # always indexed
 
 
+def _say(study: StudyRecord, *events: What) -> None:
+    """Appends events to a study's review, as the API does, and leaves the index alone."""
+    container = clients.container(resource_names.STUDIES, resource_names.REVIEWS)
+    first = len(reviews.events(container, study.id)) + 1
+    for number, what in enumerate(events, first):
+        event = Event(number=number, at=NOW, by="r", by_name="R", run_key=reviews.run_key(study), what=what)
+        assert reviews.append(container, study.id, event)
+
+
+def _told(study: StudyRecord) -> dict[str, Any]:
+    return dict(clients.cosmos_container().read_item(study.id, partition_key=study.clinic))
+
+
 def test_a_review_that_is_signed_leaves_what_waits_and_comes_back_when_it_is_reopened(storage: None) -> None:
     study, ask = record(901), Worklist(clients.cosmos_container())
     index(study)
-    for state, waits in (("signed", False), ("in progress", True)):
-        ask.reviewed("north", study.id, summary(Review(state=state)))
-        assert clients.cosmos_container().read_item(study.id, "north")["waiting"] is waits
+    for event, waits in ((Signed(), False), (Reopened(reason="A prior has come to light"), True)):
+        _say(study, event)
+        copies.index_review("north", study.id)
+        assert _told(study)["waiting"] is waits
         page = ask.page(("north",), Filter(), Cursor(now=iso(datetime.fromisoformat(study.received))), 200)
         assert (study.id in {s["id"] for s in page.items}) is waits
+
+
+class Throttled:
+    """The real container; its first write waits until somebody else has done `meanwhile`."""
+
+    def __init__(self, meanwhile: Callable[[], None]) -> None:
+        self.container, self.meanwhile = clients.cosmos_container(), [meanwhile]
+
+    def _late(self) -> None:
+        while self.meanwhile:
+            self.meanwhile.pop()()
+
+    def query_items(self, *given: Any, **options: Any) -> Any:
+        return self.container.query_items(*given, **options)
+
+    def replace_item(self, *given: Any, **options: Any) -> Any:
+        self._late()
+        return self.container.replace_item(*given, **options)
+
+    def create_item(self, *given: Any, **options: Any) -> Any:
+        self._late()
+        return self.container.create_item(*given, **options)
+
+    def upsert_item(self, *given: Any, **options: Any) -> Any:
+        self._late()
+        return self.container.upsert_item(*given, **options)
+
+
+@pytest.mark.parametrize("listed", [True, False], ids=["listed", "new"])
+def test_a_write_to_the_index_that_lands_late_takes_back_neither_a_signature_nor_a_newer_record(
+    storage: None, monkeypatch: pytest.MonkeyPatch, listed: bool
+) -> None:
+    """A throttled write sleeps inside the SDK for seconds, while others write."""
+    study, real = record(910 + listed), clients.cosmos_container()
+    copies.keep(study)
+    if listed:
+        copies.index(study)
+
+    def meanwhile() -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(clients, "cosmos_container", lambda: real)
+            copies.amend(study.id, lambda there: there.model_copy(update={"reason": "newer"}))
+            _say(study, Signed())
+            copies.index_review(study.clinic, study.id)
+            assert _told(study)["review"] == "signed"
+
+    late = Throttled(meanwhile)
+    with monkeypatch.context() as patch:
+        patch.setattr(clients, "cosmos_container", lambda: late)
+        copies.amend(study.id, lambda there: there.model_copy(update={"alerted": NOW}))
+    assert not late.meanwhile, "nothing was written"
+    found = _told(study)
+    assert (found["review"], found["waiting"], found["reason"], found["alerted"]) == ("signed", False, "newer", NOW)
+
+
+def test_a_mark_of_analysis_that_lands_after_its_result_is_too_late(storage: None) -> None:
+    study, ask = record(913), Worklist(clients.cosmos_container())
+    index(study)
+    ask.begun(analysed_now(study, reviews.run_key(study)))
+    assert not _told(study)["analysing"]
+    index(study.model_copy(update={"state": "failed"}))
+    ask.begun(analysed_now(study, reviews.run_key(study)))
+    assert _told(study)["analysing"], "a failed study is analysed again under the same key"
+
+
+def test_an_erased_study_does_not_come_back_to_the_index(storage: None) -> None:
+    study = record(914)
+    copies.index(study)
+    copies.index_review(study.clinic, study.id)
+    assert Worklist(clients.cosmos_container()).one(CLINICS, id=study.id) is None
+
+
+def test_a_write_that_others_always_overtake_ends(storage: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = record(915)
+    index(study)
+    late = Throttled(lambda: None)
+
+    def always() -> None:
+        index(study)
+        late.meanwhile.append(lambda: None)
+
+    monkeypatch.setattr(Throttled, "_late", lambda self: always())
+    monkeypatch.setattr(study_index.time, "sleep", lambda seconds: None)
+    with pytest.raises(Contended):
+        Worklist(late).follow(study.clinic, study.id, lambda there: there)
 
 
 def test_a_study_whose_analysis_begins_is_listed_and_one_that_has_a_result_keeps_it(storage: None) -> None:

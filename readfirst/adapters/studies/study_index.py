@@ -10,7 +10,9 @@ from __future__ import annotations
 import base64
 import heapq
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,7 +22,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from readfirst.domain.reading.reading_order import RESERVE, Band
-from readfirst.domain.reading.study_record import StudyRecord, waits
+from readfirst.domain.reading.study_record import StudyRecord
 
 _INDEX_TRIES = 20
 _PARALLEL = 8
@@ -55,6 +57,10 @@ INDEXING: dict[str, Any] = {
         )
     ],
 }  # fmt: skip
+
+
+class Contended(OSError):
+    """Others kept changing what was to be changed. Trying again later is right."""
 
 
 class Filter(BaseModel):
@@ -112,7 +118,7 @@ class _Cost:
 
 @dataclass
 class Worklist:
-    """Reads the index."""
+    """Reads the index, and keeps it a copy of the blobs."""
 
     container: Any
 
@@ -215,41 +221,54 @@ class Worklist:
         query = f"SELECT {fields} FROM c WHERE c.clinic = @clinic AND c.received >= @since"  # noqa: S608 - fixed words
         return [s for c in sorted(clinics) for s in self._query(c, query, {"@since": moment}, _Cost())]
 
-    def reviewed(self, clinic: str, token: str, change: Mapping[str, Any]) -> None:
-        """Writes what a review comes to into the index. A study that left the index meanwhile is no error."""
-        self._change(clinic, token, change)
-
     def begun(self, record: StudyRecord) -> None:
         """Lists a study whose analysis begins. One that is listed keeps what is told of it, and is marked.
 
-        Only the index knows it, because it is over in minutes: the record's blob is written with the result.
+        Only the index knows it, because it is over in minutes: the record's blob is written with the result. A mark
+        that comes after that result is too late.
         """
-        from azure.cosmos.exceptions import CosmosResourceExistsError
 
-        try:
-            self.container.create_item(record.model_dump(mode="json"))
-        except CosmosResourceExistsError:
-            self._change(record.clinic, record.id, {"analysing": record.analysing})
+        def marked(there: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+            if there is None:
+                return record.model_dump(mode="json")
+            told = there.get("provenance") or {}
+            over = there["state"] == "reported" and told.get("run_key") == record.analysing
+            return None if over else {**there, "analysing": record.analysing}
 
-    def _change(self, clinic: str, token: str, change: Mapping[str, Any]) -> None:
+        self.follow(record.clinic, record.id, marked)
+
+    def follow(
+        self, clinic: str, token: str, truth: Callable[[Mapping[str, Any] | None], Mapping[str, Any] | None]
+    ) -> None:
+        """Brings a study's document to what `truth` makes of it (it gets None where there is none; None: leave it).
+
+        `truth` looks at the blobs after the document was read, and the write holds only while the document is that one:
+        a write that the service delays never takes back what a later one has said. It asks again instead.
+        Raises Contended where others write all the time.
+        """
         from azure.core import MatchConditions
-        from azure.cosmos.exceptions import CosmosAccessConditionFailedError, CosmosResourceNotFoundError
+        from azure.cosmos import exceptions
 
-        for _ in range(_INDEX_TRIES):
-            try:
-                found = self.container.read_item(token, partition_key=clinic)
-                changed = {**found, **change}
-                self.container.replace_item(
-                    token,
-                    {**changed, "waiting": waits(changed["purpose"], changed["review"])},
-                    etag=found["_etag"],
-                    match_condition=MatchConditions.IfNotModified,
-                )
-            except CosmosAccessConditionFailedError:
-                continue
-            except CosmosResourceNotFoundError:
+        for attempt in range(_INDEX_TRIES):
+            time.sleep(random.uniform(0, 0.05) * attempt)  # two writers shall not keep step
+            there = self.one([clinic], id=token)
+            after = truth(there)
+            if after is None:
                 return
+            try:
+                if there is None:
+                    self.container.create_item(dict(after))
+                else:
+                    pinned: dict[str, Any] = {"etag": there["_etag"], "match_condition": MatchConditions.IfNotModified}
+                    self.container.replace_item(token, dict(after), **pinned)
+            except (
+                exceptions.CosmosAccessConditionFailedError,
+                exceptions.CosmosResourceExistsError,
+                exceptions.CosmosResourceNotFoundError,
+            ):
+                continue
             return
+        raise Contended("a study's document changes all the time")
 
 
 def _conditions(wanted: Filter) -> tuple[list[str], dict[str, Any], list[str]]:
