@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 RULE = {rule.name: rule for rule in RULES}
 _UID = re.compile(r"[0-9.]{1,64}")
 _BODY_LIMIT = 64 << 10
+_AFTER_THE_CALL_SECONDS = 300  # the platform answers a caller for us after 230
 _HEADERS = {"Cache-Control": "private, no-cache", "X-Content-Type-Options": "nosniff"}
 
 
@@ -92,8 +93,19 @@ class Call:
 
     def command(self, kind: Kind, token: str, detail: dict[str, str] | None = None) -> None:
         """Puts a command about a study into the queue: the only way into orchestrations."""
+        clients.queue(resource_names.COMMANDS).send_message(self._command(kind, token, detail))
+
+    def promise(self, kind: Kind, token: str, detail: dict[str, str] | None = None) -> None:
+        """Puts a command into the queue that comes when this call is over: it finishes what the call leaves undone.
+
+        Whoever writes an event gives the promise first. Without it nothing is written: the caller can try again.
+        """
+        text = self._command(kind, token, detail)
+        clients.queue(resource_names.COMMANDS).send_message(text, visibility_timeout=_AFTER_THE_CALL_SECONDS)
+
+    def _command(self, kind: Kind, token: str, detail: dict[str, str] | None) -> str:
         message = Command(kind=kind, token=token, by=self.person.id, at=iso(self.now), detail=detail or {})
-        clients.queue(resource_names.COMMANDS).send_message(message.model_dump_json())
+        return message.model_dump_json()
 
 
 Handler = Callable[[Call], func.HttpResponse]

@@ -30,6 +30,7 @@ from readfirst.domain.access.identity_requests import (
     Decision,
     may_decide,
     may_open,
+    repeats,
 )
 from readfirst.domain.access.text_fields import Why
 from readfirst.domain.addresses import HANDLE
@@ -46,12 +47,15 @@ _MOST_STUDIES = 1000  # of one patient
 
 def treatment(call: Call) -> func.HttpResponse:
     """POST identity/treatment/{token}: door (a)."""
-    return _shown(call, str(call.study["id"]), "treatment", "treatment at the uploading clinic")
+    reason = "treatment at the uploading clinic"
+    call.audit("allowed", reason)
+    return _shown(call, str(call.study["id"]), "treatment", reason)
 
 
 def break_glass(call: Call) -> func.HttpResponse:
     """POST identity/break-glass/{token}: door (b). The use is kept before anything is shown."""
     reason = call.body(Asked).reason
+    call.audit("allowed", reason)
     identity_requests.keep("uses", _act(call, reason))
     return _shown(call, str(call.study["id"]), "break-glass", reason)
 
@@ -70,9 +74,8 @@ def _act(call: Call, reason: str) -> Act:
 
 
 def _shown(call: Call, token: str, door: str, reason: str) -> func.HttpResponse:
-    """The identity: audited and told to the clinic first, so that nothing is ever seen in silence."""
+    """The identity: audited by the caller, and told to the clinic first, so that nothing is ever seen in silence."""
     study = call.study
-    call.audit("allowed", reason)
     role = ",".join(sorted(call.person.roles & set(call.rule.roles)))
     told = {"handle": study["handle"], "door": door, "role": role, "reason": reason}
     clinic_results.say_access(str(study["clinic"]), uuid.uuid4().hex, told)
@@ -120,8 +123,8 @@ def break_glass_review(call: Call) -> func.HttpResponse:
 def request_identity(call: Call) -> func.HttpResponse:
     """POST identity/requests/{token}: door (c), the question."""
     act = _act(call, call.body(Asked).reason)
-    identity_requests.keep("requests", act)
     call.audit("asked", act.reason)
+    identity_requests.keep("requests", act)
     return answer({"id": act.id}, status=201)
 
 
@@ -149,10 +152,17 @@ def _decide(call: Call, kind: identity_requests.Kind, act_id: str, *, yes: bool,
     if case.act.clinic not in call.person.clinics:
         raise _NO_SUCH_CASE
     word = Answer(by=call.person.id, by_name=call.person.name, at=call.now.isoformat(), yes=yes, note=note)
-    if (why := may_decide(case, call.person.id)) or not identity_requests.answer(kind, case, word):
-        raise Problem(409, "not-now", why or "It is decided already.")
+    why = may_decide(case, call.person.id)
+    if why and not repeats(case, word):
+        raise Problem(409, "not-now", why)
     call.audit("yes" if yes else "no", f"{act_id} {note}".strip(), case.act.clinic)
-    return answer(_told(Case(act=case.act, answer=word)))
+    if not why and not identity_requests.answer(kind, case, word):
+        case = _case(kind, act_id)  # another word came first, perhaps this one
+    elif not why:
+        case = case.model_copy(update={"answer": word})
+    if not repeats(case, word):
+        raise Problem(409, "not-now", "It is decided already.")
+    return answer(_told(case))
 
 
 def _case(kind: identity_requests.Kind, act_id: str) -> Case:
@@ -171,8 +181,9 @@ def request_open(call: Call) -> func.HttpResponse:
     found = guard.worklist().one(guard.all_clinics(), id=case.act.token)
     if found is None:
         raise Problem(404, "no-such-study", "There is no such study.")
-    identity_requests.opened(case, call.now.isoformat())
     approved = Call(call.rule, call.request, call.person, call.now, found)
+    approved.audit("allowed", case.act.reason)
+    identity_requests.opened(case, call.now.isoformat())
     return _shown(approved, case.act.token, "dual control", case.act.reason)
 
 

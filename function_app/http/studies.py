@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import date, datetime, timedelta
@@ -25,12 +27,23 @@ from readfirst.domain import resource_names
 from readfirst.domain.access.audit_chain import Entry
 from readfirst.domain.analysis import segment_rle
 from readfirst.domain.analysis.findings import first_to_read
+from readfirst.domain.analysis.messages import Kind
 from readfirst.domain.analysis.progress import progress_view
 from readfirst.domain.deid import Profile, Receipt, load_profile
 from readfirst.domain.deid.reports.study_report import report_html, report_of
 from readfirst.domain.deid.rules.profile import READY
 from readfirst.domain.operations import statistics
-from readfirst.domain.reading.reviews import Event, Review, Signed, Told, What, admit, fold
+from readfirst.domain.reading.reviews import (
+    Event,
+    Review,
+    Signed,
+    Told,
+    What,
+    admit,
+    fold,
+    said_after,
+    said_already,
+)
 from readfirst.domain.reading.study_record import StudyRecord
 from readfirst.services import list_study
 
@@ -40,6 +53,8 @@ _IMAGE_ADDRESS_LIFE = timedelta(minutes=15)
 _KEY_IMAGE_SIDE = 512
 _PARALLEL = 8
 _AUDIT_PAGE = 500
+_EVENT_TRIES = 50
+_VERSION = re.compile(r'"(.{1,16})\.(\d{1,9})"')  # an ETag of ours: the beginning of the run key, the version
 _AUDIT_DAYS = 31  # `readfirst audit verify` looks at all
 
 
@@ -123,7 +138,11 @@ def _review(record: StudyRecord) -> tuple[list[Event], Review]:
 
 
 def _etag(record: StudyRecord, review: Review) -> str:
-    return f'"{reviews.run_key(record)[:16]}.{review.version}"'
+    return _etag_of(reviews.run_key(record), review)
+
+
+def _etag_of(run_key: str, review: Review) -> str:
+    return f'"{run_key[:16]}.{review.version}"'
 
 
 def _priors(call: Call, record: StudyRecord) -> list[dict[str, Any]]:
@@ -241,11 +260,7 @@ def study_review(call: Call) -> func.HttpResponse:
 
 def study_told(call: Call) -> func.HttpResponse:
     """POST studies/{token}/told: who was told; the alert's orchestration learns that somebody has acknowledged."""
-    what = call.body(Told)
-    written = _append(call, what, "")
-    detail = {"how": what.how, "read_back": "yes" if what.read_back else "no"}
-    call.command("acknowledge", call.study["id"], detail)
-    return written
+    return _append(call, call.body(Told), "")
 
 
 def study_replay(call: Call) -> func.HttpResponse:
@@ -268,16 +283,25 @@ def _run_of(call: Call) -> dict[str, str]:
 
 
 def _append(call: Call, what: What, expected: str) -> func.HttpResponse:
+    """Writes an event of a review. The act is audited first, then a command is promised, then the event is written.
+
+    From then on it counts, whatever else fails: index and orchestration follow it now, by the same person's repeat,
+    which gets the same answer, or by the promised command.
+    """
     record = StudyRecord.model_validate(call.study)
     container = clients.container(resource_names.STUDIES, resource_names.REVIEWS)
-    while True:
+    promised = False
+    for _ in range(_EVENT_TRIES):  # without If-Match, an event that lost its number to another takes the next one
         events, review = _review(record)
-        if expected and expected != _etag(record, review):
-            raise _conflict(events, review)
-        keys = frozenset(f.key for f in record.findings)
-        refused = admit(review, what, keys, analysing=record.state == "analysing")
-        if refused:
-            raise Problem(409, "not-now", refused.reason)
+        if (event := _repeated(call, record, events, what, expected)) is not None:
+            if not promised:
+                call.audit("allowed")
+            return _finished(call, record, events, event)
+        _admit(record, events, review, what, expected)
+        if not promised:
+            call.audit("allowed")
+            call.promise(*_following(record, what))
+            promised = True
         event = Event(
             number=review.version + 1,
             at=call.now.isoformat(),
@@ -287,13 +311,54 @@ def _append(call: Call, what: What, expected: str) -> func.HttpResponse:
             what=what,
         )
         if reviews.append(container, record.id, event):
-            break  # without If-Match, an event that lost its number to another simply takes the next one
-    call.audit("allowed")
-    review = fold([*events, event], reviews.run_key(record))
-    list_study.index_review(record.clinic, record.id)
-    if review.state == "signed" and isinstance(what, Signed):
-        call.command("verify", record.id)
-    return answer({"review": review.model_dump(mode="json")}, status=201, etag=_etag(record, review))
+            return _finished(call, record, [*events, event], event)
+    raise Problem(409, "not-now", "Others write to this review at the same time. Try again.")
+
+
+def _repeated(call: Call, record: StudyRecord, events: list[Event], what: What, expected: str) -> Event | None:
+    """The event that the same person has written by this request before, perhaps without hearing of it."""
+    version = _VERSION.fullmatch(expected)
+    if version and (found := said_after(events, int(version[2]), version[1], call.person.id, what)):
+        return found
+    if expected and expected != _etag(record, fold(events, reviews.run_key(record))):
+        return None
+    return said_already(events, reviews.run_key(record), call.person.id, what)
+
+
+def _admit(record: StudyRecord, events: list[Event], review: Review, what: What, expected: str) -> None:
+    """Raises Problem where the reader saw another version, or the review does not take the event now."""
+    if expected and expected != _etag(record, review):
+        raise _conflict(events, review)
+    keys = frozenset(f.key for f in record.findings)
+    refused = admit(review, what, keys, analysing=record.state == "analysing")
+    if refused:
+        raise Problem(409, "not-now", refused.reason)
+
+
+def _following(record: StudyRecord, what: What) -> tuple[Kind, str, dict[str, str]]:
+    """The command that carries out what follows from an event. One that comes twice changes nothing."""
+    if isinstance(what, Told):
+        return "acknowledge", record.id, {"how": what.how, "read_back": "yes" if what.read_back else "no"}
+    return "verify", record.id, {"clinic": record.clinic}
+
+
+def _finished(call: Call, record: StudyRecord, events: list[Event], event: Event) -> func.HttpResponse:
+    """Brings index and orchestration up to the event, and answers with the review as the event left it.
+
+    A service that is away now is no reason to say that nothing was saved: the promised command follows.
+    """
+    from azure.core.exceptions import AzureError
+
+    steps: list[Callable[[], None]] = [lambda: list_study.index_review(record.clinic, record.id)]
+    if isinstance(event.what, Signed | Told):
+        steps.append(lambda: call.command(*_following(record, event.what)))
+    for step in steps:
+        try:
+            step()
+        except (AzureError, OSError) as error:
+            logging.warning("a review is ahead of what follows from it: %s", type(error).__name__)
+    review = fold([e for e in events if e.number <= event.number], event.run_key)
+    return answer({"review": review.model_dump(mode="json")}, status=201, etag=_etag_of(event.run_key, review))
 
 
 def _conflict(events: list[Event], review: Review) -> Problem:

@@ -19,7 +19,7 @@ from readfirst.domain.analysis.messages import Command
 from readfirst.domain.workflow_messages import Erasure, alert_instance
 from readfirst.services import merge_patients
 from readfirst.services.decide_quarantined import answer, reject, release
-from readfirst.services.write_signed_report import write_verified
+from readfirst.services.write_signed_report import follow_review
 
 blueprint = df.Blueprint()
 
@@ -47,7 +47,7 @@ async def take_command(message: func.QueueMessage, client: df.DurableOrchestrati
         if (run := await asyncio.to_thread(run_of, command)) is not None:
             await start_once(client, "cancel_study", run.cancellation, run, over_is_done=False)
     elif command.kind == "verify":
-        await asyncio.to_thread(write_verified, command.token)
+        await asyncio.to_thread(follow_review, command.token, command.detail.get("clinic", ""))
     elif command.kind == "merge":
         detail = command.detail
         await asyncio.to_thread(merge_patients.merge, detail["clinic"], detail["patient"], detail["into"])

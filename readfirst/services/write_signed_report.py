@@ -11,7 +11,7 @@ import pydicom
 from readfirst.adapters import blobs, clients, secrets
 from readfirst.adapters.studies import reviews
 from readfirst.domain import resource_names
-from readfirst.domain.reading.reviews import fold
+from readfirst.domain.reading.reviews import Review, fold
 from readfirst.domain.reading.signed_report import verified
 from readfirst.domain.reading.study_record import VERIFIED, StudyRecord
 from readfirst.services import list_study
@@ -20,10 +20,24 @@ if TYPE_CHECKING:
     from azure.storage.blob import ContainerClient
 
 
-def write_verified(token: str) -> str | None:
-    """Writes it and notes it in the record. Returns its blob; None where there is no report, or nothing is signed.
+def follow_review(token: str, clinic: str = "") -> None:
+    """Does what follows from a study's review, all of it, however often it is asked: index, report, its way home.
 
-    The date of the signature moves as the study's dates did: on its way home it becomes true again.
+    `clinic` finds a study that is listed and has no record yet.
+    """
+    if write_verified(token) is not None:
+        return
+    if (record := list_study.read(token)) is not None:
+        list_study.index(record)
+    elif clinic:
+        list_study.index_review(clinic, token)
+
+
+def write_verified(token: str) -> str | None:
+    """Writes it, notes it in the record, and asks for its return, each of them again where it was done before.
+
+    Returns its blob; None where there is no report, or nothing is signed. A record that names the report proves
+    nothing of what came after: an earlier try may have ended there, and each step gives the same when it is repeated.
     """
     record = list_study.read(token)
     if record is None or "sr" not in record.outputs:
@@ -32,29 +46,34 @@ def write_verified(token: str) -> str | None:
     review = fold(events, reviews.run_key(record))
     if review.state != "signed" or review.superseded:
         return None
-    analysis = clients.container(resource_names.STUDIES, resource_names.ANALYSIS)
     path = f"{record.outputs['sr'].removesuffix('.dcm')}-verified-{review.version:06d}.dcm"
-    before = record.outputs.get(VERIFIED, record.outputs["sr"])
-    if before == path:
-        return path
+    if record.outputs.get(VERIFIED) != path:
+        _write(record, review, path)
+
+    def note(there: StudyRecord) -> StudyRecord:
+        return there.model_copy(update={"outputs": {**there.outputs, VERIFIED: path}})
+
+    list_study.amend_blob(token, note)
+    clients.queue(resource_names.RETURNS).send_message(token)
+    if (record := list_study.read(token)) is not None:
+        list_study.index(record)  # last: the way home does not wait for the index
+    return path
+
+
+def _write(record: StudyRecord, review: Review, path: str) -> None:
+    """The date of the signature moves as the study's dates did: on its way home it becomes true again."""
+    analysis = clients.container(resource_names.STUDIES, resource_names.ANALYSIS)
     shift = secrets.pseudonyms(record.clinic).shift_days(record.own_patient or record.patient)
     made = verified(
         _open(analysis, record.outputs["sr"]),
         review,
-        predecessor=_open(analysis, before),
+        predecessor=_open(analysis, record.outputs.get(VERIFIED, record.outputs["sr"])),
         at=datetime.fromisoformat(review.signed) - timedelta(days=shift),
         reader=review.reader_name,
     )
     file = io.BytesIO()
     made.save_as(file, enforce_file_format=True)
     blobs.put(analysis, path, file.getvalue(), "application/dicom")
-
-    def note(there: StudyRecord) -> StudyRecord:
-        return there.model_copy(update={"outputs": {**there.outputs, VERIFIED: path}})
-
-    list_study.amend(token, note)
-    clients.queue(resource_names.RETURNS).send_message(token)
-    return path
 
 
 def _open(container: ContainerClient, name: str) -> pydicom.Dataset:

@@ -93,6 +93,12 @@ def may_decide(case: Case, person: str) -> str:
     return ""
 
 
+def repeats(case: Case, word: Answer) -> bool:
+    """Whether the case was decided by just this word of this person: whoever sends it again gets the same answer."""
+    there = case.answer
+    return there is not None and (there.by, there.yes, there.note) == (word.by, word.yes, word.note)
+
+
 def may_open(case: Case, person: str, now: datetime) -> str:
     """Why a person may not see the identity of a request; empty: they may."""
     if case.act.by != person:

@@ -148,6 +148,33 @@ def acknowledged(events: Iterable[Event], run_key: str) -> bool:
     return any(event.run_key == run_key and isinstance(event.what, Told | Signed) for event in events)
 
 
+def said_after(events: Iterable[Event], seen: int, run_key: str, by: str, what: What) -> Event | None:
+    """The event that a repeated request has written already: by that person, to that effect, after version `seen`.
+
+    `run_key` is the beginning of the analysis's key, as the reader's version names it.
+    """
+    for event in events:
+        if event.number == seen + 1:
+            same = event.by == by and event.what == what and event.run_key.startswith(run_key)
+            return event if same else None
+    return None
+
+
+def said_already(events: Iterable[Event], run_key: str, by: str, what: What) -> Event | None:
+    """The event by which that person has said just this of the analysis, where saying it twice changes nothing.
+
+    Who was told when and how is one fact, however often it is sent. A review is signed or re-opened once at a time.
+    """
+    of_run = [e for e in events if e.run_key == run_key]
+    if isinstance(what, Told):
+        candidates = [e for e in of_run if isinstance(e.what, Told)]
+    else:
+        candidates = (
+            [e for e in of_run if not isinstance(e.what, Told)][-1:] if isinstance(what, Signed | Reopened) else []
+        )
+    return next((e for e in candidates if (e.by, e.what) == (by, what)), None)
+
+
 def summary(review: Review) -> dict[str, object]:
     """What the study's record (and so the index) says of its review."""
     verdicts = [v.verdict for v in review.verdicts.values()]
