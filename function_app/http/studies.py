@@ -55,7 +55,7 @@ _PARALLEL = 8
 _AUDIT_PAGE = 500
 _EVENT_TRIES = 50
 _VERSION = re.compile(r'"(.{1,16})\.(\d{1,9})"')  # an ETag of ours: the beginning of the run key, the version
-_AUDIT_DAYS = 31  # `readfirst audit verify` looks at all
+_AUDIT_DAYS = 7  # `readfirst audit verify` looks at all
 
 
 def api_description(call: Call) -> func.HttpResponse:

@@ -31,7 +31,9 @@ def verify(state: State = DEFAULT_STATE) -> None:
             clients.container(resource_names.AUDIT, resource_names.audit(name)), name
         ):
             broken |= first is not None
-            table.add_row(name, day, str(entries), "whole" if first is None else f"[red]broken at entry {first}[/]")
+            table.add_row(
+                name, day, str(entries), "whole" if first is None else f"[red]broken at entry {first} of a chain[/]"
+            )
     Terminal().print(table)
     if broken:
         raise typer.Exit(1)

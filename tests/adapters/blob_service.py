@@ -1,8 +1,9 @@
 """A Blob service on the loopback that behaves as documented where Azurite does not: copies that take time and fail,
-blobs in the archive tier, listings that are refused. The real SDK talks to it.
+blobs in the archive tier, listings that are refused, append blobs that are full. The real SDK talks to it.
 
 Copy Blob answers 202; the target exists from that moment and is empty until the copy has ended, with another ETag.
-https://learn.microsoft.com/rest/api/storageservices/copy-blob, …/abort-copy-blob, …/blob-service-error-codes
+https://learn.microsoft.com/rest/api/storageservices/copy-blob, …/abort-copy-blob, …/append-block,
+…/blob-service-error-codes
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from xml.sax.saxutils import escape
 
 _KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 _ACCOUNT = "devstoreaccount1"  # with the emulators' published key
+
+MOST_BLOCKS = 50_000  # of an append blob
 
 
 def _etag() -> str:
@@ -43,6 +46,7 @@ class Blob:
     copy_id: str = ""
     coming: bytes = b""  # what a pending copy will bring
     ending: str = ""  # how a pending copy ends
+    blocks: int = 0  # of an append blob
     looks: int = 0  # after so many looks at it; -1: never by itself
 
     def touch(self) -> None:
@@ -131,6 +135,18 @@ class BlobService:
             self._end(made, ending)
         return made
 
+    def append(self, path: str, block: bytes, position: str | None) -> Blob:
+        """Appends a block: at that position, if one is given, and as long as the blob takes blocks."""
+        blob = self.look(path)
+        if position is not None and int(position) != len(blob.data):
+            raise Refusal(412, "AppendPositionConditionNotMet")
+        if blob.blocks >= MOST_BLOCKS:
+            raise Refusal(409, "BlockCountExceedsLimit")
+        blob.data += block
+        blob.blocks += 1
+        blob.touch()
+        return blob
+
     def abort(self, path: str) -> None:
         """Aborts a pending copy: what is left is an empty blob."""
         blob = self.blobs.get(path)
@@ -210,6 +226,11 @@ class _Handler(BaseHTTPRequestHandler):
         if comp == "tags":
             owner.look(path)
             return self._answer(204, b"", {})
+        if comp == "appendblock":
+            where = len(owner.look(path).data)
+            made = owner.append(path, body, headers.get("x-ms-blob-condition-appendpos"))
+            said = {"x-ms-blob-append-offset": str(where), "x-ms-blob-committed-block-count": str(made.blocks)}
+            return self._answer(201, b"", {**self._version(made), **said})
         owner.writable(path, headers)
         if source := headers.get("x-ms-copy-source"):
             named = unquote(urlsplit(source).path).removeprefix(f"/{_ACCOUNT}/")
