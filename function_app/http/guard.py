@@ -30,6 +30,7 @@ from readfirst.domain.access.rate_limit import Buckets
 from readfirst.domain.access.rules import RULES, App, Person, Rule
 from readfirst.domain.addresses import study_named
 from readfirst.domain.analysis.messages import Command, Kind
+from readfirst.domain.looks import Looks, look_of
 
 log = logging.getLogger(__name__)
 RULE = {rule.name: rule for rule in RULES}
@@ -78,7 +79,11 @@ class Call:
             raise Problem(422, "invalid", "Some fields of the request are not valid.", fields=fields) from None
 
     def audit(self, outcome: str, reason: str = "", clinic: str = "") -> None:
-        """Writes the act to the audit log; `clinic` where it is on no study of the index."""
+        """Writes the act to the audit log; `clinic` where it is on no study of the index. One look is written once."""
+        look = look_of(self.rule) if outcome == "allowed" else ""
+        key = (self.person.id, str(self.study.get("id", "")), look)
+        if look and looks().audited(key, self.now):
+            return
         role = ",".join(sorted(self.person.roles & set(self.rule.roles)))
         audit_log(self.rule.app).add(
             self.now,
@@ -90,6 +95,8 @@ class Call:
             clinic=clinic or str(self.study.get("clinic", "")),
             reason=reason,
         )
+        if look:
+            looks().begin(key, self.now)
 
     def command(self, kind: Kind, token: str, detail: dict[str, str] | None = None) -> None:
         """Puts a command about a study into the queue: the only way into orchestrations."""
@@ -253,6 +260,12 @@ def worklist() -> Worklist:
 def audit_log(app: App) -> AuditLog:
     """The app's own chain."""
     return AuditLog(clients.container(resource_names.AUDIT, resource_names.audit(app)), app)
+
+
+@once
+def looks() -> Looks:
+    """The looks at studies that are in the audit log."""
+    return Looks()
 
 
 @once

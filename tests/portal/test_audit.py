@@ -176,3 +176,22 @@ def test_a_study_that_was_opened_and_a_call_that_was_refused_are_in_the_log(as_)
     ours = [(e["act"], e["outcome"], e["token"]) for e in seen["entries"] if e["actor"].startswith("audited")]
     assert ours == [("audit", "forbidden", ""), ("study", "allowed", study.id)]
     assert seen["days"][-1]["broken_at"] is None
+
+
+def test_looking_through_a_study_is_one_act_and_every_person_has_their_own(as_) -> None:
+    from tests.portal.studies import index, record
+
+    study = record(51)
+    index(study)
+    for name in ("Looker One", "Looker Two"):
+        client = as_("radiologist", name=name)
+        for path in (
+            f"/studies/{study.id}",
+            f"/studies/{study.id}/images",
+            f"/dicomweb/studies/{study.study_uid}/metadata",
+        ):
+            for _ in range(3):
+                client.get(path)
+    seen = as_("privacy-officer", name="Pia").get("/audit", params={"app": "api"}).json()
+    ours = sorted((e["actor"][:10], e["act"]) for e in seen["entries"] if e["token"] == study.id)
+    assert ours == [(who, act) for who in ("looker-one", "looker-two") for act in ("study", "study_images")]
