@@ -1,16 +1,21 @@
-"""The one place that makes Azure SDK clients. Nothing is made at import: each client is made once, when first used."""
+"""The one place that makes Azure SDK clients. Nothing is made at import: each client is made once, when first used.
+
+Whoever imports it has a quiet log: clients write the addresses of their requests, and those hold names of files.
+"""
 
 from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING, Any
 
-from readfirst.adapters import retries
+from readfirst.adapters import quiet, retries
 from readfirst.adapters.process_cache import once
 from readfirst.adapters.settings import settings
 from readfirst.domain import resource_names
 
 _CONNECTIONS = 64
+
+quiet.hush()
 
 if TYPE_CHECKING:
     from azure.storage.blob import BlobServiceClient, ContainerClient
@@ -48,15 +53,27 @@ def blob_service(account: str) -> BlobServiceClient:
 
 
 def _transport() -> Any:
-    """HTTP connections for as many threads as the app runs at a time: the default keeps ten and drops the rest."""
+    """HTTP connections for as many threads as the app runs at a time: the default keeps ten and drops the rest.
+
+    A connection that fails is told without the request's address, which names a clinic's file: the text of an exception
+    ends in logs and in an orchestration's history.
+    """
+    from azure.core.exceptions import ServiceRequestError, ServiceResponseError
     from azure.core.pipeline.transport import RequestsTransport
     from requests import Session
     from requests.adapters import HTTPAdapter
 
+    class Nameless(RequestsTransport):  # type: ignore[misc] # azure-core names it lazily
+        def send(self, request: Any, **kwargs: Any) -> Any:
+            try:
+                return super().send(request, **kwargs)
+            except (ServiceRequestError, ServiceResponseError) as error:
+                raise type(error)(type(error.inner_exception).__name__) from None
+
     session = Session()
     for scheme in ("http://", "https://"):
         session.mount(scheme, HTTPAdapter(pool_connections=4, pool_maxsize=_CONNECTIONS))
-    return RequestsTransport(session=session, session_owner=False)
+    return Nameless(session=session, session_owner=False)
 
 
 @once

@@ -83,7 +83,12 @@ class BlobService:
     @property
     def connection(self) -> str:
         """The connection string."""
-        at = f"http://127.0.0.1:{self._server.server_port}/{_ACCOUNT}"
+        return self.at(self._server.server_port)
+
+    @staticmethod
+    def at(port: int) -> str:
+        """The connection string of such a service at a port."""
+        at = f"http://127.0.0.1:{port}/{_ACCOUNT}"
         return f"DefaultEndpointsProtocol=http;AccountName={_ACCOUNT};AccountKey={_KEY};BlobEndpoint={at};"
 
     def close(self) -> None:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from readfirst.adapters import quiet
 from readfirst.local.host.durable.api import DurableApi
 from readfirst.local.host.durable.engine import Engine
 from readfirst.local.host.durable.store import Store
@@ -170,5 +171,4 @@ def _set_up_logging(options: HostOptions | None) -> None:
     )
     logging.getLogger("readfirst.host").setLevel(host)
     logging.getLogger("readfirst.host.invocations").setLevel(functions)
-    for name in ("azure", "urllib3", "aiohttp", "asyncio"):
-        logging.getLogger(name).setLevel(max(functions, logging.WARNING))  # their lines hold addresses: blob names
+    quiet.hush()
