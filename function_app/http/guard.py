@@ -39,6 +39,11 @@ _BODY_LIMIT = 64 << 10
 _AFTER_THE_CALL_SECONDS = 300  # the platform answers a caller for us after 230
 _HEADERS = {"Cache-Control": "private, no-cache", "X-Content-Type-Options": "nosniff"}
 
+_TOO_MANY_GROUPS = (
+    "You are in more than 200 groups (groups within groups count), so the directory left your groups out of the "
+    "sign-in, and your roles and clinics are not known here. Ask your administrator to have the sign-in name only the "
+    "groups that are assigned to this application (docs/operator/runbook.md, “Too many groups”), then sign in again."
+)
 
 Shape = TypeVar("Shape", bound=BaseModel)
 
@@ -160,6 +165,8 @@ def _admitted(rule: Rule, request: func.HttpRequest) -> Call:
         raise Problem(429, "too-many-requests", "Too many requests at once.", retry_after=round(wait + 0.5))
     if not person.may(rule):
         call.audit("forbidden")
+        if person.groups_left_out:
+            raise Problem(403, "too-many-groups", _TOO_MANY_GROUPS)
         raise Problem(403, "forbidden", "Your role may not do this.")
     if "token" in call.path or "study" in call.path:
         return Call(rule, request, person, moment, _study(call))

@@ -10,6 +10,7 @@ import base64
 import json
 import secrets as random
 from datetime import datetime
+from typing import Any
 
 from readfirst.adapters import blobs, clients
 from readfirst.domain import resource_names
@@ -22,6 +23,10 @@ ESCROW = "root/wrapped.json"  # blob in `arrivals`: the wrapped root once more; 
 
 class RootSecretLost(Exception):
     """The root pseudonym secret is gone although studies exist: a new one would part them from all later ones."""
+
+
+class SecretDeleted(Exception):
+    """A secret was deleted, and the vault keeps its name: only whoever may recover or purge it can go on."""
 
 
 def rewrap_root() -> bool:
@@ -44,7 +49,7 @@ def rewrap_root() -> bool:
     root = clients.cryptography(stored["kid"]).unwrap_key(algorithm, base64.b64decode(stored["wrapped"])).key
     again = _wrapped_root(root, newest)
     # No expiry: a lost root secret would part every later study from its priors.
-    clients.secrets().set_secret(resource_names.ROOT_SECRET, again, content_type=_JSON)
+    _set(resource_names.ROOT_SECRET, again, content_type=_JSON)
     blobs.put(arrivals, ESCROW, again.encode())
     return True
 
@@ -60,7 +65,7 @@ def renew_receipt_key(now: datetime) -> bool:
     if not due(expires, now):
         return False
     value = base64.b64encode(random.token_bytes(32)).decode()
-    clients.secrets().set_secret(resource_names.RECEIPT_KEY, value, expires_on=now + LIFE, content_type="base64")
+    _set(resource_names.RECEIPT_KEY, value, expires_on=now + LIFE, content_type="base64")
     return True
 
 
@@ -86,8 +91,24 @@ def make_root() -> bool:
     kept = blobs.read(arrivals, ESCROW)
     if not kept:
         raise RootSecretLost("the escrow of pseudonym-root is empty or gone (docs/operator/restore.md)")
-    clients.secrets().set_secret(resource_names.ROOT_SECRET, kept.decode(), content_type=_JSON)
+    _set(resource_names.ROOT_SECRET, kept.decode(), content_type=_JSON)
     return True
+
+
+def _set(name: str, value: str, **options: Any) -> None:
+    """Writes a new version of a secret. Raises SecretDeleted with the remedy where its name is kept by a deleted one.
+
+    Key Vault answers 404 to who reads such a secret, and 409 (ObjectIsDeletedButRecoverable) to who writes it.
+    """
+    from azure.core.exceptions import HttpResponseError
+
+    try:
+        clients.secrets().set_secret(name, value, **options)
+    except HttpResponseError as error:
+        if error.status_code != 409:
+            raise
+        remedy = f"az keyvault secret recover --vault-name VAULT --name {name}"
+        raise SecretDeleted(f"secret {name} was deleted: {remedy} (docs/operator/restore.md)") from None
 
 
 def _wrapped_root(root: bytes, key_id: str) -> str:

@@ -138,3 +138,25 @@ def test_a_bucket_fills_again_with_time() -> None:
     assert buckets.wait("a", 0.5) == pytest.approx(0.5)
     assert buckets.wait("b", 0.5) == 0
     assert buckets.wait("a", 1.5) == 0
+
+
+@pytest.mark.parametrize(
+    "instead",
+    [
+        {"_claim_names": {"groups": "src1"}, "_claim_sources": {"src1": {"endpoint": "https://graph"}}},
+        {"hasgroups": True},
+    ],
+    ids=["overage", "implicit"],
+)
+@pytest.mark.parametrize("roles", [(), ("radiologist",)], ids=["no app role", "app role"])
+def test_who_is_in_too_many_groups_for_a_token_hears_what_to_do_and_sees_nothing(
+    address: str, issuer: Issuer, instead: dict, roles: tuple[str, ...]
+) -> None:
+    claims = {k: v for k, v in issuer.claims(*roles, name="Dr Many").items() if k != "groups"}
+    client = Client(address, issuer.token({**claims, **instead}))
+    for path in ("/me", "/studies"):
+        refused = client.get(path)
+        assert (refused.status_code, refused.json()["code"]) == (403, "too-many-groups")
+        assert "administrator" in refused.json()["detail"]
+    named = Client(address, issuer.token({**issuer.claims("radiologist", name="Dr Many"), **instead}))
+    assert named.get("/me").status_code == 200, "the groups are there all the same"

@@ -191,10 +191,11 @@ class Person:
     name: str
     roles: frozenset[Role]
     clinics: frozenset[str] = field(default_factory=frozenset)
+    groups_left_out: bool = False  # the directory has not said the person's groups: roles and clinics are not known
 
     def may(self, rule: Rule) -> bool:
-        """Whether one of the person's roles is in the rule."""
-        return rule.anonymous or bool(self.roles & set(rule.roles))
+        """Whether one of the person's roles is in the rule. Nobody may anything whose groups are not known."""
+        return rule.anonymous or (not self.groups_left_out and bool(self.roles & set(rule.roles)))
 
     def sees(self, clinic: str) -> bool:
         """Whether the clinic is one of the person's."""
@@ -217,6 +218,18 @@ def person_from(claims: Mapping[str, object], grants: Iterable[Grant], clinics: 
         name=str(claims.get("name") or claims.get("preferred_username") or "unnamed")[:120],
         roles=frozenset(roles),
         clinics=known if "*" in named else known & named,
+        groups_left_out=groups_left_out(claims),
+    )
+
+
+def groups_left_out(claims: Mapping[str, object]) -> bool:
+    """Whether the token names a place to ask for the groups instead of the groups: Entra ID does so above 200.
+
+    https://learn.microsoft.com/entra/identity-platform/access-token-claims-reference#groups-overage-claim
+    """
+    elsewhere = claims.get("_claim_names")
+    return "groups" not in claims and (
+        (isinstance(elsewhere, Mapping) and "groups" in elsewhere) or claims.get("hasgroups") in (True, "true")
     )
 
 
