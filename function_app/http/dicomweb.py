@@ -259,7 +259,7 @@ def _json(call: Call, items: Iterable[Mapping[str, Any]], **more: str) -> func.H
             "Warning": '299 readfirst "The fuzzymatching parameter is not supported. Only literal matching was done."'
         }
     body = json.dumps(list(items), separators=(",", ":"), allow_nan=False).encode()
-    headers = {"Cache-Control": "private, no-cache", "Vary": "Accept-Encoding", **more}
+    headers = {**guard.HEADERS, "Vary": "Accept-Encoding", **more}
     if "gzip" in call.request.headers.get("Accept-Encoding", ""):
         body, headers["Content-Encoding"] = gzip.compress(body, 5), "gzip"
     return func.HttpResponse(body, mimetype="application/dicom+json", headers=headers)
@@ -268,7 +268,9 @@ def _json(call: Call, items: Iterable[Mapping[str, Any]], **more: str) -> func.H
 def _multipart(parts: list[tuple[bytes, str]], root: str) -> func.HttpResponse:
     body, boundary = multipart.related(parts)
     content_type = f'multipart/related; type="{root}"; boundary={boundary}'
-    return func.HttpResponse(body, headers={"Content-Type": content_type, "Cache-Control": "private, no-store"})
+    return func.HttpResponse(
+        body, headers={**guard.HEADERS, "Content-Type": content_type, "Cache-Control": "private, no-store"}
+    )
 
 
 def _origin(request: func.HttpRequest) -> str:

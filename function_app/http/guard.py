@@ -37,7 +37,7 @@ RULE = {rule.name: rule for rule in RULES}
 _UID = re.compile(r"[0-9.]{1,64}")
 _BODY_LIMIT = 64 << 10
 _AFTER_THE_CALL_SECONDS = 300  # the platform answers a caller for us after 230
-_HEADERS = {"Cache-Control": "private, no-cache", "X-Content-Type-Options": "nosniff"}
+HEADERS = {"Cache-Control": "private, no-cache", "X-Content-Type-Options": "nosniff"}
 
 _TOO_MANY_GROUPS = (
     "You are in more than 200 groups (groups within groups count), so the directory left your groups out of the "
@@ -196,7 +196,7 @@ def _problem(problem: Problem) -> func.HttpResponse:
         "detail": problem.detail,
         **problem.more,
     }
-    headers = dict(_HEADERS)
+    headers = dict(HEADERS)
     if problem.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     if "retry_after" in problem.more:
@@ -220,7 +220,7 @@ def parsed_body(request: func.HttpRequest) -> Any:
 def answer(body: Mapping[str, object], *, status: int = 200, etag: str = "", **headers: str) -> func.HttpResponse:
     """A JSON answer. Its ETag stands in the body too: the platform's CORS shows no such header to a page."""
     tagged = {**body, "etag": etag} if etag else body
-    more = {**_HEADERS, **headers, **({"ETag": etag} if etag else {})}
+    more = {**HEADERS, **headers, **({"ETag": etag} if etag else {})}
     text = json.dumps(tagged, separators=(",", ":"), ensure_ascii=False)
     return func.HttpResponse(text, status_code=status, mimetype="application/json", headers=more)
 
@@ -232,13 +232,13 @@ def answer_if_changed(
     digest = hashlib.sha256(json.dumps(essence or body, sort_keys=True).encode()).hexdigest()[:32]
     etag = f'"{digest}"'
     if etag in request.headers.get("If-None-Match", ""):
-        return func.HttpResponse(status_code=304, headers={**_HEADERS, **headers, "ETag": etag})
+        return func.HttpResponse(status_code=304, headers={**HEADERS, **headers, "ETag": etag})
     return answer(body, status=200, etag=etag, **headers)
 
 
 def binary(data: bytes, media_type: str, *, seconds: int = 0) -> func.HttpResponse:
     """Bytes; `seconds` says how long the caller's own browser may keep them."""
-    headers = {**_HEADERS, "Cache-Control": f"private, max-age={seconds}" if seconds else "private, no-store"}
+    headers = {**HEADERS, "Cache-Control": f"private, max-age={seconds}" if seconds else "private, no-store"}
     return func.HttpResponse(data, mimetype=media_type, headers=headers)
 
 
@@ -254,7 +254,7 @@ def number(text: str, low: int, high: int) -> int:
 def page(html: str) -> func.HttpResponse:
     """A page to print. Nothing in it may run or load, wherever it is opened."""
     policy = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
-    return func.HttpResponse(html, mimetype="text/html", headers={**_HEADERS, "Content-Security-Policy": policy})
+    return func.HttpResponse(html, mimetype="text/html", headers={**HEADERS, "Content-Security-Policy": policy})
 
 
 @once

@@ -89,7 +89,7 @@ def studies(call: Call) -> func.HttpResponse:
         clinics &= {asked}
     try:
         cursor = Cursor.parse(call.query("after")) if call.query("after") else Cursor(now=iso(call.now))
-    except ValueError:
+    except (ValueError, RecursionError):
         raise Problem(400, "bad-cursor", "`after` is no cursor of this list.") from None
     page = guard.worklist().page(clinics, wanted, cursor, size)
     progress = _progress(page.items, call.now)
@@ -349,7 +349,9 @@ def _finished(call: Call, record: StudyRecord, events: list[Event], event: Event
     """
     from azure.core.exceptions import AzureError
 
-    steps: list[Callable[[], None]] = [lambda: list_study.index_review(record.clinic, record.id)]
+    steps: list[Callable[[], None]] = []
+    if not isinstance(event.what, Told):  # the index says nothing of it
+        steps.append(lambda: list_study.index_review(record.clinic, record.id))
     if isinstance(event.what, Signed | Told):
         steps.append(lambda: call.command(*_following(record, event.what)))
     for step in steps:

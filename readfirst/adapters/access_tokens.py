@@ -45,7 +45,7 @@ class Signin:
             )
         except jwt.PyJWKClientConnectionError:
             raise  # a fault of ours, not of the caller
-        except jwt.PyJWTError:
+        except (jwt.PyJWTError, RecursionError):  # a token of any shape is the caller's, no fault of ours
             raise NotSignedIn("The sign-in is not valid (any more). Sign in again.") from None
         return person_from(claims, self._grants, self._clinics)
 

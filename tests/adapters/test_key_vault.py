@@ -10,10 +10,9 @@ import pytest
 from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from readfirst.adapters import clients
+from readfirst.adapters import clients, secret_versions
 from readfirst.adapters.identity import vault
 from readfirst.domain import resource_names
-from readfirst.services import rewrap_identities
 
 NOW = datetime.now(UTC)
 NUMBERS = rsa.generate_private_key(public_exponent=65537, key_size=2048).public_key().public_numbers()
@@ -74,7 +73,7 @@ def test_a_deleted_secret_is_told_with_the_command_that_brings_it_back(monkeypat
     with pytest.raises(
         secret_versions.SecretDeleted, match=f"az keyvault secret recover .* --name {resource_names.RECEIPT_KEY}"
     ):
-        rewrap_identities.renew_receipt_key(NOW)
+        secret_versions.renew_receipt_key(NOW)
 
 
 def test_any_other_refusal_stays_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,4 +81,4 @@ def test_any_other_refusal_stays_what_it_is(monkeypatch: pytest.MonkeyPatch) -> 
     refusal.status_code = 403
     monkeypatch.setattr(clients, "secrets", lambda: Secrets(refusal))
     with pytest.raises(HttpResponseError, match="Forbidden"):
-        rewrap_identities.renew_receipt_key(NOW)
+        secret_versions.renew_receipt_key(NOW)

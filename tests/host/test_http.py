@@ -122,3 +122,36 @@ def test_a_slow_function_does_not_hold_up_others(host: HostProcess) -> None:
     host.begin("naps", "nap-beside-http", 2.0)
     assert host.ask("GET", "/api/hello").status == 200
     assert host.status("nap-beside-http")["runtimeStatus"] != "Completed"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/admin/functions/every_second",
+        "//admin/functions/every_second",
+        "/%61dmin/functions/every_second",
+        "/ADMIN//functions/every_second",
+        "//runtime/webhooks/durabletask/orchestrators/x",
+        "/runtime//webhooks/%64urabletask/orchestrators/x",
+        "//durabletask/instances",
+    ],
+)
+def test_a_foreign_page_is_refused_however_it_writes_the_path(host: HostProcess, path: str) -> None:
+    assert host.ask("POST", path, "{}", {"Origin": "http://elsewhere"}).status == 403
+
+
+DEEP = "[" * 50_000 + "]" * 50_000
+
+
+@pytest.mark.parametrize("body", [DEEP, '{"input": ' + DEEP + "}", "[" * 50_000], ids=["array", "object", "open"])
+@pytest.mark.parametrize(
+    ("path", "expected"), [("/api/echo", 200), ("/runtime/webhooks/durabletask/orchestrators/x", 400)]
+)
+def test_json_that_is_nested_too_deeply_is_no_fault(host: HostProcess, path: str, expected: int, body: str) -> None:
+    answer = host.ask("POST", path, body, {"Content-Type": "application/json"})
+    assert answer.status == expected
+
+
+def test_an_admin_request_that_is_nested_too_deeply_is_refused(host: HostProcess) -> None:
+    name = host.ask("GET", "/admin/functions").json[0]["name"]
+    assert host.ask("POST", f"/admin/functions/{name}", DEEP).status in (400, 404)

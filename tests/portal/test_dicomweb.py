@@ -336,3 +336,12 @@ def test_masks_of_a_segmentation_on_a_grid_of_its_own_come_in_the_pixels_of_the_
     index(made.model_copy(update={"outputs": {"seg": f"{made.id}/seg.dcm"}}))
     found = as_("radiologist").get(f"/studies/{made.id}/masks").json()["findings"]
     assert found == {"1": {"2.25.5.3.3": [[7, 22, 5], [8, 22, 5]]}}
+
+
+@pytest.mark.parametrize("kind", ["json", "multipart"])
+def test_no_answer_may_be_taken_for_another_type(web: DICOMwebClient, study: StudyRecord, as_, kind: str) -> None:
+    path = "/dicomweb/studies" + (f"/{study.study_uid}" if kind == "multipart" else "")
+    accept = 'multipart/related; type="application/dicom"' if kind == "multipart" else "application/dicom+json"
+    answered = as_("radiologist").get(path, headers={"Accept": accept})
+    assert answered.status_code == 200 and kind in answered.headers["Content-Type"]
+    assert answered.headers["X-Content-Type-Options"] == "nosniff"

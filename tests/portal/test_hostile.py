@@ -311,3 +311,8 @@ def test_chance_bytes_in_every_place_never_make_a_fault(everyone: Client, study:
             **({"data": body} if rule.method == "POST" else {}),
         )
         assert answer.status_code < 500, (rule.name, values, body, answer.text[:200])
+
+
+def test_json_that_is_nested_too_deeply_is_bad_input_in_a_cursor_too(as_) -> None:
+    deep = base64.urlsafe_b64encode(b"[" * 30_000).decode().rstrip("=")
+    assert as_("radiologist").get("/studies", params={"after": deep}).status_code == 400

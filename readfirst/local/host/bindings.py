@@ -84,7 +84,7 @@ def top_level_scalars(document: str) -> dict[str, Datum]:
     """The scalars at the top of a JSON object, which the host adds to a trigger's metadata."""
     try:
         content = json.loads(document)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     if not isinstance(content, dict):
         return {}

@@ -26,7 +26,8 @@ from readfirst.local.host.routes import Route, parse_route
 from readfirst.local.host.settings import CannotRun
 
 VERSION = "4.embedded"
-_NOT_FOR_BROWSERS = ("/admin/", f"{WEBHOOK}/", f"{RPC}/")
+_DURABLE = [prefix.strip("/").split("/") for prefix in (WEBHOOK, RPC)]
+_NOT_FOR_BROWSERS = [["admin"], *_DURABLE]
 _MAX_BODY = 100 * 1024 * 1024  # the real host's limit
 _log = logging.getLogger("readfirst.host.http")
 
@@ -100,22 +101,21 @@ class HttpServer:
         allowed = origin if origin in self._origins or "*" in self._origins else None
         if allowed and request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
             return _preflight(request, allowed)
-        if origin and not allowed and request.rel_url.raw_path.lower().startswith(_NOT_FOR_BROWSERS):
+        segments = _segments(request.rel_url.raw_path)
+        if origin and not allowed and any(_begins(segments, prefix) for prefix in _NOT_FOR_BROWSERS):
             return web.Response(status=403)  # a page that somebody has open shall not start orchestrations
-        response = await self._dispatch(request)
+        response = await self._dispatch(request, segments)
         if allowed:
             response.headers["Access-Control-Allow-Origin"] = allowed
             response.headers["Vary"] = "Origin"
         return response
 
-    async def _dispatch(self, request: web.Request) -> web.StreamResponse:
-        path = request.rel_url.raw_path
-        for prefix in (WEBHOOK, RPC):
-            if path.lower().startswith(f"{prefix}/"):
-                return await self._durable.handle(
-                    request, [unquote(part) for part in path[len(prefix) + 1 :].split("/")]
-                )
-        segments = [_decoded(part) for part in path.split("/") if part]
+    async def _dispatch(self, request: web.Request, segments: list[str]) -> web.StreamResponse:
+        """By the same segments that the refusal of foreign pages has looked at: two readings of a path are a gap."""
+        for prefix in _DURABLE:
+            if _begins(segments, prefix):
+                raw = _parts(request.rel_url.raw_path)[len(prefix) :]
+                return await self._durable.handle(request, [unquote(part) for part in raw])
         if not segments:
             return web.Response(text="Readfirst's embedded host is up and running.\n")
         if segments[0].lower() == "admin":
@@ -157,7 +157,7 @@ class HttpServer:
             case ("POST", "functions", name) if name in self._by_hand:
                 try:
                     given = json.loads(await request.text() or "{}").get("input")
-                except (ValueError, AttributeError):
+                except (ValueError, AttributeError, RecursionError):
                     return web.Response(status=400)
                 self._run_by_hand(self._by_hand[name], given if given is None else str(given))
                 return web.Response(status=202)
@@ -186,6 +186,19 @@ class HttpServer:
             "functions": list(self._names),
             "runningInvocations": self._invoker.running,
         }
+
+
+def _segments(raw_path: str) -> list[str]:
+    """The parts of a path, decoded once; empty ones count for nothing."""
+    return [_decoded(part) for part in _parts(raw_path)]
+
+
+def _parts(raw_path: str) -> list[str]:
+    return [part for part in raw_path.split("/") if part]
+
+
+def _begins(segments: Sequence[str], prefix: Sequence[str]) -> bool:
+    return [segment.lower() for segment in segments[: len(prefix)]] == list(prefix)
 
 
 def _decoded(part: str) -> str:

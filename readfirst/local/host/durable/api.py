@@ -127,6 +127,8 @@ class DurableApi:
         body = (await request.text()).strip()
         try:
             input_text = compact(json.loads(body)) if body else None
+        except RecursionError:
+            return _too_deep()
         except ValueError as problem:
             if body[0] in "{[":
                 return _error(500, _WENT_WRONG, str(problem), "Newtonsoft.Json.JsonSerializationException")
@@ -225,6 +227,8 @@ class DurableApi:
             return web.Response(status=404 if instance is None else 410)
         try:
             input_text = compact(json.loads(await request.text()))
+        except RecursionError:
+            return _too_deep()
         except ValueError as problem:
             return _error(400, "Invalid JSON content", str(problem), "Newtonsoft.Json.JsonReaderException")
         self._engine.send(instance_id, events.event_raised(now(), name, input_text))
@@ -318,6 +322,12 @@ def _json(body: Any, status: int = 200, headers: Mapping[str, str] | None = None
 def _error(status: int, message: str, detail: str, kind: str) -> web.Response:
     body = {"Message": message, "ExceptionMessage": detail, "ExceptionType": kind, "StackTrace": None}
     return _json(body, status)
+
+
+def _too_deep() -> web.Response:
+    return _error(
+        400, "Invalid JSON content", "The content is nested too deeply.", "Newtonsoft.Json.JsonReaderException"
+    )
 
 
 def _wrong(detail: str) -> web.Response:
