@@ -1,4 +1,4 @@
-"""The audit log in append blobs, in a container of each app that is immutable in Azure (readfirst/domain/access/audit_chain.py)."""
+"""The audit log in append blobs: chains per process and hour, immutable in Azure (domain/access/audit_chain.py)."""
 
 from __future__ import annotations
 

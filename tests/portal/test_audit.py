@@ -150,8 +150,8 @@ def test_what_the_chains_of_an_hour_came_to_is_anchored_and_a_whole_chain_that_i
         _replace("anchored", name, lines)
     assert _check("anchored")[-1][2] is None
     last = sorted(container.list_blob_names(name_starts_with="anchors/"))[-1]
-    container.upload_blob(last, audit_log._anchor_at(container, last).model_copy(update={"heads": {}}).model_dump_json(),
-                          overwrite=True)  # fmt: skip
+    headless = audit_log._anchor_at(container, last).model_copy(update={"heads": {}})
+    container.upload_blob(last, headless.model_dump_json(), overwrite=True)
     assert _check("anchored")[-1][2] is not None, "an anchor that was changed"
     container.delete_blob(audit_log.name_of("2026-03-03"))
     assert _check("anchored")[-1][2] is not None, "the end of the chains of version 1.0"
