@@ -40,3 +40,7 @@ export function ago(days: number | null): string {
 export function dollars(usd: number): string {
   return `US$ ${usd >= 100 ? usd.toFixed(0) : usd >= 1 ? usd.toFixed(2) : usd.toPrecision(2)}`;
 }
+
+export function images(count: number): string {
+  return `${count} ${count === 1 ? "image" : "images"}`;
+}

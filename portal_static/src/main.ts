@@ -41,7 +41,7 @@ export class App extends LitElement {
   private async start(): Promise<void> {
     try {
       // The page's code comes while the sign-in is looked at.
-      if (studyOf(location.pathname)) void import("./pages/study.js").catch(() => undefined);
+      if (studyOf(location.pathname)) void import("./pages/study/study.js").catch(() => undefined);
       this.api = await Api.start();
       await this.api.signIn.finish();
       if (!this.api.signIn.signedIn) await this.api.signIn.begin();
@@ -61,7 +61,7 @@ export class App extends LitElement {
   /** The page's code is fetched when it is first needed: the worklist comes with the shell. */
   private async load(): Promise<void> {
     try {
-      if (studyOf(this.path)) await import("./pages/study.js");
+      if (studyOf(this.path)) await import("./pages/study/study.js");
       else if (this.path !== "/") await import("./pages/others.js");
     } catch {
       // A new version was deployed while this tab was open: its files have other names.

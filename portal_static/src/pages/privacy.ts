@@ -4,9 +4,9 @@ import { customElement, state } from "lit/decorators.js";
 import { clock } from "../format.js";
 import { handleField, handleOf } from "../handle.js";
 import { Page } from "../page.js";
-import "../deid.js";
-import "../erasure.js";
-import "../merge.js";
+import "../parts/deid-report.js";
+import "../parts/erasure.js";
+import "../parts/merge.js";
 
 interface Use {
   act: { id: string; handle: string; clinic: string; by_name: string; at: string; reason: string };

@@ -3,7 +3,7 @@ import { customElement, state } from "lit/decorators.js";
 
 import { clock } from "../format.js";
 import { Page } from "../page.js";
-import "../identity.js";
+import "../parts/identity.js";
 
 interface Request {
   act: { id: string; token: string; handle: string; by_name: string; at: string; reason: string };

@@ -3,8 +3,8 @@
 import { html, nothing, type TemplateResult } from "lit";
 import { customElement, property, state } from "lit/decorators.js";
 
-import { clock } from "./format.js";
-import { Page } from "./page.js";
+import { clock } from "../format.js";
+import { Page } from "../page.js";
 
 interface Identity {
   name: string;

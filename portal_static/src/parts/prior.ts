@@ -3,11 +3,11 @@
 import { html, nothing, type TemplateResult } from "lit";
 import { customElement, property, state } from "lit/decorators.js";
 
-import { imagesOf, type ImageSeries, type StudyDetail } from "./api.js";
-import { ago } from "./format.js";
-import { Page } from "./page.js";
-import { Link } from "./viewer/link.js";
-import type { Viewer } from "./viewer/viewer.js";
+import { imagesOf, type ImageSeries, type StudyDetail } from "../api.js";
+import { ago } from "../format.js";
+import { Page } from "../page.js";
+import { Link } from "../viewer/link.js";
+import type { Viewer } from "../viewer/viewer.js";
 
 @customElement("rf-prior")
 export class Prior extends Page {
@@ -29,7 +29,7 @@ export class Prior extends Page {
   protected override begin(): void {
     void this.attempt(async () => {
       const [{ Viewer }, images] = await Promise.all([
-        import("./viewer/viewer.js"),
+        import("../viewer/viewer.js"),
         this.api.get<{ series: ImageSeries[] }>(`/studies/${this.prior.id}/images`),
       ]);
       const shown = images.series.filter((s) => imagesOf(s).length);

@@ -3,8 +3,8 @@
 import { html, nothing, type TemplateResult } from "lit";
 import { customElement, state } from "lit/decorators.js";
 
-import { handleField, handleOf } from "./handle.js";
-import { Page } from "./page.js";
+import { handleField, handleOf } from "../handle.js";
+import { Page } from "../page.js";
 
 @customElement("rf-merge")
 export class Merge extends Page {

@@ -3,7 +3,7 @@
 import { html, nothing, type TemplateResult } from "lit";
 import { customElement, property, state } from "lit/decorators.js";
 
-import { Page } from "./page.js";
+import { Page } from "../page.js";
 
 interface Report {
   handle: string;

@@ -1,0 +1,134 @@
+/** The panel beside the images: what the AI says, what the readers said, and what is known of the study's way. */
+
+import { html, nothing, type TemplateResult } from "lit";
+
+import { studyPath } from "../../address.js";
+import type { Accounting, Finding, StudyDetail, Verdict } from "../../api.js";
+import { CATEGORY, ago, clock, dollars, exam, percent, seconds } from "../../format.js";
+import { labelOf } from "../../study-line.js";
+import { placed, type PriorLine } from "./images.js";
+
+const STAGE: Record<string, string> = { receive: "Files arrived", settle: "Waited for the whole study", deidentify: "De-identified", analyse: "Analysed", report: "Reported", alert: "Alert handed over", return: "Results returned" };
+
+/** Codes of readfirst/domain/intake/person.py. */
+const DISAGREE: Record<string, string> = {
+  "patient-id": "the patient ID differs",
+  "patient-id-missing": "the patient ID is missing in some",
+  "patient-id-spelling": "the patient ID is written in several ways",
+  issuer: "the issuer of the ID differs or is missing in some",
+  name: "the name differs",
+  "name-missing": "the name is missing in some",
+  "birth-date": "the birth date differs",
+  "birth-date-missing": "the birth date is missing in some",
+  sex: "the sex differs",
+};
+
+/** What the list of findings needs of the page: what is chosen and hidden, and what a press does. */
+export interface FindingsView {
+  chosen: string;
+  hidden: ReadonlySet<string>;
+  reviewable: boolean;
+  /** The slice with a finding's largest section, from 1. */
+  sliceOf(finding: Finding): number;
+  goTo(finding: Finding): void;
+  judge(verdict: "accept" | "reject", key: string): void;
+  correct(finding: Finding): void;
+  picture(finding: Finding): void;
+  hide(key: string, hide: boolean): void;
+}
+
+export function resultSection({ study, review }: StudyDetail): TemplateResult {
+  const model = study.provenance?.model;
+  return html`<section>
+    <h2>AI result</h2>
+    <p>${study.state === "analysing" ? html`<span class="dim">Nothing is known yet: read as usual. The result comes to this page by itself.</span>` : labelOf(study)}</p>
+    ${study.why ? html`<p>${study.why}</p>` : nothing}
+    ${study.reason ? html`<p>${study.reason}</p>` : nothing}
+    ${study.label === "NOT ANALYSED: read as usual" ? nothing : html`<p class="risk"><span>Risk</span><meter min="0" max="1" low="0.3" high="0.6" .value=${study.risk} aria-label="Risk"></meter><b>${percent(study.risk)}</b></p>`}
+    ${review.superseded ? html`<p class="notice urgent">A newer result came after the sign-off. Look again, please.</p>` : nothing}
+    ${study.disagree?.length ? html`<p class="notice">The files of this study do not agree about the patient: ${study.disagree.map((what) => DISAGREE[what] ?? what).join(", ")}.</p>` : nothing}
+    ${study.copies ? html`<p class="dim">${study.copies} ${study.copies === 1 ? "file" : "files"} came twice, identical: counted once.</p>` : nothing}
+    ${study.part ? html`<p class="notice urgent">Read in part: ${study.part}. What was not read may hold findings.</p>` : study.partial ? html`<p class="notice">Some files of this study were refused: it is not complete.</p>` : nothing}
+    ${study.accounting ? books(study.accounting) : nothing}
+    ${model ? html`<p class="dim"><a href="/about">${model.name} ${model.version}</a>: ${model.disclaimer}</p>` : nothing}
+  </section>`;
+}
+
+/** What became of every file and frame: two sums, each with its reasons. */
+function books(all: Accounting): TemplateResult {
+  const row = (what: string, count: number): TemplateResult | typeof nothing => (count ? html`<div><dt>${what}</dt><dd>${count}</dd></div>` : nothing);
+  const rows = (what: string, counts: Record<string, number>): (TemplateResult | typeof nothing)[] =>
+    Object.entries(counts).sort().map(([reason, count]) => row(`${what}: ${reason.replaceAll("-", " ")}`, count));
+  return html`<details class="books"><summary>${all.received} files received, ${all.read} read</summary>
+    <dl class="facts">
+      ${row("Files received", all.received)}${row("Read", all.read)}${rows("Left out", all.left_out)}${rows("Refused", all.refused)}${rows("Skipped", all.skipped)}${row("Identical copies", all.identical)}
+      ${row("Frames in the files read", all.frames)}${row("Analysed", all.analysed)}${rows("Frames left out", all.frames_left_out)}
+    </dl>
+    ${all.unsaid.length ? html`<p class="dim">The header does not say: ${all.unsaid.join(", ")}. The pictures themselves had to decide.</p>` : nothing}
+  </details>`;
+}
+
+export function findingsSection({ study, review }: StudyDetail, view: FindingsView): TemplateResult | typeof nothing {
+  if (!study.findings.length) return nothing;
+  return html`<section>
+    <h2>Findings of the AI</h2>
+    <ol class="findings">${study.findings.map((f) => findingCard(f, review.verdicts[f.key], view))}</ol>
+  </section>`;
+}
+
+function findingCard(f: Finding, verdict: Verdict | undefined, view: FindingsView): TemplateResult {
+  const chosen = f.key === view.chosen;
+  const hidden = view.hidden.has(f.key);
+  const [size, category] = [verdict?.diameter_mm ?? f.diameter_mm, verdict?.category ?? f.category];
+  return html`<li class=${chosen ? "chosen" : ""}>
+    <button class="title" aria-pressed=${chosen} @click=${() => view.goTo(f)}>${f.concept.meaning}<span class="dim">${verdict?.site || f.site}</span></button>
+    <p>${size ? html`<b>${size.toFixed(1)} mm</b> · slice ${view.sliceOf(f)} · ` : nothing}${percent(f.probability)} · communicate ${CATEGORY[category]}</p>
+    ${verdict ? html`<p class="verdict ${verdict.verdict}">${{ accept: "Accepted", reject: "Rejected", correct: "Corrected" }[verdict.verdict]}${verdict.comment ? html`: <q>${verdict.comment}</q>` : nothing}</p>` : nothing}
+    <div class="row">
+      ${view.reviewable ? html`<button @click=${() => view.judge("accept", f.key)}>Accept</button><button @click=${() => view.judge("reject", f.key)}>Reject</button>
+      <button @click=${() => view.correct(f)}>Correct</button>` : nothing}
+      ${f.overlay ? html`<button @click=${() => view.picture(f)}>Key image</button>` : nothing}
+      ${placed(f) ? html`<label class="check"><input type="checkbox" .checked=${!hidden} @change=${() => view.hide(f.key, !hidden)} />Overlay</label>` : nothing}
+    </div>
+  </li>`;
+}
+
+export function missedSection({ review: { missed } }: StudyDetail): TemplateResult | typeof nothing {
+  if (!missed.length) return nothing;
+  return html`<section><h2>Added by the reader</h2><ol class="findings">${missed.map((m) => html`<li><b>${m.what}</b><p>${m.site} ${m.diameter_mm ? html`· ${m.diameter_mm} mm` : nothing} · slice ${m.slice + 1} · communicate ${CATEGORY[m.category]}</p>${m.comment ? html`<q>${m.comment}</q>` : nothing}</li>`)}</ol></section>`;
+}
+
+export function priorsSection({ priors }: StudyDetail, shown: PriorLine | undefined, beside: (prior: PriorLine | undefined) => void): TemplateResult | typeof nothing {
+  if (!priors.length) return nothing;
+  return html`<section><h2>Same patient</h2><ul class="plain">${priors.map((p) => html`<li><a class="handle" href=${studyPath(p.handle)} target="_self">${p.handle}</a> ${exam(p)} <span class="dim">${ago(p.days)}</span>
+    <button aria-pressed=${shown?.id === p.id} title="Beside this one (b)" @click=${() => beside(shown?.id === p.id ? undefined : p)}>Beside</button></li>`)}</ul></section>`;
+}
+
+export function communicationSection({ study, review, events }: StudyDetail): TemplateResult | typeof nothing {
+  const comments = events.filter((e) => e.what.kind === "commented");
+  if (!study.alerted && !review.told.length && !comments.length) return nothing;
+  return html`<section><h2>Communication</h2><ul class="plain">
+    ${study.alerted ? html`<li>Alert sent <span class="dim">${clock(study.alerted)}</span></li>` : nothing}
+    ${review.told.map((t) => html`<li>${t.who} told by ${t.how}${t.read_back ? ", read back" : ", not read back"} <span class="dim">${clock(t.when)}</span></li>`)}
+    ${comments.map((e) => html`<li><q>${e.what.text}</q> <span class="dim">${e.by_name}, ${clock(e.at)}</span></li>`)}
+  </ul></section>`;
+}
+
+export function timelineSection({ timeline }: StudyDetail): TemplateResult {
+  return html`<section><h2>Timeline</h2><ol class="timeline">${timeline.map((step) => html`<li><span>${STAGE[step.what] ?? step.what}${step.by ? html` <span class="dim">${step.by}</span>` : nothing}</span><span class="dim">${step.seconds === null ? clock(step.at) : seconds(step.seconds)}</span></li>`)}</ol></section>`;
+}
+
+export function costs({ cost }: StudyDetail): TemplateResult {
+  return html`<details><summary>Cost: about ${dollars(cost.usd)}</summary>
+    <p class="dim small">An estimate: this study's files and the job's ${seconds(cost.job_seconds)}, at list prices of ${cost.prices}, profile ${cost.profile}. No bill.</p>
+    <dl class="facts money">${cost.lines.slice(0, 6).map((line) => html`<div><dt>${line.what}</dt><dd>${dollars(line.usd)}</dd></div>`)}</dl></details>`;
+}
+
+/** `report`: the door to the study's de-identification report, for who may see it. */
+export function provenance({ study: { provenance: made } }: StudyDetail, report: TemplateResult | typeof nothing): TemplateResult | typeof nothing {
+  if (!made) return nothing;
+  return html`<details><summary>Provenance</summary><dl class="facts">
+    <div><dt>Readfirst</dt><dd>${made.readfirst}</dd></div><div><dt>De-identification</dt><dd>${made.profile}, engine ${made.engine}, table ${made.table}</dd></div>
+    <div><dt>Model</dt><dd>${made.model ? html`${made.model.name} ${made.model.version} <code>${made.model.digest.slice(0, 16)}</code>` : "none"}</dd></div><div><dt>Run</dt><dd><code>${made.run_key.slice(0, 16)}</code></dd></div></dl>
+    ${report}</details>`;
+}

@@ -1,0 +1,33 @@
+"""How the portal's sources are laid out."""
+
+from __future__ import annotations
+
+import re
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+SOURCES = Path(__file__).resolve().parents[2] / "portal_static/src"
+_LONGEST = 400
+# At run time: what only a type is taken from leaves no import behind, and `import("…")` is fetched when it is needed.
+_IMPORT = re.compile(r'^import (?!type )(?:[^;]*? from )?"(\.[^"]+)\.js"', re.MULTILINE)
+
+
+def test_no_source_of_the_portal_is_too_long_to_be_read_in_one_go() -> None:
+    long = {str(f.relative_to(SOURCES)): n for f in SOURCES.rglob("*.ts") if (n := _lines(f)) > _LONGEST}
+    assert long == {}
+
+
+def _lines(file: Path) -> int:
+    return len(file.read_text().splitlines())
+
+
+def test_no_two_sources_of_the_portal_need_each_other() -> None:
+    """TopologicalSorter raises CycleError, which names the circle."""
+    needs = {file: _needed(file) for file in SOURCES.rglob("*.ts")}
+    assert any(needs.values()), "no import was found at all"
+    assert {one for found in needs.values() for one in found} <= needs.keys()
+    TopologicalSorter(needs).prepare()
+
+
+def _needed(file: Path) -> list[Path]:
+    return [(file.parent / f"{name}.ts").resolve() for name in _IMPORT.findall(file.read_text())]
