@@ -12,6 +12,18 @@ export function clock(iso: string): string {
   return iso ? new Date(iso).toLocaleString(undefined, { day: "2-digit", month: "short", hour: "2-digit", minute: "2-digit" }) : "";
 }
 
+/** A moment of a log: with its year and seconds. */
+export function moment(iso: string): string {
+  return iso ? new Date(iso).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" }) : "";
+}
+
+/** A date as DICOM writes it (YYYYMMDD), for people; what is no such date stays as it is. */
+export function day(dicom: string): string {
+  const [, year, month, date] = /^(\d{4})(\d{2})(\d{2})$/.exec(dicom) ?? [];
+  const found = new Date(Number(year), Number(month) - 1, Number(date));
+  return year && found.getMonth() === Number(month) - 1 ? found.toLocaleDateString(undefined, { dateStyle: "long" }) : dicom;
+}
+
 export function seconds(value: number): string {
   return value < 90 ? `${value.toFixed(1)} s` : interval(value * 1000);
 }

@@ -42,7 +42,8 @@ export function resultOf(study: { label: Label; high_risk: boolean; state: strin
 }
 
 /** How long it has waited against its target, with a bar that fills until it is due. */
-export function waiting(study: { received: string; due: string }, now: number): TemplateResult {
+export function waiting(study: { received: string; due: string }, review: string, now: number): TemplateResult {
+  if (review === "signed") return html`<span class="dim">waits no more</span>`;
   const [from, until] = [Date.parse(study.received), Date.parse(study.due)];
   const left = until - now;
   const share = Math.min(1, Math.max(0, (now - from) / Math.max(1, until - from)));

@@ -311,6 +311,33 @@ def test_the_picture_follows_the_mouse_and_what_is_measured_on_it_stays_right(tr
             assert after == pytest.approx(before, abs=1)
 
 
+@pytest.mark.parametrize("choice", ["Save", "Discard"])
+def test_the_sign_off_asks_what_becomes_of_a_line_that_is_not_saved_on_whichever_series(
+    stage: Stage, browser: Browser, choice: str
+) -> None:
+    """It is never lost without a word: kept or discarded as the reader says, and not signed until they have said it."""
+    study = marked_study(stage, 304 if choice == "Save" else 305, PLATES[:2])
+    study = stage.put(study.model_copy(update={"findings": ()}))
+    reader = _open(stage, browser, study, "processor", 1)
+    reader.open_series(PLATES[0])
+    reader.drag("l", *reader.marks())
+    expect(reader.viewport.locator("svg text")).to_have_text(re.compile(r"\d mm"))
+    reader.open_series(PLATES[1])  # what was drawn on the other series counts as well
+    reader.page.keyboard.press("s")
+    dialog = reader.page.get_by_role("dialog")
+    expect(dialog).to_contain_text("1 measurement is drawn and not saved")
+    dialog.get_by_role("button", name="Sign", exact=True).click()
+    expect(dialog).to_be_visible()  # the choice has no default
+    dialog.get_by_label(choice).check()
+    reader.page.keyboard.press("Enter")
+    expect(reader.page.locator(".panel")).to_contain_text("Signed by")
+    kept = [measured["value"] for measured in reader.kept()]
+    assert kept == ([pytest.approx(math.hypot(*PLATES[0].sides()), rel=0.02)] if choice == "Save" else [])
+    reader.open_series(PLATES[0])
+    expect(reader.viewport.locator("svg text")).to_have_count(0)
+    reader.page.context.close()
+
+
 def test_an_image_without_a_scale_is_measured_in_pixels(stage: Stage, browser: Browser) -> None:
     """Where nothing says what a pixel measures, no millimetres are kept."""
     study = marked_study(stage, 302, (Plate(3, (1, 1)),), PixelSpacing=None)

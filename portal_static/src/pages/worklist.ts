@@ -3,12 +3,13 @@ import { customElement, state } from "lit/decorators.js";
 
 import { studyPath } from "../address.js";
 import type { Label, StudyLine } from "../api.js";
-import { exam } from "../format.js";
+import { exam, images } from "../format.js";
 import { Page, go, typing } from "../page.js";
 import { fetchViewer } from "../prefetch.js";
 import { POLL_MS, resultOf, waiting } from "../study-line.js";
 
 const TICK_MS = 30_000;
+const MODALITIES = ["CR", "CT", "DX", "MG", "MR", "NM", "PT", "RF", "US", "XA"];
 const BANDS = ["Past its maximum wait", "High risk", "In order of due time"] as const;
 const LABELS: Label[] = ["flagged", "not flagged by AI (does not exclude disease)", "READ IN PART: read as usual", "NOT ANALYSED: read as usual"];
 const FILTERS = ["review", "label", "modality", "clinic", "handle"] as const;
@@ -156,7 +157,7 @@ export class Worklist extends Page {
     return html`<search class="controls" aria-label="Filter the worklist">
       ${select("review", "Review", [["", "To read"], ["unread", "Unread"], ["in progress", "In progress"], ["signed", "Signed"]])}
       ${select("label", "AI result", [["", "All"], ...LABELS.map((label): [string, string] => [label, label])])}
-      ${select("modality", "Modality", [["", "All"], ["CT", "CT"], ["MR", "MR"], ["DX", "DX"], ["CR", "CR"]])}
+      ${select("modality", "Modality", [["", "All"], ...modalities(filters.get("modality")).map((m): [string, string] => [m, m])])}
       ${this.me.clinics.length > 1 ? select("clinic", "Clinic", [["", "All"], ...this.me.clinics.map((c): [string, string] => [c.id, c.name])]) : nothing}
       <label class="field"><span>Handle</span>
         <input id="find" type="search" maxlength="8" autocomplete="off" spellcheck="false" .value=${filters.get("handle") ?? ""} placeholder="Find  /"
@@ -176,7 +177,7 @@ export class Worklist extends Page {
         const lines = this.items.filter((s) => s.band === band);
         if (!lines.length) return nothing;
         return html`<tbody>
-          <tr class="band b${band}"><th colspan="7" scope="rowgroup">${title} <span>${lines.length}</span></th></tr>
+          <tr class="band b${band}"><th colspan="7" scope="rowgroup">${this.filters.get("review") === "signed" ? "Signed" : title} <span>${lines.length}</span></th></tr>
           ${lines.map((study) => this.line(study, index++, now))}
         </tbody>`;
       })}
@@ -189,10 +190,10 @@ export class Worklist extends Page {
       @click=${(e: Event) => (e.target as HTMLElement).closest("a") ?? go(studyPath(study.handle))} @focusin=${() => (this.chosen = index)}>
       <th scope="row"><a class="handle" href=${studyPath(study.handle)}>${study.handle}</a>
         ${study.priority === "stat" ? html`<span class="tag stat">STAT</span>` : nothing}</th>
-      <td>${exam(study)} <span class="dim">${study.instances} images</span>${study.part ? html` <span class="tag part">read in part: ${study.part}</span>` : study.partial ? html` <span class="tag">partial</span>` : nothing}</td>
+      <td>${exam(study)} <span class="dim">${images(study.instances)}</span>${study.part ? html` <span class="tag part">read in part: ${study.part}</span>` : study.partial ? html` <span class="tag">partial</span>` : nothing}</td>
       <td>${resultOf(study, study.progress)}</td>
       <td class="why"><span title=${study.why || study.reason}>${study.why || study.reason || "–"}</span></td>
-      <td>${waiting(study, now)}</td>
+      <td>${waiting(study, study.review, now)}</td>
       <td><span class="state ${study.review.replace(" ", "-")}">${study.review}</span></td>
       <td class="dim">${clinic}</td>
     </tr>`;
@@ -210,4 +211,9 @@ export class Worklist extends Page {
     this.etag = "";
     void this.look();
   }
+}
+
+/** Those of everyday, and the one that the address asks for. */
+function modalities(asked: string | null): string[] {
+  return asked && !MODALITIES.includes(asked) ? [...MODALITIES, asked] : MODALITIES;
 }

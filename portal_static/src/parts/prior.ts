@@ -43,7 +43,7 @@ export class Prior extends Page {
         loaded: () => undefined,
         drawn: () => undefined,
       });
-      await this.viewer.show(imagesOf(this.series), this.link.follow(this.leader));
+      await this.viewer.show(this.series.series_uid, imagesOf(this.series), this.link.follow(this.leader));
       this.dispatchEvent(new CustomEvent("shown"));
     });
   }

@@ -22,7 +22,8 @@ export function measuredOf(found: ToolTypes.Annotation, series: string, sop: str
 function unitOf(imageId: string): "mm" | "px" | undefined {
   const regions = metaData.get("calibrationModule", imageId) as { sequenceOfUltrasoundRegions?: unknown[] } | undefined;
   if (regions?.sequenceOfUltrasoundRegions?.length) return undefined;
-  const plane = metaData.get("imagePlaneModule", imageId) as { usingDefaultValues: boolean; rowPixelSpacing: number; columnPixelSpacing: number };
+  const plane = metaData.get("imagePlaneModule", imageId) as { usingDefaultValues: boolean; rowPixelSpacing: number; columnPixelSpacing: number } | undefined;
+  if (!plane) return undefined;
   if (plane.usingDefaultValues) return "px";
   return [plane.rowPixelSpacing, plane.columnPixelSpacing].every((spacing) => spacing > 0 && spacing < Infinity) ? "mm" : undefined;
 }

@@ -24,6 +24,12 @@ import { fillDisplay, mendPlaces, onOtherDisplay, worldOf } from "./places.js";
 
 export type Tool = "window" | "pan" | "zoom" | "length" | "ellipse";
 
+/** A measurement that is drawn and not saved; `null` where the image has no scale that it could be kept in. */
+export interface Drawn {
+  uid: string;
+  measured: Measured | null;
+}
+
 export interface Listener {
   slice(index: number): void;
   loaded(count: number): void;
@@ -78,8 +84,13 @@ export class Viewer {
   private readonly byProcessor = getShouldUseCPURendering();
   private readonly closed = new AbortController();
   private readonly resizing: ResizeObserver;
+  private tool: Tool = "window";
+  /** Whether a finger is held still, and sets the window. */
+  private held = false;
   private images: Picture[] = [];
   private ids: string[] = [];
+  /** Every image that was in a stack here: what was drawn on a series is there after another one was looked at. */
+  private readonly seen = new Map<string, { series: string; sop: string }>();
   private shapes: Shape[] = [];
   private opacity = 0.5;
   private streaming = 0;
@@ -104,17 +115,20 @@ export class Viewer {
     const tools = ToolGroupManager.createToolGroup(this.id)!;
     for (const tool of [StackScrollTool.toolName, ...Object.values(TOOLS)]) tools.addTool(tool);
     tools.addViewport(this.id, this.id);
-    tools.setToolActive(StackScrollTool.toolName, { bindings: [{ mouseButton: ToolEnums.MouseBindings.Wheel }] });
     this.use("window");
+    // A finger that is held still gets the window until it is lifted.
+    element.addEventListener(ToolEnums.Events.TOUCH_PRESS, () => this.scrollsByFinger && this.bind((this.held = true)));
+    element.addEventListener(ToolEnums.Events.TOUCH_END, () => this.held && this.bind((this.held = false)));
     this.resizing = new ResizeObserver(() => this.resize());
     this.resizing.observe(element);
     onOtherDisplay(() => this.resize(), this.closed.signal);
   }
 
   /** Shows a series from slice `at`; the rest streams in from there outwards. */
-  async show(images: Picture[], at: number): Promise<void> {
+  async show(series: string, images: Picture[], at: number): Promise<void> {
     this.images = images;
     this.ids = images.map((image) => `wadouri:${image.url}`);
+    this.ids.forEach((id, i) => this.seen.set(id, { series, sop: images[i]!.sop_uid }));
     await this.viewport.setStack(this.ids, at);
     this.resize();
     this.viewport.render();
@@ -155,12 +169,31 @@ export class Viewer {
   }
 
   use(tool: Tool): void {
+    this.tool = tool;
+    this.bind();
+  }
+
+  /** One finger scrolls, unless a tool is chosen that one finger can use and two cannot. */
+  private get scrollsByFinger(): boolean {
+    return this.tool === "window" || this.tool === "zoom";
+  }
+
+  /** Binds the tools to the mouse's buttons and to fingers: two always zoom and pan. With `windows`, one finger sets
+   *  the window. */
+  private bind(windows = false): void {
     const group = ToolGroupManager.getToolGroup(this.id)!;
-    const { Primary, Auxiliary, Secondary } = ToolEnums.MouseBindings;
-    for (const name of Object.values(TOOLS)) group.setToolPassive(name, { removeAllBindings: true });
-    if (tool !== "pan") group.setToolActive(TOOLS.pan, { bindings: [{ mouseButton: Auxiliary }] });
-    if (tool !== "zoom") group.setToolActive(TOOLS.zoom, { bindings: [{ mouseButton: Secondary }] });
-    group.setToolActive(TOOLS[tool], { bindings: [{ mouseButton: Primary }] });
+    const { Primary, Auxiliary, Secondary, Wheel } = ToolEnums.MouseBindings;
+    for (const name of [StackScrollTool.toolName, ...Object.values(TOOLS)]) group.setToolPassive(name, { removeAllBindings: true });
+    const bindings: Record<string, ToolTypes.IToolBinding[]> = {
+      [StackScrollTool.toolName]: [{ mouseButton: Wheel }],
+      [TOOLS.pan]: [{ mouseButton: Auxiliary }],
+      [TOOLS.zoom]: [{ mouseButton: Secondary }, { numTouchPoints: 2 }],
+    };
+    bindings[TOOLS[this.tool]] = [{ mouseButton: Primary }, ...(this.tool === "zoom" ? [{ numTouchPoints: 2 }] : [])];
+    // Of two tools that one finger would move, Cornerstone takes the one that was added first.
+    if (windows) bindings[TOOLS.window] = [...(bindings[TOOLS.window] ?? []), { numTouchPoints: 1 }];
+    else if (this.scrollsByFinger) bindings[StackScrollTool.toolName]!.push({ numTouchPoints: 1 });
+    for (const [name, bound] of Object.entries(bindings)) group.setToolActive(name, { bindings: bound });
   }
 
   overlay(shapes: Shape[], opacity: number): void {
@@ -169,19 +202,19 @@ export class Viewer {
     this.paintOverlay();
   }
 
-  /** What was measured by hand on this series, each under a name to forget it by; `null` where the image has no scale. */
-  measurements(series: string): { uid: string; measured: Measured | null }[] {
+  /** What was measured by hand on any series, each under a name to forget it by; `null` where the image has no scale. */
+  measurements(): Drawn[] {
     return this.drawnByHand().flatMap((found) => {
-      const sop = this.images[this.ids.indexOf(found.metadata?.referencedImageId ?? "")]?.sop_uid;
+      const image = this.seen.get(found.metadata?.referencedImageId ?? "");
       const points = found.data.handles?.points?.length ?? 0;
-      if (!sop || points < (found.metadata?.toolName === LengthTool.toolName ? 2 : 4)) return [];
-      return [{ uid: found.annotationUID!, measured: measuredOf(found, series, sop) }];
+      if (!image || points < (found.metadata?.toolName === LengthTool.toolName ? 2 : 4)) return [];
+      return [{ uid: found.annotationUID!, measured: measuredOf(found, image.series, image.sop) }];
     });
   }
 
-  /** The annotations on this stack: another may lie beside it. */
+  /** The annotations on this viewer's images: another may lie beside it. */
   private drawnByHand(): ToolTypes.Annotation[] {
-    return annotation.state.getAllAnnotations().filter((found) => this.ids.includes(found.metadata?.referencedImageId ?? ""));
+    return annotation.state.getAllAnnotations().filter((found) => this.seen.has(found.metadata?.referencedImageId ?? ""));
   }
 
   forget(uid: string): void {

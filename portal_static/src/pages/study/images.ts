@@ -86,11 +86,6 @@ export class Images extends Page {
     return image && { series_uid: this.shown, sop_uid: image.sop_uid, slice: this.slice };
   }
 
-  /** UID of the series that is looked at. */
-  get seriesUid(): string {
-    return this.shown;
-  }
-
   goTo(finding: Finding): void {
     const series = this.series.find((s) => s.series_uid === finding.series_uid);
     if (!series) return;
@@ -138,7 +133,7 @@ export class Images extends Page {
     const images = imagesOf(series);
     this.scrubber.loaded = 0;
     const at = images.findIndex((i) => i.key === keyOf(finding));
-    await this.viewer?.show(images, at >= 0 ? at : Math.floor(images.length / 2));
+    await this.viewer?.show(series.series_uid, images, at >= 0 ? at : Math.floor(images.length / 2));
     if (this.chest) this.viewer?.window(PRESETS[0]![1], PRESETS[0]![2]);
     this.paintOverlay();
   }

@@ -4,13 +4,15 @@ import { customElement, property, state } from "lit/decorators.js";
 import { studyOf, studyPath } from "../../address.js";
 import type { Finding, ImageSeries, Mask, ReviewEvent, StudyDetail, StudyLine, Told } from "../../api.js";
 import { Problem, imagesOf } from "../../api.js";
-import { clock, exam } from "../../format.js";
+import { clock, exam, images } from "../../format.js";
 import { Page, go, typing } from "../../page.js";
 import { POLL_MS, resultOf, waiting } from "../../study-line.js";
+import type { Drawn } from "../../viewer/viewer.js";
 import { absent } from "./absent.js";
 import { keyOf, type Images, type PriorLine } from "./images.js";
 import { communicationSection, costs, findingsSection, missedSection, priorsSection, provenance, resultSection, timelineSection, type FindingsView } from "./panel.js";
 import { entryForm, type Entry, type Form } from "./review-forms.js";
+import { signDialog, signTitle, type Unsaved } from "./signing.js";
 import "../../parts/deid-report.js";
 import "../../parts/identity.js";
 import "./images.js";
@@ -31,6 +33,8 @@ export class StudyPage extends Page {
   @state() private keyImage = "";
   /** Of the answer in place of the study; 0: there was none. */
   @state() private status = 0;
+  /** What is drawn and not saved, while the sign-off asks. */
+  @state() private signing: Drawn[] | undefined;
   @state() private prior: PriorLine | undefined;
   @state() private masks: Record<string, Mask> = {};
   private etag = "";
@@ -157,7 +161,7 @@ export class StudyPage extends Page {
         x: () => void this.judge("reject"),
         c: () => this.openForm("correct"),
         m: () => this.openForm("missed"),
-        s: () => void this.say({ kind: "signed" }, "Signed."),
+        s: () => this.askToSign(),
       }),
     };
     const action = actions[event.key];
@@ -204,6 +208,7 @@ export class StudyPage extends Page {
         ${priorsSection(detail, this.prior, (prior) => (this.prior = prior))} ${communicationSection(detail)} ${timelineSection(detail)} ${costs(detail)} ${provenance(detail, this.report())}
       </aside>
       <dialog id="picture" aria-label="Key image"><img alt="The finding, outlined and enlarged" /><form method="dialog"><button>Close</button></form></dialog>
+      ${this.signing ? signDialog(detail, this.signing, this.failed(), (unsaved) => void this.sign(unsaved), () => (this.signing = undefined)) : nothing}
     </div>`;
   }
 
@@ -212,9 +217,9 @@ export class StudyPage extends Page {
     return html`<div class="head">
       <a class="back" href="/" title="Worklist (u)" aria-label="Back to the worklist">‹</a>
       <h1><span class="handle">${study.handle}</span></h1>
-      <span>${exam(study)} <span class="dim">${study.instances} images</span></span>
+      <span>${exam(study)} <span class="dim">${images(study.instances)}</span></span>
       ${resultOf(study, this.detail!.progress)}
-      ${waiting(study, Date.now())}
+      ${waiting(study, review.state, Date.now())}
       <span class="state ${review.state.replace(" ", "-")}">${review.state}</span>
       <rf-identity .api=${this.api} .me=${this.me} .token=${study.id}></rf-identity>
     </div>`;
@@ -285,19 +290,38 @@ export class StudyPage extends Page {
     });
   }
 
-  private async saveMeasurements(): Promise<void> {
+  /** False where the server refused one: why is on the page, and the line is still there. */
+  private async saveMeasurements(): Promise<boolean> {
     let refused = false;
-    for (const { uid, measured } of this.images.viewer?.measurements(this.images.seriesUid) ?? []) {
+    for (const { uid, measured } of this.images.viewer?.measurements() ?? []) {
       refused ||= !measured;
       if (!measured) continue;
-      if (!(await this.say(measured, "Measurements saved."))) return; // why is on the page, and the line is still there
+      if (!(await this.say(measured, "Measurements saved."))) return false;
       this.images.viewer?.forget(uid);
     }
     if (refused) this.failure = NO_SCALE;
+    return true;
+  }
+
+  private askToSign(): void {
+    if (!this.signable()) return;
+    this.signing = this.images.viewer?.measurements() ?? [];
+    void this.updateComplete.then(() => this.querySelector<HTMLDialogElement>("#signing")?.showModal());
+  }
+
+  private async sign(unsaved: Unsaved | null): Promise<void> {
+    if (unsaved === "save" && !(await this.saveMeasurements())) return;
+    if (!(await this.say({ kind: "signed" }, "Signed."))) return;
+    for (const { uid } of this.images.viewer?.measurements() ?? []) this.images.viewer?.forget(uid);
+    this.querySelector<HTMLDialogElement>("#signing")?.close();
+  }
+
+  private signable(): boolean {
+    return this.reviewable() && this.detail!.study.state !== "analysing";
   }
 
   private actions(): TemplateResult {
-    const { study, review } = this.detail!;
+    const { review } = this.detail!;
     const open = this.reviewable();
     return html`<section class="actions">
       <div class="row">
@@ -306,7 +330,7 @@ export class StudyPage extends Page {
         ${this.may("study_review") && review.state === "signed" ? html`<button @click=${() => this.openForm("reopen")}>Re-open</button>` : nothing}
       </div>
       ${review.state === "signed" ? html`<p class="notice good">Signed by ${review.reader_name}, ${clock(review.signed)}</p>` : nothing}
-      ${open && study.state !== "analysing" ? html`<button class="primary sign" title="Sign off (s)" @click=${() => void this.say({ kind: "signed" }, "Signed.")}>Sign off the AI result</button>` : nothing}
+      ${this.signable() ? html`<button class="primary sign" title="Sign off (s)" @click=${() => this.askToSign()}>${signTitle(this.detail!)}…</button>` : nothing}
       <p class="dim small">Not for primary diagnosis: sign-off reviews the AI result, it is not the radiology report.</p>
     </section>`;
   }
