@@ -241,7 +241,9 @@ export class Api {
   ) {}
 
   static async start(): Promise<Api> {
-    const config = (await (await fetch("/config.json")).json()) as Config;
+    const answer = await fetch("/config.json");
+    if (!answer.ok) throw new Error("The portal was deployed without its addresses: whoever deploys it runs `azd deploy portal`.");
+    const config = (await answer.json()) as Config;
     return new Api(new SignIn(config), config);
   }
 

@@ -161,18 +161,36 @@ def test_a_tenant_that_lets_nobody_make_groups_is_told_how_to_go_on(azure: Azure
     assert "Set READFIRST_ACCESS yourself" in done.stdout
 
 
-def test_the_portal_learns_where_its_apps_are_and_entra_where_the_portal_is(azure: Azure) -> None:
-    config = generate.ROOT / "portal_static" / "public" / "config.json"
-    before = config.read_text() if config.exists() else None
-    urls = {"PORTAL_URL": "https://p.example", "API_URL": "https://a.example", "IDENTITY_URL": "https://i.example"}
-    try:
-        done = azure.run("portal", READFIRST_ENTRA_CLIENT_ID="client", **urls)
-        assert done.returncode == 0, done.stderr
-        written = json.loads(config.read_text())
-    finally:
-        config.unlink() if before is None else config.write_text(before)
+URLS = {"API_URL": "https://a.example", "IDENTITY_URL": "https://i.example/", "READFIRST_ENTRA_CLIENT_ID": "client"}
+
+
+def built(folder: Path) -> dict[str, str]:
+    """A built portal, as the hook finds it before azd uploads it."""
+    (folder / "dist").mkdir()
+    (folder / "dist" / "index.html").write_text("<!doctype html>")
+    return {"READFIRST_PORTAL_BUILT": str(folder / "dist")}
+
+
+def test_the_built_portal_learns_where_its_apps_are_after_provisioning(azure: Azure) -> None:
+    place = built(azure.folder)
+    done = azure.run("portal", "config", **URLS, **place)
+    assert done.returncode == 0, done.stderr
+    written = json.loads((azure.folder / "dist" / "config.json").read_text())
     assert (written["api"], written["identity"]) == ("https://a.example", "https://i.example")
     assert written["issuer"] == "https://login.microsoftonline.com/tenant/v2.0"
+    assert written["clientId"] == "client" and "api://client/access" in written["scope"]
+    assert [c for c in azure.calls() if "patch" in c] == [], "whoever only deploys has no right to change Entra"
+
+
+def test_the_tenant_is_not_asked_for_where_azd_knows_it(azure: Azure) -> None:
+    done = azure.run("portal", "config", AZURE_TENANT_ID="known", **URLS, **built(azure.folder))
+    assert done.returncode == 0 and azure.calls() == []
+    assert "/known/v2.0" in (azure.folder / "dist" / "config.json").read_text()
+
+
+def test_entra_learns_where_the_portal_is(azure: Azure) -> None:
+    done = azure.run("portal", PORTAL_URL="https://p.example", READFIRST_ENTRA_CLIENT_ID="client")
+    assert done.returncode == 0, done.stderr
     (patch,) = [c for c in azure.calls() if "patch" in c]
     assert json.loads(patch[patch.index("--body") + 1])["spa"]["redirectUris"] == [
         "https://p.example",
@@ -180,9 +198,34 @@ def test_the_portal_learns_where_its_apps_are_and_entra_where_the_portal_is(azur
     ]
 
 
-def test_the_portal_hook_without_a_deployment_says_what_to_run(azure: Azure) -> None:
-    done = azure.run("portal")
+@pytest.mark.parametrize("arguments", [(), ("config",)])
+def test_the_portal_hook_without_a_deployment_says_what_to_run(azure: Azure, arguments: tuple[str, ...]) -> None:
+    done = azure.run("portal", *arguments)
     assert "azd provision" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_portal_that_is_not_built_says_what_to_run(azure: Azure) -> None:
+    done = azure.run("portal", "config", READFIRST_PORTAL_BUILT=str(azure.folder / "nowhere"), **URLS)
+    assert "azd package portal" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_no_step_before_provisioning_needs_an_address() -> None:
+    """azd packages before or beside provisioning, and does not run a js service's build hooks at all."""
+    portal = (generate.ROOT / "azure.yaml").read_text().partition("  portal:\n")[2].partition("\nhooks:")[0]
+    assert re.findall(r"^      (\w+):$", portal, re.M) == ["predeploy"]
+    sources = generate.ROOT / "portal_static"
+    assert 'fetch("/config.json")' in (sources / "src" / "api.ts").read_text()
+    assert not (sources / "public" / "config.json").exists(), "the build would carry another deployment's addresses"
+    assert "import.meta.env" not in "".join(p.read_text() for p in (sources / "src").rglob("*.ts"))
+
+
+def test_the_page_finds_in_config_json_every_address_that_it_reads(azure: Azure) -> None:
+    azure.run("portal", "config", **URLS, **built(azure.folder))
+    written = json.loads((azure.folder / "dist" / "config.json").read_text())
+    source = (generate.ROOT / "portal_static" / "src" / "signin.ts").read_text()
+    read = re.search(r"interface Config \{(.*?)\n\}", source, re.S)
+    assert read, "the page's configuration is described in signin.ts"
+    assert written.keys() == set(re.findall(r"^\s+(?:readonly )?(\w+):", read[1], re.M))
 
 
 def test_an_application_that_entra_does_not_know_everywhere_yet_is_waited_for(azure: Azure) -> None:
