@@ -3,7 +3,7 @@
  *  The addresses create: they list, read and delete nothing. What was sent is remembered by a digest of the file's name,
  *  size and time (a name can be a patient's), so that the same folder dropped again sends only the rest. */
 
-import { Problem, type Api } from "./api.js";
+import type { Api } from "./api.js";
 
 const BLOCK = 4 << 20;
 const TRIES = 5;
@@ -112,12 +112,7 @@ export class Sender {
       if (fresh) signed = undefined;
       return (signed ??= this.address(blob));
     };
-    try {
-      await address(false);
-    } catch (error) {
-      if (error instanceof Problem && error.code === "sent-already") return; // its last word was lost on the way
-      throw error;
-    }
+    await address(false);
     const count = Math.ceil(file.size / BLOCK);
     const open = Array.from({ length: count }, (_, i) => i).filter((i) => !one.blocks.includes(i));
     progress(one.blocks.length / count);
@@ -155,8 +150,9 @@ async function put(address: (fresh: boolean) => Promise<string>, query: string, 
   let fresh = false;
   for (let attempt = 1; ; attempt++) {
     const status: number = await fetch((await address(fresh)) + query, { method: "PUT", body, headers: { "x-ms-version": "2024-11-04", ...headers } }).then((a) => a.status, () => 0);
-    // 409 and 412: it is there. An answer was lost, and this is the second time.
-    if ((status >= 200 && status < 300) || ((status === 409 || status === 412) && attempt > 1)) return;
+    // 409 and 412: it is there. An answer was lost, in this try or before a reload; nobody else knows the folder's name.
+    const before = attempt > 1 || "If-None-Match" in headers;
+    if ((status >= 200 && status < 300) || ((status === 409 || status === 412) && before)) return;
     if (status === 403 && fresh) throw new Error("the storage refuses it");
     fresh = status === 403;
     if (attempt === TRIES || (status >= 400 && status < 500 && ![403, 408, 429].includes(status))) throw new Error("the upload broke off");

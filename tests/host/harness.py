@@ -27,6 +27,7 @@ from tests.waiting import PATIENCE, eventually
 ROOT = Path(__file__).parents[2]
 APP = Path(__file__).parent / "app"
 _AZURITE = ROOT / "readfirst/local/node/node_modules/.bin/azurite"
+OF_THE_STACK = ("node", str(ROOT / "readfirst/local/node/azurite.cjs"))  # with what the local stack adds to it
 _KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="  # Azurite's own
 DURABLE = "/runtime/webhooks/durabletask"
 
@@ -42,12 +43,12 @@ def free_port() -> int:
 class Azurite:
     """Azurite on free ports, with its data in a folder of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, program: Sequence[str] = (str(_AZURITE),)) -> None:
         self._ports = [free_port(), free_port(), free_port()]
         names = ("blob", "queue", "table")
         arguments = [text for n, p in zip(names, self._ports, strict=True) for text in (f"--{n}Port", str(p))]
         fixed = ["--silent", "--location", str(folder), "--disableTelemetry", "--skipApiVersionCheck"]
-        self._process = subprocess.Popen([str(_AZURITE), *arguments, *fixed], stdout=subprocess.DEVNULL)
+        self._process = subprocess.Popen([*program, *arguments, *fixed], stdout=subprocess.DEVNULL)
         for port in self._ports:
             eventually(lambda port=port: _listens(port))
 

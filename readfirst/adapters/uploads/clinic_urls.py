@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from azure.storage.blob import BlobServiceClient, ContainerClient
 
 LONGEST = timedelta(days=7)  # a user-delegation key lives no longer
+# From this version on a blob that is not there yet may be sent in blocks by whoever may create. An address says its
+# version itself (`sv`, which the SDK writes), whatever version the tool speaks that uses it (docs/adr/0015).
+BLOCKS_BY_CREATE = "2026-04-06"
 _CLOCKS_APART = timedelta(minutes=5)
 
 
@@ -66,8 +69,8 @@ def upload_only(clinic: str, lifetime: timedelta, blob: str = "") -> tuple[str, 
     """An address to upload to for the portal's page, and when it lapses.
 
     Without `blob`, of the whole inbox: it creates blobs, and lists, reads, overwrites and deletes nothing. With `blob`,
-    of that one name: it may also write, because blocks of a blob that is not there yet need that; it reaches no other
-    blob, and intake takes what it takes by ETag, whatever is written to that name afterwards.
+    of that one name: it may also write, because the page speaks a version in which blocks need that; it reaches no
+    other blob, and intake takes what it takes by ETag, whatever is written to that name afterwards.
     """
     from azure.storage.blob import BlobSasPermissions, ContainerSasPermissions, generate_blob_sas
 

@@ -139,4 +139,5 @@ Loki.prototype.autosaveEnable = function (options, callback) {
   original.autosaveEnable.call(this, options, callback);
 };
 
+require("./blocks.cjs");
 require("azurite/dist/src/azurite.js");
