@@ -7,7 +7,7 @@ import { student, clinic, hospital } from 'modules/profiles.bicep'
 
 @description('Name of the environment.')
 @minLength(2)
-@maxLength(12)
+@maxLength(10)
 param environmentName string
 
 @description('Region.')
@@ -31,8 +31,14 @@ param monthlyBudget int
 @description('First day of the month of the first deployment.')
 param budgetStart string
 
-@description('Image of the job.')
+@description('Image of the job, with its public registry.')
 param jobImage string
+
+@description('The registry of one\'s own holds the image.')
+param jobImageReady bool
+
+@description('A vault of this name was deleted: bring it back.')
+param recoverVault bool
 
 @description('What membership of an Entra group gives.')
 param readers ReaderGroup[]
@@ -45,6 +51,9 @@ param auditImmutability ('Unlocked' | 'Locked')
 
 @description('An e-mail domain of one\'s own; empty for Azure\'s.')
 param emailDomain string
+
+@description('The DNS records of the domain are verified.')
+param emailDomainVerified bool
 
 @description('Public address ranges of clinics and readers (hospital).')
 param allowedRanges string[]
@@ -75,10 +84,13 @@ module main 'main.bicep' = {
     monthlyBudget: monthlyBudget
     budgetStart: budgetStart
     jobImage: jobImage
+    jobImageReady: jobImageReady
+    recoverVault: recoverVault
     readers: readers
     operatorsGroupId: operatorsGroupId
     auditImmutability: auditImmutability
     emailDomain: emailDomain
+    emailDomainVerified: emailDomainVerified
     allowedRanges: allowedRanges
   }
   dependsOn: [roles]

@@ -2,9 +2,9 @@ metadata description = 'Readfirst in one resource group: stores, keys, three Fun
 
 import { Clinic, CustomerKey, Network, Profile, ReaderGroup } from 'modules/types.bicep'
 
-@description('Name of the deployment, part of every resource\'s name.')
+@description('Name of the deployment, part of every resource\'s name: small letters, digits, single inner hyphens. A job\'s name holds 32 characters.')
 @minLength(2)
-@maxLength(12)
+@maxLength(10)
 param environmentName string
 
 @description('Region. GPUs are offered in some only: the preprovision hook checks.')
@@ -35,11 +35,17 @@ param alertEmail string
 @description('Amount of the month\'s budget in the currency of the bill.')
 param monthlyBudget int
 
-@description('First day of the month of the first deployment; keep it afterwards.')
-param budgetStart string = utcNow('yyyy-MM-01')
+@description('First day of the month of the first deployment (yyyy-MM-01). A budget\'s start cannot change: bicep/hooks/already.py finds it.')
+param budgetStart string
 
-@description('Image of the job. With a registry of its own: repository and tag there.')
+@description('Image of the job, with its public registry. A profile with a registry of its own pulls it from there, by the same repository and tag.')
 param jobImage string
+
+@description('The registry of one\'s own holds the image (bicep/hooks/image.py imports it). Until then the job has a small public image in its place.')
+param jobImageReady bool = false
+
+@description('A vault of this name was deleted and is kept by purge protection: bring it back instead of making it.')
+param recoverVault bool = false
 
 @description('Region of the portal\'s control plane.')
 @allowed(['centralus', 'eastus2', 'westus2', 'westeurope', 'eastasia'])
@@ -50,6 +56,9 @@ param emailDataLocation string = 'Europe'
 
 @description('An e-mail domain of one\'s own; empty for Azure\'s, which sends 10 messages an hour.')
 param emailDomain string = ''
+
+@description('The DNS records of the domain are verified; Azure\'s domain sends until then.')
+param emailDomainVerified bool = false
 
 @description('Days that an original outlives its success.')
 @minValue(1)
@@ -99,7 +108,8 @@ var names = union(shared, {
   vault: 'rfkv${suffix}'
   registry: 'rfcr${suffix}'
   insights: '${prefix}-insights'
-  communication: '${prefix}-mail'
+  communication: '${prefix}-mail-${suffix}'
+  emailService: '${prefix}-email-${suffix}'
   job: '${prefix}-analyse'
 })
 
@@ -180,6 +190,7 @@ module keyVault 'modules/keyvault.bicep' = {
     tags: tags
     keys: [names.keys.identity, names.keys.pseudonym]
     customerKeyName: customerKeyName
+    recover: recoverVault
     network: network
     securityWorkspaceId: monitoring.outputs.securityId
   }
@@ -195,6 +206,16 @@ module encryptionAccess 'modules/encryption-access.bicep' = if (profile.customer
   }
   dependsOn: [keyVault, identities]
 }
+
+// A role needs minutes until storage and Cosmos DB see it, and both are refused without it. Each step below is a
+// deployment of nothing, one after the other.
+@batchSize(1)
+module encryptionWait 'modules/wait.bicep' = [
+  for i in range(0, profile.customerKeys ? 24 : 0): {
+    name: 'encryption-wait-${i}'
+    dependsOn: [encryptionAccess]
+  }
+]
 
 var customerKey CustomerKey = {
   identityId: profile.customerKeys
@@ -266,7 +287,7 @@ module uploads 'modules/storage.bicep' = {
     endpoints: ['blob', 'queue']
     customerKey: customerKey
   }
-  dependsOn: [privateNetwork, encryptionAccess]
+  dependsOn: [privateNetwork, encryptionWait]
 }
 
 module studies 'modules/storage.bicep' = {
@@ -296,7 +317,7 @@ module studies 'modules/storage.bicep' = {
     endpoints: ['blob', 'queue']
     customerKey: customerKey
   }
-  dependsOn: [privateNetwork, encryptionAccess]
+  dependsOn: [privateNetwork, encryptionWait]
 }
 
 module vault 'modules/storage.bicep' = {
@@ -315,7 +336,7 @@ module vault 'modules/storage.bicep' = {
       categories: ['StorageRead', 'StorageWrite', 'StorageDelete']
     }
   }
-  dependsOn: [privateNetwork, encryptionAccess]
+  dependsOn: [privateNetwork, encryptionWait]
 }
 
 resource vaultAccount 'Microsoft.Storage/storageAccounts@2025-01-01' existing = {
@@ -347,7 +368,7 @@ module audit 'modules/storage.bicep' = {
     network: network
     customerKey: customerKey
   }
-  dependsOn: [privateNetwork, encryptionAccess]
+  dependsOn: [privateNetwork, encryptionWait]
 }
 
 module host 'modules/storage.bicep' = [
@@ -365,7 +386,7 @@ module host 'modules/storage.bicep' = [
       endpoints: app == 'intake' ? ['blob', 'queue', 'table'] : ['blob']
       customerKey: customerKey
     }
-    dependsOn: [privateNetwork, encryptionAccess]
+    dependsOn: [privateNetwork, encryptionWait]
   }
 ]
 
@@ -384,16 +405,18 @@ module cosmos 'modules/cosmos.bicep' = {
     writers: [names.identities.intake]
     updaters: [names.identities.api, names.identities.identity]
   }
-  dependsOn: [privateNetwork, identities, encryptionAccess]
+  dependsOn: [privateNetwork, identities, encryptionWait]
 }
 
 module email 'modules/email.bicep' = {
   name: 'email'
   params: {
-    prefix: prefix
+    name: names.communication
+    emailName: names.emailService
     tags: tags
     dataLocation: emailDataLocation
     domainName: emailDomain
+    domainVerified: emailDomainVerified
   }
 }
 
@@ -423,6 +446,9 @@ module access 'modules/access.bicep' = {
 }
 
 var registryServer = registry.?outputs.loginServer ?? ''
+// A job is refused whose image is not there, and the registry is empty when it has just been made.
+var placeholder = 'mcr.microsoft.com/k8se/quickstart-jobs:latest'
+var ownImage = jobImageReady ? '${registryServer}/${last(split(jobImage, '/'))}' : placeholder
 
 module job 'modules/job.bicep' = {
   name: 'job'
@@ -431,7 +457,7 @@ module job 'modules/job.bicep' = {
     location: location
     tags: tags
     gpu: profile.gpu
-    image: empty(registryServer) ? jobImage : '${registryServer}/${jobImage}'
+    image: profile.registry == 'none' ? jobImage : ownImage
     registryServer: registryServer
     identityName: names.identities.job
     settings: {

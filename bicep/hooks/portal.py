@@ -1,6 +1,6 @@
 """The portal's addresses, which exist only after `azd provision`. Safe to repeat.
 
-Without an argument (postprovision): tells Entra where the portal is. `config` (predeploy of the portal): writes
+Without an argument (of postprovision.py): tells Entra where the portal is. `config` (predeploy of the portal): writes
 config.json into the built files, which azd uploads next. azd packages before or beside provisioning, so no step of the
 build may need an address: the page asks for /config.json when it starts.
 """

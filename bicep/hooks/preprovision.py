@@ -6,8 +6,10 @@ Python's standard library and the az and azd commands are all it needs. Every st
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,6 +21,7 @@ from typing import Any
 PROVIDERS = (
     "Microsoft.App",
     "Microsoft.Communication",
+    "Microsoft.ContainerRegistry",
     "Microsoft.DocumentDB",
     "Microsoft.EventGrid",
     "Microsoft.Insights",
@@ -39,11 +42,10 @@ ROLES = {
 GPU_OF = {"student": "", "clinic": "T4", "hospital": "A100"}
 WORKLOAD = {"T4": "Consumption-GPU-NC8as-T4", "A100": "Consumption-GPU-NC24-A100"}
 BUDGET_OF = {"student": "10", "clinic": "150", "hospital": "1500"}
-IMAGE_OF = {
-    "student": "ghcr.io/readfirst/readfirst-model:0.1.0",
-    "clinic": "readfirst-model:0.1.0",
-    "hospital": "readfirst-model:0.1.0",
-}
+JOB_IMAGE = "ghcr.io/readfirst/readfirst-model:0.1.0"  # of every profile: a registry of one's own imports it
+# Part of every name that is made; the narrowest is a job's, readfirst-NAME-analyse-cpu, of 32 characters. azd takes
+# names of 64, with capitals, dots and brackets.
+ENVIRONMENT = re.compile(r"(?=.{2,10}$)[a-z][a-z0-9]*(-[a-z0-9]+)*")
 TRIES = 6
 NOT_YET = (
     "request_resourcenotfound",
@@ -81,6 +83,101 @@ def rest(method: str, url: str, body: object = None) -> Any:
     """Calls Azure or Graph through az, which signs in."""
     more = ("--body", json.dumps(body), "--headers", "Content-Type=application/json") if body is not None else ()
     return az("rest", "--method", method, "--url", url, *more)
+
+
+def check_name(name: str) -> None:
+    """The environment's name fits into the name of everything that is made."""
+    if not ENVIRONMENT.fullmatch(name):
+        raise Stop(
+            f"The environment is called {name}: take 2 to 10 small letters, digits and single inner hyphens, a letter "
+            "first, for example `azd env new ward-7`. Nothing has been made under this name."
+        )
+
+
+def check_ranges(text: str) -> None:
+    """READFIRST_ALLOWED_RANGES holds what the storage firewall takes: public IPv4 addresses and ranges up to /30."""
+    try:
+        ranges = json.loads(text)
+    except ValueError:
+        ranges = None
+    if not isinstance(ranges, list):
+        raise Stop(f'READFIRST_ALLOWED_RANGES is {text}; it must be a JSON list, for example ["203.0.113.0/24"].')
+    for one in ranges:
+        if why := refused_range(str(one)):
+            raise Stop(f"READFIRST_ALLOWED_RANGES holds {one}: {why}")
+
+
+def refused_range(text: str) -> str:
+    """Why the storage firewall would refuse a range; empty where it takes it.
+
+    https://learn.microsoft.com/azure/storage/common/storage-network-security
+    """
+    try:
+        network = ipaddress.ip_network(text)
+    except ValueError as error:
+        return f"{error}."
+    if network.version != 4:
+        return "the storage firewall takes IPv4 only."
+    if "/" in text and network.prefixlen >= 31:
+        return f"the storage firewall takes no /31 or /32. Write single addresses: {', '.join(map(str, network))}."
+    if any(network.overlaps(ipaddress.ip_network(p)) for p in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")):
+        return "private addresses come through the private network; the storage firewall takes public ones only."
+    return ""
+
+
+def fixed_already(subscription: str, group: str, environment: str, image: str) -> dict[str, str]:
+    """What an earlier deployment has fixed and a later one must repeat, by the names of the parameter files."""
+    there = az("group", "exists", "--name", group) is True
+    return {
+        "READFIRST_BUDGET_START": budget_start(subscription, group if there else "", f"readfirst-{environment}-budget"),
+        "READFIRST_RECOVER_VAULT": "yes" if vault_was_deleted(group) else "no",
+        "READFIRST_IMAGE_READY": image if there and filled_registry(group, image) else "",
+    }
+
+
+def budget_start(subscription: str, group: str, name: str) -> str:
+    """A budget's start date cannot change: that of the group's where there is one, else the first day of this month."""
+    if group:
+        scope = f"https://management.azure.com/subscriptions/{subscription}/resourceGroups/{group}"
+        listed = rest("get", f"{scope}/providers/Microsoft.Consumption/budgets?api-version=2024-08-01")
+        for budget in listed["value"]:
+            if budget["name"] == name:
+                return str(budget["properties"]["timePeriod"]["startDate"])[:10]
+    return datetime.now(UTC).strftime("%Y-%m-01")
+
+
+def filled_registry(group: str, image: str) -> str:
+    """The group's own registry, which holds the image afterwards; empty where there is none.
+
+    A job is refused whose image is not in its registry. The import is an order to Azure, which copies by itself: so it
+    works for a registry that is closed, too. A tag that is there is left as it is: tags are never moved.
+    """
+    registries = [r for r in az("acr", "list", "--resource-group", group) or [] if r["name"].startswith("rfcr")]
+    if not registries:
+        return ""
+    server = str(registries[0]["loginServer"])
+    try:
+        target = in_registry("", image).lstrip("/")
+        az("acr", "import", "--name", registries[0]["name"], "--source", image, "--image", target)
+    except Stop as error:
+        if "already exists" not in str(error).lower():
+            raise Stop(
+                f"{image} could not be imported into {server} ({error}). Set READFIRST_JOB_IMAGE to an image, with the "
+                "name of its registry, that Azure can read, and run `azd provision` again."
+            ) from error
+    return server
+
+
+def in_registry(server: str, image: str) -> str:
+    """The name of the image in a registry of one's own: the same repository and tag (as main.bicep has it)."""
+    return f"{server}/{image.rsplit('/', 1)[-1]}"
+
+
+def vault_was_deleted(group: str) -> bool:
+    """Whether Azure still keeps a deleted vault of ours: its name is taken for 90 days, so it is brought back."""
+    kept = az("keyvault", "list-deleted", "--resource-type", "vault") or []
+    ids = [str(vault["properties"]["vaultId"]).lower() for vault in kept]
+    return any(f"/resourcegroups/{group.lower()}/" in one and "/vaults/rfkv" in one for one in ids)
 
 
 def check_tools() -> Any:
@@ -205,6 +302,9 @@ def say(text: str) -> None:
 def main(change: bool) -> None:
     """Checks all, then fills azd's environment with what is missing in it."""
     settings = os.environ
+    environment = settings.get("AZURE_ENV_NAME", "student")
+    check_name(environment)
+    check_ranges(settings.get("READFIRST_ALLOWED_RANGES", "[]"))
     profile = settings.get("READFIRST_PROFILE", "student")
     if profile not in GPU_OF:
         raise Stop(f"READFIRST_PROFILE is {profile}; it must be one of {', '.join(GPU_OF)}.")
@@ -214,11 +314,14 @@ def main(change: bool) -> None:
     say("tools, providers, region and quota are as they must be")
     if not change:
         return
-    name = f"readfirst-{settings.get('AZURE_ENV_NAME', 'student')}"
+    name = f"readfirst-{environment}"
     person = str(account["user"]["name"])
     email = settings.get("READFIRST_ALERT_EMAIL", person)
     if "@" not in email:
         raise Stop("Nobody to tell of alerts. Run `azd env set READFIRST_ALERT_EMAIL you@example.org`.")
+    image = settings.get("READFIRST_JOB_IMAGE", JOB_IMAGE)
+    for variable, value in fixed_already(account["id"], f"rg-{name}", environment, image).items():
+        keep(variable, value)
     keep("READFIRST_ENTRA_CLIENT_ID", entra_application(name))
     if profile == "hospital":
         keep("READFIRST_AUDIT_IMMUTABILITY", audit_state(f"rg-{name}", settings.get("READFIRST_LOCK_AUDIT", "no")))
@@ -232,8 +335,7 @@ def main(change: bool) -> None:
         "READFIRST_ALERT_EMAIL": email,
         "READFIRST_CLINICS": demo,
         "READFIRST_MONTHLY_BUDGET": BUDGET_OF[profile],
-        "READFIRST_JOB_IMAGE": IMAGE_OF[profile],
-        "READFIRST_BUDGET_START": datetime.now(UTC).strftime("%Y-%m-01"),
+        "READFIRST_JOB_IMAGE": image,
     }
     for variable, value in defaults.items():
         if variable not in settings:

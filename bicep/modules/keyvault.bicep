@@ -12,6 +12,8 @@ param tags object
 param keys string[]
 @description('Name of the key that encrypts storage and Cosmos DB; empty for none.')
 param customerKeyName string
+@description('The vault was deleted, and purge protection keeps it: bring it back with its keys.')
+param recover bool
 @description('How the vault may be reached.')
 param network Network
 @description('Workspace of the security logs.')
@@ -36,6 +38,7 @@ resource vault 'Microsoft.KeyVault/vaults@2025-05-01' = {
   location: location
   tags: tags
   properties: {
+    createMode: recover ? 'recover' : 'default'
     tenantId: tenant().tenantId
     sku: { family: 'A', name: 'standard' }
     enableRbacAuthorization: true

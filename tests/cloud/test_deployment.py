@@ -6,8 +6,11 @@ import json
 import re
 from collections.abc import Callable
 
+import pytest
+
 from bicep import generate
 from bicep.generate import Resource
+from bicep.hooks import preprovision
 from orchestrations.report import LATE
 from readfirst.domain import resource_names
 from readfirst.domain.analysis.watchdog import Trouble
@@ -278,6 +281,99 @@ def test_a_budget_tells_at_half_most_all_and_by_forecast(resources: list[Resourc
     assert told == {(50, "Actual"), (80, "Actual"), (100, "Actual"), (100, "Forecasted")}
     assert budget["amount"] > 0 and "-01" in budget["timePeriod"]["startDate"]
     assert all(n["contactGroups"] and n["contactEmails"] for n in budget["notifications"].values())
+
+
+def test_a_budgets_start_does_not_follow_the_clock() -> None:
+    """Azure refuses to change it: a deployment in a later month must repeat it."""
+    for file in generate.HERE.rglob("*.bicep*"):
+        assert "utcNow" not in file.read_text(), file.name
+    for name in (*generate.PROFILES, "azd"):
+        assert "'READFIRST_BUDGET_START'" in (generate.HERE / f"{name}.bicepparam").read_text()
+
+
+# --- names, and what must be there first ------------------------------------------------------------------------------
+
+GLOBAL = {"Microsoft.Communication/communicationServices", "Microsoft.Communication/emailServices"}
+GLOBAL |= {"Microsoft.KeyVault/vaults", STORAGE, "Microsoft.Web/sites", "Microsoft.DocumentDB/databaseAccounts"}
+GLOBAL |= {"Microsoft.ContainerRegistry/registries"}
+LONGEST = "ward-7-abc"  # that an environment's name may be
+
+
+def longest(profile: str) -> str:
+    """The parameter file of a profile, with that name."""
+    text = (generate.HERE / f"{profile}.bicepparam").read_text()
+    return re.sub(r"param environmentName = '.*'", f"param environmentName = '{LONGEST}'", text)
+
+
+def test_names_that_all_of_azure_shares_are_not_taken_by_another_deployment(resources: list[Resource]) -> None:
+    unique = re.search(r"rfup(\w{13})", " ".join(r["name"] for r in of_type(resources, STORAGE)))
+    assert unique
+    for resource in resources:
+        if resource["type"] in GLOBAL:
+            assert resource["name"].endswith(unique[1]), resource["name"]
+
+
+def test_the_longest_name_of_an_environment_fits_into_every_name(
+    evaluated: Callable[..., list[Resource]],
+) -> None:
+    most = {"Microsoft.App/jobs": 32, "Microsoft.App/managedEnvironments": 60, "Microsoft.Web/sites": 60, STORAGE: 24}
+    most |= {"Microsoft.KeyVault/vaults": 24, "Microsoft.Communication/communicationServices": 63}
+    most |= {"Microsoft.Communication/emailServices": 63}
+    resources = evaluated("hospital", longest("hospital"))
+    for kind, length in most.items():
+        for resource in of_type(resources, kind):
+            assert len(resource["name"]) <= length, resource["name"]
+
+
+def test_the_hook_and_the_template_agree_on_what_a_name_may_be() -> None:
+    for file in ("azd.bicep", "main.bicep"):
+        text = (generate.HERE / file).read_text()
+        assert f"@minLength(2)\n@maxLength({len(LONGEST)})\nparam environmentName" in text
+    assert preprovision.ENVIRONMENT.fullmatch(LONGEST) and not preprovision.ENVIRONMENT.fullmatch(f"{LONGEST}d")
+
+
+def test_a_vault_that_purge_protection_keeps_is_brought_back_and_no_job_asks_for_an_image_that_is_not_there(
+    evaluated: Callable[..., list[Resource]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A registry that has just been made is empty; afterwards one image, by one name, is pulled from it."""
+    text = (generate.HERE / "clinic.bicepparam").read_text()
+
+    def deployed(word: str) -> tuple[str, set[str]]:
+        resources = evaluated("clinic", f"{text}// {word}\n")
+        jobs = of_type(resources, "Microsoft.App/jobs")
+        images = {job["properties"]["template"]["containers"][0]["image"] for job in jobs}
+        return of_type(resources, "Microsoft.KeyVault/vaults")[0]["properties"]["createMode"], images
+
+    mode, images = deployed("first")
+    assert mode == "default" and all(image.startswith("mcr.microsoft.com/") for image in images)
+    monkeypatch.setenv("READFIRST_IMAGE_READY", preprovision.JOB_IMAGE)
+    monkeypatch.setenv("READFIRST_RECOVER_VAULT", "yes")
+    mode, (image,) = deployed("later")
+    assert mode == "recover"
+    assert "readfirst-model:0.1.0" in image and "loginServer" in image and "ghcr.io" not in image
+
+
+def test_a_public_image_is_pulled_from_where_it_is(evaluated: Callable[..., list[Resource]]) -> None:
+    (job,) = of_type(evaluated("student"), "Microsoft.App/jobs")
+    assert job["properties"]["template"]["containers"][0]["image"] == preprovision.JOB_IMAGE
+
+
+def test_every_file_that_names_the_jobs_image_names_the_same() -> None:
+    root = generate.ROOT
+    files = [*root.glob("docs/**/*.md"), *root.glob(".github/**/*.yml"), *generate.HERE.rglob("*.bicep*")]
+    text = "".join(f.read_text() for f in [*files, root / "model_container/Dockerfile"])
+    named = set(re.findall(r"\breadfirst-(?:model|job)(?:-cpu)?(?=[:\"'])", text))
+    assert named == {preprovision.JOB_IMAGE.rpartition("/")[2].partition(":")[0]}
+
+
+def test_what_the_customers_key_encrypts_waits_until_its_role_is_seen() -> None:
+    built = json.loads(generate.run_bicep("build", "main.bicep", "--stdout").stdout)["resources"]
+    wait = built["encryptionWait"]
+    assert wait["copy"]["mode"] == "serial" and wait["copy"]["batchSize"] == 1
+    assert "customerKeys" in wait["copy"]["count"] and wait["dependsOn"] == ["encryptionAccess"]
+    encrypted = {name for name, r in built.items() if "customerKey" in r.get("properties", {}).get("parameters", {})}
+    assert encrypted == {"uploads", "studies", "vault", "audit", "host", "cosmos"}
+    assert [name for name in encrypted if "encryptionWait" not in built[name]["dependsOn"]] == []
 
 
 # --- events and watch -----------------------------------------------------------------------------------------------

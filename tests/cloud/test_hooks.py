@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ for start, answer in answers:
     if text.startswith(start) or (start.startswith("*") and start[1:] in text):
         if answer == "FAIL":
             sys.exit("denied")
+        if answer == "THERE":
+            sys.exit("(Conflict) Tag readfirst-model:0.1.0 already exists in target registry.")
         if answer == "NOT YET" and not (here / "asked").exists():
             (here / "asked").touch()
             sys.exit("(Request_ResourceNotFound) Resource 'client' does not exist")
@@ -50,6 +53,8 @@ USUAL: dict[str, Any] = {
     "az ad group create": {"id": "group"},
     "az ad signed-in-user show": {"id": "me"},
     "az storage account list": [],
+    "az group exists": False,
+    "az keyvault list-deleted": [],
 }
 
 
@@ -101,17 +106,150 @@ def test_a_first_deployment_gets_an_application_without_a_secret_and_every_defau
     kept = azure.kept()
     assert kept["READFIRST_ENTRA_CLIENT_ID"] == "client"
     assert kept["READFIRST_ALERT_EMAIL"] == "me@example.org"
-    assert kept["READFIRST_BUDGET_START"].endswith("-01")
+    assert kept["READFIRST_BUDGET_START"] == datetime.now(UTC).strftime("%Y-%m-01")
+    assert (kept["READFIRST_RECOVER_VAULT"], kept["READFIRST_IMAGE_READY"]) == ("no", "")
     assert json.loads(kept["READFIRST_ACCESS"])[0]["group"] == "group"
     assert json.loads(kept["READFIRST_CLINICS"])[0]["id"] == "demo"
 
 
 def test_a_second_time_makes_no_second_application_and_keeps_what_was_set(azure: Azure) -> None:
     there = {"az ad app list": [USUAL["az ad app create"]], "az ad sp list": [{"id": "sp"}]}
-    done = azure.run("preprovision", answers=there, READFIRST_BUDGET_START="2026-01-01", READFIRST_ACCESS="[]")
+    done = azure.run("preprovision", answers=there, READFIRST_ACCESS="[]", READFIRST_JOB_IMAGE="x.example/y:1")
     assert done.returncode == 0, done.stderr
     assert not [c for c in azure.calls() if "create" in c]
-    assert {"READFIRST_BUDGET_START", "READFIRST_ACCESS"}.isdisjoint(azure.kept())
+    assert {"READFIRST_JOB_IMAGE", "READFIRST_ACCESS"}.isdisjoint(azure.kept())
+
+
+BUDGET = {"name": "readfirst-demo-budget", "properties": {"timePeriod": {"startDate": "2025-03-01T00:00:00Z"}}}
+
+
+def test_a_budget_keeps_the_month_in_which_it_began_whoever_deploys_in_whichever_month(azure: Azure) -> None:
+    """Its start cannot change, and the environment of azd is not the same on the next person's machine."""
+    other = {"name": "another", "properties": {"timePeriod": {"startDate": "2024-01-01T00:00:00Z"}}}
+    there = {"az group exists": True, "*/budgets?": {"value": [other, BUDGET]}, "az acr list": []}
+    for mine in ({}, {"READFIRST_BUDGET_START": "2026-01-01"}):
+        azure.run("preprovision", answers=there, **mine)
+        assert azure.kept()["READFIRST_BUDGET_START"] == "2025-03-01"
+    azure.run("preprovision", answers={**there, "*/budgets?": {"value": [other]}}, READFIRST_BUDGET_START="2024-01-01")
+    assert azure.kept()["READFIRST_BUDGET_START"] == datetime.now(UTC).strftime("%Y-%m-01")
+
+
+def deleted(group: str, vault: str) -> dict[str, Any]:
+    where = f"/subscriptions/s/resourceGroups/{group}/providers/Microsoft.KeyVault/vaults/{vault}"
+    return {"name": vault, "properties": {"vaultId": where}}
+
+
+def test_a_vault_that_was_deleted_is_brought_back_and_nobody_elses_is(azure: Azure) -> None:
+    others = [deleted("rg-readfirst-other", "rfkvabc"), deleted("rg-readfirst-demo", "somebodys")]
+    azure.run("preprovision", answers={"az keyvault list-deleted": others})
+    assert azure.kept()["READFIRST_RECOVER_VAULT"] == "no"
+    azure.run("preprovision", answers={"az keyvault list-deleted": [*others, deleted("RG-readfirst-demo", "rfkvabc")]})
+    assert azure.kept()["READFIRST_RECOVER_VAULT"] == "yes"
+
+
+NAMES = [
+    "readfirst-prod", "My_Env", "Student", "a", "1st", "a.b", "a(b)", "-ab", "ab-", "a--b", "elevenchars", "", "ward 7",
+    "ü1", "x" * 64,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("arguments", [(), ("--check",)])
+def test_a_name_that_would_not_fit_is_refused_before_anything_is_asked_or_made(
+    azure: Azure, name: str, arguments: tuple[str, ...]
+) -> None:
+    done = azure.run("preprovision", *arguments, AZURE_ENV_NAME=name)
+    assert done.returncode != 0 and "2 to 10 small letters" in done.stderr and "Traceback" not in done.stderr
+    assert azure.calls() == []
+
+
+@pytest.mark.parametrize("name", ["student", "ab", "ward-7", "tencharsxy", "a1"])
+def test_a_name_that_fits_is_taken(azure: Azure, name: str) -> None:
+    assert azure.run("preprovision", AZURE_ENV_NAME=name).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("ranges", "told"),
+    [
+        ('["203.0.113.0/24", "198.51.100.7/32"]', "Write single addresses: 198.51.100.7"),
+        ('["198.51.100.6/31"]', "198.51.100.6, 198.51.100.7"),
+        ('["10.1.0.0/16"]', "private"),
+        ('["172.20.0.1"]', "private"),
+        ('["2001:db8::/32"]', "IPv4"),
+        ('["203.0.113.9/24"]', "host bits"),
+        ('["our network"]', "holds our network"),
+        ('"203.0.113.0/24"', "JSON list"),
+        ("203.0.113.0/24", "JSON list"),
+    ],
+)
+def test_a_range_that_the_storage_firewall_refuses_is_refused_first(azure: Azure, ranges: str, told: str) -> None:
+    done = azure.run("preprovision", READFIRST_ALLOWED_RANGES=ranges)
+    assert done.returncode != 0 and told in done.stderr and "Traceback" not in done.stderr
+    assert azure.calls() == []
+
+
+def test_ranges_that_the_storage_firewall_takes_are_taken(azure: Azure) -> None:
+    ranges = '["203.0.113.0/24", "198.51.100.7", "198.51.100.8/30"]'
+    assert azure.run("preprovision", READFIRST_ALLOWED_RANGES=ranges).returncode == 0
+
+
+IMAGE = "ghcr.io/readfirst/readfirst-model:0.1.0"
+REGISTRY = [{"name": "rfcrabc", "loginServer": "rfcrabc.azurecr.io"}]
+EMPTY = {"az group exists": True, "*/budgets?": {"value": []}, "az acr list": REGISTRY}
+
+
+def job(name: str, image: str) -> dict[str, Any]:
+    return {"name": name, "properties": {"template": {"containers": [{"image": image}]}}}
+
+
+def test_the_registry_of_a_running_deployment_gets_the_image_before_its_jobs_ask_for_it(azure: Azure) -> None:
+    done = azure.run("preprovision", answers=EMPTY)
+    assert done.returncode == 0, done.stderr
+    assert azure.kept()["READFIRST_IMAGE_READY"] == azure.kept()["READFIRST_JOB_IMAGE"] == IMAGE
+    (call,) = [c for c in azure.calls() if c[1:3] == ["acr", "import"]]
+    assert call[call.index("--image") + 1] == "readfirst-model:0.1.0" and call[call.index("--source") + 1] == IMAGE
+
+
+def test_an_image_that_is_there_already_is_left_and_one_that_cannot_be_had_is_said(azure: Azure) -> None:
+    done = azure.run("preprovision", answers={**EMPTY, "az acr import": "THERE"})
+    assert done.returncode == 0 and azure.kept()["READFIRST_IMAGE_READY"] == IMAGE
+    done = azure.run("preprovision", answers={**EMPTY, "az acr import": "FAIL"})
+    assert done.returncode != 0 and "READFIRST_JOB_IMAGE" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_after_a_first_deployment_the_jobs_leave_the_stand_in_for_their_image(azure: Azure) -> None:
+    stand_in = "mcr.microsoft.com/k8se/quickstart-jobs:latest"
+    jobs = [job("readfirst-demo-analyse", stand_in), job("readfirst-demo-analyse-cpu", stand_in), job("x", stand_in)]
+    made = {"AZURE_RESOURCE_GROUP": "rg", "JOB_NAME": "readfirst-demo-analyse", "PORTAL_URL": "https://p.example"}
+    answers = {"az acr list": REGISTRY, "az containerapp job list": jobs}
+    done = azure.run("postprovision", answers=answers, READFIRST_ENTRA_CLIENT_ID="client", **made)
+    assert done.returncode == 0, done.stderr
+    updates = [c for c in azure.calls() if c[1:4] == ["containerapp", "job", "update"]]
+    assert {c[c.index("--name") + 1] for c in updates} == {"readfirst-demo-analyse", "readfirst-demo-analyse-cpu"}
+    assert {c[c.index("--image") + 1] for c in updates} == {"rfcrabc.azurecr.io/readfirst-model:0.1.0"}
+    there = [job("readfirst-demo-analyse", "rfcrabc.azurecr.io/readfirst-model:0.1.0")]
+    azure.run("image", answers={**answers, "az containerapp job list": there}, **made)
+    assert not [c for c in azure.calls() if c[1:4] == ["containerapp", "job", "update"]]
+
+
+def test_a_public_image_is_imported_nowhere(azure: Azure) -> None:
+    made = {"AZURE_RESOURCE_GROUP": "rg", "JOB_NAME": "readfirst-demo-analyse"}
+    assert azure.run("image", answers={"az acr list": []}, **made).returncode == 0
+    assert [c[1:3] for c in azure.calls()] == [["acr", "list"]]
+
+
+def test_a_workflow_gets_what_an_earlier_deployment_fixed(azure: Azure) -> None:
+    there = {**EMPTY, "*/budgets?": {"value": [BUDGET]}}
+    done = azure.run("already", "rg-readfirst-demo", "demo", answers=there)
+    assert done.stdout.splitlines() == [
+        f"READFIRST_JOB_IMAGE={IMAGE}",
+        "READFIRST_BUDGET_START=2025-03-01",
+        "READFIRST_RECOVER_VAULT=no",
+        f"READFIRST_IMAGE_READY={IMAGE}",
+    ]
+    workflow = (generate.ROOT / ".github/workflows/deploy.yml").read_text()
+    assert workflow.index("hooks/already.py") < workflow.index("deployment group create")
+    assert workflow.index("deployment group create") < workflow.index("hooks/image.py") < workflow.index("azd deploy")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+metadata description = 'Nothing: a step that takes the platform some seconds.'
