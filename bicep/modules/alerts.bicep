@@ -169,7 +169,9 @@ var queries = !logAlerts
         name: 'gpu-minutes'
         on: operationsId
         description: 'The job runs more than a burst of studies explains. Runbook: GPU minutes.'
-        query: 'ContainerAppConsoleLogs | where JobName startswith "${jobName}" | summarize by bin(TimeGenerated, 1m)'
+        // Time between lines, not lines: a job that works says little. A longer silence than the watchdog allows is a pause.
+        query: 'ContainerAppConsoleLogs | where JobName startswith "${jobName}" | sort by TimeGenerated asc | extend Gap = datetime_diff("second", TimeGenerated, prev(TimeGenerated)) | where Gap <= 900 | summarize Minutes = sum(Gap) / 60.0'
+        column: 'Minutes'
         threshold: gpuMinutesPerHour
         minutes: 60
         severity: 2
@@ -232,7 +234,8 @@ resource logAlert 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
         allOf: [
           {
             query: item.query
-            timeAggregation: 'Count'
+            metricMeasureColumn: item.?column
+            timeAggregation: contains(item, 'column') ? 'Maximum' : 'Count'
             operator: 'GreaterThan'
             threshold: item.threshold
             failingPeriods: { numberOfEvaluationPeriods: 1, minFailingPeriodsToAlert: 1 }

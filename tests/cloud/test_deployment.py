@@ -450,6 +450,24 @@ def test_every_alert_names_its_chapter_of_the_runbook(resources: list[Resource])
         assert actions if isinstance(actions, list) else actions["actionGroups"]
 
 
+def test_minutes_on_a_gpu_are_time_and_not_lines_of_a_log(evaluated: Callable[..., list[Resource]]) -> None:
+    """A job that works for an hour says a few lines: counted, they never reach 45."""
+    rules = of_type(evaluated("clinic"), "Microsoft.Insights/scheduledQueryRules")
+    criteria = {r["name"].rsplit("-clinic-", 1)[1]: r["properties"]["criteria"]["allOf"][0] for r in rules}
+    gpu = criteria.pop("gpu-minutes")
+    assert (gpu["metricMeasureColumn"], gpu["timeAggregation"], gpu["threshold"]) == ("Minutes", "Maximum", 45)
+    assert "sum(Gap) / 60.0" in gpu["query"]
+    assert {c["timeAggregation"] for c in criteria.values()} == {"Count"}
+    assert not any(c.get("metricMeasureColumn") for c in criteria.values())
+
+
+def test_what_is_looked_for_in_the_hosts_own_log_is_logged() -> None:
+    """The host says that it has started at Information, which is muted unless its category is named."""
+    levels = json.loads((generate.ROOT / "host.json").read_text())["logging"]["logLevel"]
+    assert levels["default"] == "Warning" and levels["Host.Startup"] == "Information"
+    assert "Host started" in (generate.ROOT / "docs" / "azure-verification.md").read_text()
+
+
 # --- azd ------------------------------------------------------------------------------------------------------------
 
 
