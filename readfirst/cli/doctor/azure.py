@@ -43,6 +43,7 @@ def thing(scope: str, environment: str) -> str:
     kind = re.search(r"/(containers|queues|keys|secrets)/([^/]+)$", scope)
     at = parts.index("providers") + 3 if "providers" in parts else len(parts) - 1
     owner = _ACCOUNTS.get(parts[at][:4], parts[at].removeprefix(f"readfirst-{environment}-"))
+    owner = re.sub(r"^mail-[a-z0-9]{13}$", "mail", owner)  # its name is unique in all of Azure
     if owner in _ACCOUNTS.values() and owner not in ("Key Vault", "registry"):
         owner += " account"
     return f"{owner}, {kind[1][:-1]} {kind[2]}" if kind else owner
