@@ -89,7 +89,8 @@ def test_secrets_keys_and_leftovers_of_a_developers_machine_never_travel(tmp_pat
     private = (
         ".readfirst/stack/secrets.json", ".readfirst/tls/server.key", ".readfirst/key-vault/root", ".git/config",
         ".env", ".venv/pyvenv.cfg", ".azure/demo/.env", "local.settings.json", "node_modules/a/index.js",
-        "readfirst/local/node/node_modules/a/index.js", "readfirst/cli/doctor/machine.py", "portal_static/dist/index.html",
+        "readfirst/local/node/node_modules/a/index.js", "readfirst/cli/doctor/machine.py",
+        "portal_static/dist/index.html",
         "tests/data/scan.dcm", "build/model/weights.onnx", "study.zip", "notes.txt",
         "readfirst/domain/__pycache__/names.cpython-311.pyc", "something-new/data.bin",
     )  # fmt: skip
