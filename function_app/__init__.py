@@ -16,7 +16,7 @@ _MODULES = {
         "function_app.triggers.rotate_intake",
         "orchestrations",
     ],
-    "api": ["function_app.http.studies", "function_app.http.dicomweb"],
+    "api": ["function_app.http.studies", "function_app.http.operations", "function_app.http.dicomweb"],
     "identity": [
         "function_app.triggers.returns",
         "function_app.triggers.erasures",

@@ -16,10 +16,10 @@ from readfirst.adapters.clock import now
 from readfirst.adapters.settings import settings
 from readfirst.adapters.studies import reviews
 from readfirst.domain import resource_names
+from readfirst.domain.operations.stages import seconds_between
 from readfirst.domain.reading import alert_email
 from readfirst.domain.reading.reviews import acknowledged
 from readfirst.domain.reading.study_record import StudyRecord
-from readfirst.domain.stages import seconds_between
 from readfirst.domain.workflow_messages import Alert
 from readfirst.services import list_study
 

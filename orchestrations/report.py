@@ -33,11 +33,11 @@ from readfirst.domain.analysis.series_selection import choose
 from readfirst.domain.blob_paths import RefusedFile
 from readfirst.domain.deid import TABLE_EDITION, engine_build
 from readfirst.domain.intake.person import Person
+from readfirst.domain.operations.stages import before_reading, seconds_between
 from readfirst.domain.reading.accounting import Accounting
 from readfirst.domain.reading.build_record import Outcome, Study, lacks_result, record_of
 from readfirst.domain.reading.study_record import Provenance, StudyRecord
 from readfirst.domain.refusals import Reason
-from readfirst.domain.stages import before_reading, seconds_between
 from readfirst.domain.workflow_messages import Alert, Report, Run
 from readfirst.services import close_books, list_study, merge_patients
 

@@ -26,11 +26,11 @@ from readfirst.adapters.audit_log import AuditLog
 from readfirst.adapters.process_cache import once
 from readfirst.adapters.studies.study_index import Worklist, iso
 from readfirst.domain import resource_names
+from readfirst.domain.access.looks import Looks, look_of
 from readfirst.domain.access.rate_limit import Buckets
 from readfirst.domain.access.rules import RULES, App, Person, Rule
 from readfirst.domain.addresses import study_named
 from readfirst.domain.analysis.messages import Command, Kind
-from readfirst.domain.looks import Looks, look_of
 
 log = logging.getLogger(__name__)
 RULE = {rule.name: rule for rule in RULES}

@@ -16,7 +16,6 @@ from pydantic import BaseModel, ConfigDict
 
 from function_app.http import guard, openapi
 from function_app.http.guard import Call, Problem, answer, answer_if_changed, binary
-from readfirst.adapters import audit_log as audit_blobs
 from readfirst.adapters import blobs, clients
 from readfirst.adapters.settings import settings
 from readfirst.adapters.studies import receipts as papers
@@ -24,7 +23,6 @@ from readfirst.adapters.studies import reviews
 from readfirst.adapters.studies import study_images as images
 from readfirst.adapters.studies.study_index import Cursor, Filter, iso
 from readfirst.domain import resource_names
-from readfirst.domain.access.audit_chain import Entry
 from readfirst.domain.analysis import segment_rle
 from readfirst.domain.analysis.findings import first_to_read
 from readfirst.domain.analysis.messages import Kind
@@ -52,10 +50,8 @@ _PAGE_LIMIT = 200
 _IMAGE_ADDRESS_LIFE = timedelta(minutes=15)
 _KEY_IMAGE_SIDE = 512
 _PARALLEL = 8
-_AUDIT_PAGE = 500
 _EVENT_TRIES = 50
 _VERSION = re.compile(r'"(.{1,16})\.(\d{1,9})"')  # an ETag of ours: the beginning of the run key, the version
-_AUDIT_DAYS = 7  # `readfirst audit verify` looks at all
 
 
 def api_description(call: Call) -> func.HttpResponse:
@@ -374,41 +370,12 @@ def _conflict(events: list[Event], review: Review) -> Problem:
     )
 
 
-def models(call: Call) -> func.HttpResponse:
-    """GET models: the models that spoke in the last year, and how often."""
-    records = guard.worklist().since(call.person.clinics, iso(call.now - timedelta(days=365)))
-    return answer_if_changed(call.request, {"models": statistics.models(records)})
-
-
-def audit(call: Call) -> func.HttpResponse:
-    """GET audit?app=&day=: a day's entries on the person's clinics, newest first, and whether the chain is whole."""
-    app = call.query("app", "identity")
-    if app not in ("intake", "api", "identity"):
-        raise Problem(400, "no-such-app", "`app` is intake, api or identity.")
-    container = clients.container(resource_names.AUDIT, resource_names.audit(app))
-    checks = [{"day": d, "entries": n, "broken_at": b} for d, n, b in audit_blobs.verify(container, app, _AUDIT_DAYS)]
-    day = call.query("day") or (checks[-1]["day"] if checks else "")
-    lines = audit_blobs.lines(container, str(day)) if day in {c["day"] for c in checks} else []
-    call.audit("allowed")
-    entries = [Entry.model_validate_json(line) for line in lines]
-    own = [e.model_dump() for e in entries if not e.clinic or e.clinic in call.person.clinics]
-    return answer({"app": app, "day": day, "days": checks, "entries": own[-_AUDIT_PAGE:][::-1]})
-
-
-def ops_view(call: Call) -> func.HttpResponse:
-    """GET ops?days=: the figures of the person's clinics."""
-    days = guard.number(call.query("days", "30"), 1, 366)
-    since = iso(call.now - timedelta(days=days))
-    records = guard.worklist().since(call.person.clinics, since)
-    return answer_if_changed(call.request, statistics.figures(records, iso(call.now), settings().cost_profile))
-
-
 HANDLERS = {
     handler.__name__: handler
     for handler in (
         api_description, me, studies, study, study_images, study_key_image, study_overlay, study_masks, study_privacy,
-        study_review, study_told, study_replay, study_cancel, models, audit,
+        study_review, study_told, study_replay, study_cancel,
     )
-} | {"ops": ops_view}  # fmt: skip
+}  # fmt: skip
 
 blueprint = guard.blueprint("api", HANDLERS)

@@ -10,8 +10,8 @@ from pydantic import ValidationError
 
 from orchestrations.alert import ACKNOWLEDGED
 from orchestrations.runs import ensure, replay, run_of, start_once
-from readfirst.adapters.parked import park
 from readfirst.adapters.studies import receipts
+from readfirst.adapters.studies.parked import park
 from readfirst.adapters.uploads import persons
 from readfirst.adapters.uploads.ledger import ledger_of
 from readfirst.domain import resource_names

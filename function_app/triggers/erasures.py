@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from function_app.http.guard import audit_log
 from readfirst.adapters import clock
-from readfirst.adapters.parked import park
+from readfirst.adapters.studies.parked import park
 from readfirst.domain import resource_names
 from readfirst.domain.analysis.messages import Command
 from readfirst.services.erase_study import sweep_vault_and_reviews

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from orchestrations.analyse import ANSWER
 from orchestrations.runs import replay
-from readfirst.adapters.parked import park
+from readfirst.adapters.studies.parked import park
 from readfirst.adapters.uploads.ledger import ledger_of
 from readfirst.domain import resource_names
 from readfirst.domain.analysis.messages import InferenceAnswer

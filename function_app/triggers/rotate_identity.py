@@ -14,7 +14,7 @@ import azure.functions as func
 
 from readfirst.adapters import clients, clock
 from readfirst.adapters.audit_log import AuditLog
-from readfirst.adapters.parked import park
+from readfirst.adapters.studies.parked import park
 from readfirst.domain import resource_names
 from readfirst.domain.event_grid import Rotation
 from readfirst.domain.event_grid import rotation as asked_for

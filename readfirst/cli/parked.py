@@ -20,7 +20,7 @@ def parked(
 ) -> None:
     """Show which queue messages failed for good, or put a queue's messages back once their cause is gone."""
     attach(state)
-    from readfirst.adapters import parked
+    from readfirst.adapters.studies import parked
     from readfirst.domain import resource_names
 
     if queue:

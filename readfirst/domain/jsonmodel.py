@@ -10,7 +10,7 @@ from typing import Any
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 
-from readfirst.domain.recoding import known_vr, swapped, word_of
+from readfirst.domain.dicomweb.recoding import known_vr, swapped, word_of
 
 Json = dict[str, Any]
 

@@ -24,7 +24,7 @@ from azure.keyvault.secrets import SecretClient
 from azure.storage.blob import BlobServiceClient, CorsRule
 from azure.storage.queue import QueueServiceClient
 
-from readfirst.adapters import parked
+from readfirst.adapters.studies import parked
 from readfirst.adapters.studies.study_index import INDEXING
 from readfirst.domain import resource_names
 

@@ -510,7 +510,7 @@ def test_the_words_that_log_alerts_look_for_are_the_words_that_the_code_logs() -
     assert re.search(stuck, "job execution stopped: no sign of life since 2026-01-01")
     assert not re.search(stuck, "study failed: no-identity")
     assert 'logging.warning("job execution stopped: ' in (generate.ROOT / "readfirst/adapters/jobs.py").read_text()
-    assert 'logging.error("message parked: ' in (generate.ROOT / "readfirst/adapters/parked.py").read_text()
+    assert 'logging.error("message parked: ' in (generate.ROOT / "readfirst/adapters/studies/parked.py").read_text()
     for app in ("intake", "identity"):
         assert (
             'logging.error("key near expiry: %s"'

@@ -16,7 +16,8 @@ from function_app.triggers.erasures import erase_identity
 from function_app.triggers.inference import take_answer
 from function_app.triggers.rotate_identity import rewrap_identities
 from function_app.triggers.rotate_intake import rotate_secrets
-from readfirst.adapters import clients, parked
+from readfirst.adapters import clients
+from readfirst.adapters.studies import parked
 from readfirst.cli import build
 from readfirst.domain import resource_names
 from readfirst.local.host.settings import read_options

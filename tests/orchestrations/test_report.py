@@ -28,10 +28,10 @@ from readfirst.adapters.uploads.ledger import ledger_of
 from readfirst.domain import blob_paths, resource_names
 from readfirst.domain.analysis.findings import Analysis, Box, Code, Finding
 from readfirst.domain.analysis.models import default_model
+from readfirst.domain.operations.stages import STAGES, UNMEASURED
 from readfirst.domain.reading import study_record
 from readfirst.domain.reading.reviews import Event, Told
 from readfirst.domain.reading.study_record import StudyRecord
-from readfirst.domain.stages import STAGES, UNMEASURED
 from readfirst.domain.workflow_messages import AnalysisOutcome, Plan, Report, Run
 from readfirst.local.stack import Stack
 from readfirst.services import list_study

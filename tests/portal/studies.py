@@ -9,10 +9,10 @@ from readfirst.adapters import clients
 from readfirst.domain import blob_paths, resource_names
 from readfirst.domain.analysis.findings import Box, Code, Finding, ModelIdentity
 from readfirst.domain.analysis.messages import Progress
+from readfirst.domain.operations.stages import STAGES
 from readfirst.domain.pseudonyms import handle_of
 from readfirst.domain.reading import due_times
 from readfirst.domain.reading.study_record import FLAGGED, NOT_ANALYSED, NOT_FLAGGED, Provenance, Series, StudyRecord
-from readfirst.domain.stages import STAGES
 
 CLINIC_NAMES = {"north": "North <b>Clinic</b>", "south": "South Clinic"}
 SECONDS = {"receive": 8.4, "settle": 61.0, "deidentify": 4.2, "analyse": 12.5, "report": 0.4, "alert": 1.5}

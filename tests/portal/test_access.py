@@ -9,7 +9,7 @@ import time
 import jwt
 import pytest
 
-from function_app.http import dicomweb, guard, identity_access, studies
+from function_app.http import dicomweb, guard, identity_access, operations, studies
 from readfirst.domain.access.rate_limit import Buckets
 from readfirst.domain.access.rules import RULES, Grant, Person, Role, Rule, person_from
 from tests.portal.conftest import AUDIENCE, Client, Issuer
@@ -109,7 +109,7 @@ def test_roles_and_clinics_come_from_the_token_and_the_grants_and_unknown_ones_g
 
 
 def test_every_rule_of_the_table_is_answered_and_nothing_else_is() -> None:
-    answered = [*studies.HANDLERS, *dicomweb.HANDLERS, *identity_access.HANDLERS]
+    answered = [*studies.HANDLERS, *operations.HANDLERS, *dicomweb.HANDLERS, *identity_access.HANDLERS]
     assert sorted(answered) == sorted(rule.name for rule in RULES)
 
 

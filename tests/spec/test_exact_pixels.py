@@ -12,8 +12,7 @@ from PIL import Image
 from pydicom.pixels import pixel_array
 from pydicom.uid import UID, ExplicitVRLittleEndian, RLELossless
 
-from readfirst.domain import recoding
-from readfirst.domain.dicomweb import rendering
+from readfirst.domain.dicomweb import recoding, rendering
 from readfirst.domain.dicomweb.content_negotiation import Offer, file_as, frames_as
 from tests.spec.images import COMPRESSED, JPEG_XL, UID_OF_INSTANCE, UNCOMPRESSED, file_in, instance
 

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from readfirst.domain.access.looks import LASTS, Looks, look_of
 from readfirst.domain.access.rules import RULES
-from readfirst.domain.looks import LASTS, Looks, look_of
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 RULE = {rule.name: rule for rule in RULES}

@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, JPEGBaseline8Bit
 
-from readfirst.domain import recoding
+from readfirst.domain.dicomweb import recoding
 from readfirst.domain.dicomweb.rendering import LUNG, NoPicture, encoded, grey_or_colour
 from tests.spec.images import file_in, instance
 

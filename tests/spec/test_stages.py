@@ -6,16 +6,16 @@ import json
 from datetime import timedelta
 
 from readfirst.domain.intake.ledger import Seal
+from readfirst.domain.operations.stages import STAGES, UNMEASURED, before_reading, seconds_between
 from readfirst.domain.operations.statistics import figures, timeline
 from readfirst.domain.reading.study_record import StudyRecord
-from readfirst.domain.stages import STAGES, UNMEASURED, before_reading, seconds_between
 from readfirst.domain.workflow_messages import AnalysisOutcome, Report, Run
 from tests.spec.records import NOW, indexed, studied
 
 
 def test_a_study_goes_through_seven_stages_in_this_order() -> None:
     """Each has its sentence in the module's docstring; the one that nobody measures is named there too."""
-    import readfirst.domain.stages as module
+    import readfirst.domain.operations.stages as module
 
     assert STAGES == ("receive", "settle", "deidentify", "analyse", "report", "alert", "return")
     lines = (module.__doc__ or "").splitlines()

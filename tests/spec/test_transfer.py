@@ -20,7 +20,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from readfirst.domain import recoding
+from readfirst.domain.dicomweb import recoding
 from readfirst.domain.dicomweb.content_negotiation import NotAcceptable, Offer, file_as, frames_as, offers
 from tests.spec.images import UID_OF_INSTANCE, UNCOMPRESSED, file_in, instance
 

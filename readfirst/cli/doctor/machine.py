@@ -60,7 +60,7 @@ def _deployment(group: str, subscription: str, canary: str) -> None:
 
 def _local_canary(clinic: str, state: Path) -> None:
     attach(state)
-    from readfirst.adapters import parked
+    from readfirst.adapters.studies import parked
     from readfirst.adapters.uploads.clinic_urls import clinic_urls
     from readfirst.cli.doctor import canary as doctor_canary
 

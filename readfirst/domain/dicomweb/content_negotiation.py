@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from readfirst.domain import recoding
 from readfirst.domain.decoding import Undecodable
+from readfirst.domain.dicomweb import recoding
 
 _MEDIA_TYPE = {
     "1.2.840.10008.1.2.4.50": "image/jpeg", "1.2.840.10008.1.2.4.51": "image/jpeg",

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydicom.dataset import Dataset
 
-from readfirst.domain import recoding
+from readfirst.domain.dicomweb import recoding
 
 Picture = NDArray[np.uint8]
 

@@ -9,9 +9,9 @@ from statistics import median, quantiles
 from typing import Any
 
 from readfirst.domain.operations import costs
+from readfirst.domain.operations.stages import STAGES
 from readfirst.domain.reading.reviews import Event
 from readfirst.domain.reading.study_record import StudyRecord
-from readfirst.domain.stages import STAGES
 
 _SAID: dict[str, str] = {
     "opened": "Opened",

@@ -7,8 +7,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, computed_field
 
 from readfirst.domain.analysis.findings import Finding, ModelIdentity
+from readfirst.domain.operations.stages import Stage
 from readfirst.domain.reading.accounting import Accounting
-from readfirst.domain.stages import Stage
 
 State = Literal["receiving", "deidentifying", "analysing", "reported", "failed", "quarantined"]
 Label = Literal[
