@@ -29,10 +29,11 @@ logging.getLogger().setLevel(logging.INFO)
 logging.getLogger().addHandler(Insights())
 import main
 logging.getLogger("a function").info("this line is seen")
-from readfirst.adapters import answers, blobs, clients
-from readfirst.domain import names
+from readfirst.adapters import blobs, clients
+from readfirst.adapters.uploads import clinic_results
+from readfirst.domain import resource_names
 from readfirst.domain.refusals import Reason, Refused
-inbox = clients.container(names.UPLOADS, names.inbox("lakeside"))
+inbox = clients.container(resource_names.UPLOADS, resource_names.inbox("lakeside"))
 blob = inbox.get_blob_client("{PERSON}_ERNA/CT0001.dcm")
 """
 
@@ -66,7 +67,7 @@ blobs.put(inbox, blob.blob_name, b"x")
 blobs.properties(blob)
 blobs.read(inbox, blob.blob_name)
 list(blobs.names(inbox, "{PERSON}"))
-answers.say_upload("lakeside", "f" * 32, blob.blob_name, Refused(Reason.NOT_DICOM))
+clinic_results.say_upload("lakeside", "f" * 32, blob.blob_name, Refused(Reason.NOT_DICOM))
 """
     assert PERSON not in said(service.connection, work)
     assert any(PERSON in path for _, path in service.asked), "nothing was asked"
