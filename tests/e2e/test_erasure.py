@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 import requests
 
-from readfirst.adapters import clients
+from readfirst.adapters import audit_log, clients
 from readfirst.domain import resource_names
 from readfirst.domain.reading.study_record import StudyRecord
 from readfirst.local.stack import Stack
@@ -71,8 +71,7 @@ def test_an_erased_study_leaves_nothing_but_its_audit_entries(stack: Stack, stud
     day = datetime.now(UTC).date().isoformat()
 
     def entries() -> list[dict[str, str]]:
-        lines = audit.download_blob(f"{day}.jsonl").readall().splitlines()
-        return [e for e in map(json.loads, lines) if e["token"] == study.token]
+        return [e for e in map(json.loads, audit_log.lines(audit, day)) if e["token"] == study.token]
 
     eventually(lambda: [e for e in entries() if e["act"] == "erased"])
     assert [e["reason"] for e in entries() if e["act"] == "erase"] == [REASON]

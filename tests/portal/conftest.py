@@ -183,9 +183,9 @@ def _provision(connection: str) -> None:
 @pytest.fixture(scope="package")
 def address(storage: None) -> Iterator[str]:
     """Where the portal's functions answer."""
-    from function_app.http import dicomweb, identity_access, studies
+    from function_app.http import dicomweb, identity_access, operations, studies
 
-    with served(studies.blueprint, dicomweb.blueprint, identity_access.blueprint) as url:
+    with served(studies.blueprint, operations.blueprint, dicomweb.blueprint, identity_access.blueprint) as url:
         yield f"{url}/api"
 
 
