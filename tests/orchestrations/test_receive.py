@@ -264,6 +264,7 @@ def test_a_tar_of_a_study_is_taken_member_by_member_and_each_is_read_back(ending
         ("tar.gz", gzip.compress(tarred({"a.txt": b"hello " * 40}, "w:"))[:-20], "zip-unreadable"),
         ("tar", tarred({"a.txt": b"hello " * 40}, "w:"), "zip-without-dicom"),
     ],
+    ids=["7z", "rar", "tar.xz", "dcm.gz", "tar.gz cut off", "tar without an image"],
 )
 def test_an_archive_that_is_not_opened_is_refused_and_a_zip_is_asked_for(ending: str, data: bytes, reason: str) -> None:
     name = f"{folder()}/study.{ending}"
