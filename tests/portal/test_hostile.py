@@ -227,7 +227,11 @@ def test_an_old_version_of_a_review_never_overwrites_and_any_other_etag_is_a_con
     etag = client.get(f"/studies/{made.id}").headers["ETag"]
     what = {"what": {"kind": "commented", "text": "one"}}
     assert client.post(path, json=what, headers={"If-Match": etag}).status_code == 201
-    for old in (etag, "*", f"W/{etag}", f"{etag}, {etag}", '""', "'; DROP", etag.replace(".0", ".99")):
+    again = client.post(path, json=what, headers={"If-Match": etag})
+    assert again.status_code == 201, "the same person's repeat of the same request is answered as the first was"
+    other = {"what": {"kind": "commented", "text": "two"}}
+    assert client.post(path, json=other, headers={"If-Match": etag}).status_code == 412
+    for old in ("*", f"W/{etag}", f"{etag}, {etag}", '""', "'; DROP", etag.replace(".0", ".99")):
         answer = client.post(path, json=what, headers={"If-Match": old})
         assert answer.status_code == 412, old
     assert [e["what"]["text"] for e in client.get(f"/studies/{made.id}").json()["events"]] == ["one"]
