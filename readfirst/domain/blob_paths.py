@@ -3,7 +3,7 @@
 {token}/instances/{series uid}/{sop uid}.dcm    clean instances (pseudonymous UIDs)
 {token}/facts/{run}-{batch}.json                BatchFacts, written before the receipts
 {token}/receipts/{run}-{batch}.json             signed receipts: what commits a batch
-{token}/orders/{run key}.json                   AnalysisOrder
+{token}/orders/{run key}.json                   AnalysisRequest
 """
 
 from __future__ import annotations

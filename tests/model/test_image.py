@@ -59,9 +59,9 @@ def test_the_job_s_requirements_alone_are_enough(layout):
     code = (
         "import gdcm, jpeg_ls, openjpeg, rle\n"
         "import model_container.job, model_container.outputs.dicom, model_container.images.pixels\n"
-        "from model_container.engines.registry import Shelf\n"
+        "from model_container.engines.registry import ModelRegistry\n"
         "from readfirst.domain.analysis.models import default_model\n"
-        "print(Shelf().load(default_model().digest)[1].device)"
+        "print(ModelRegistry().load(default_model().digest)[1].device)"
     )
     said = run(layout, "-c", code, python=JOB_PYTHON)
     assert said.returncode == 0 and said.stdout.strip() == "cpu", said.stderr
