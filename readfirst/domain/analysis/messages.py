@@ -25,7 +25,7 @@ class InferenceRequest(Message):
     token: str
     run_key: str
     instance: str  # the orchestration instance that waits for the answer
-    order: str  # blob name in container `clean` of an AnalysisOrder
+    order: str  # blob name in container `clean` of an AnalysisRequest
 
 
 class AnalysisRequest(Message):
