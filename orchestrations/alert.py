@@ -77,7 +77,7 @@ def send_alert(alert: dict[str, Any]) -> float:
     clinic = settings().clinic(this.clinic)
     letter = alert_email.urgent(this.handle, settings().portal_url, _part(this.token))
     mail.send_once(this.token, this.finding, letter, clinic.radiologist)
-    _note(this.token)
+    _note(this)
     return settings().escalate_minutes * 60 if clinic.escalation else 0.0
 
 
@@ -97,15 +97,14 @@ def _in_hand(token: str) -> bool:
     return acknowledged(events, reviews.run_key(record))
 
 
-def _note(token: str) -> None:
+def _note(this: Alert) -> None:
     """Notes in the record when the e-mail was handed over. The index may be away: it is no reason to wait here."""
     from azure.core.exceptions import AzureError
 
     at = now()
-    list_study.amend_blob(token, lambda there: there if there.alerted else _alerted(there, at))
+    list_study.amend_blob(this.token, lambda there: there if there.alerted else _alerted(there, at))
     try:
-        if (record := list_study.read(token)) is not None:
-            list_study.index(record)
+        list_study.index(this.clinic, this.token)
     except AzureError as error:
         logging.warning("an alert that was sent is not in the index yet: %s", type(error).__name__)
 

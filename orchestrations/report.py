@@ -8,7 +8,7 @@ alerts, then the rest side by side, each from the record. While the AI works, th
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -32,6 +32,7 @@ from readfirst.domain.analysis.models import default_model
 from readfirst.domain.analysis.series_selection import choose
 from readfirst.domain.blob_paths import RefusedFile
 from readfirst.domain.deid import TABLE_EDITION, engine_build
+from readfirst.domain.intake.ledger import ArrivalNote, Seal
 from readfirst.domain.intake.person import Person
 from readfirst.domain.operations.stages import before_reading, seconds_between
 from readfirst.domain.reading.accounting import Accounting
@@ -60,8 +61,8 @@ def tell(context: df.DurableOrchestrationContext, told: Report) -> Generator[Any
 def report(told: dict[str, Any]) -> list[dict[str, Any]]:
     """Writes the study's record. Returns the alerts that are due by the record that counts.
 
-    That is another one where a result of the run, or a newer run, was reported before (`reporting.following`), or where
-    an operator has called the run off meanwhile.
+    That is another one where a result of the run, or a newer run, was reported before (`build_record.following`), or
+    where an operator has called the run off meanwhile.
     """
     this = Report.model_validate(told)
     run = this.run
@@ -71,7 +72,8 @@ def report(told: dict[str, Any]) -> list[dict[str, Any]]:
         return [alert.dump() for alert in alerts_of(there)] if there and there.run == run.n else []
     analysis = receipts.result(run.token, this.plan.run_key) if this.plan and this.plan.run_key else None
     receipted = receipts.receipted(run.token, run.n)
-    study = _study(run, ledger, receipted)
+    notes, seal = ledger.notes(), ledger.sealed(run.n)
+    study = _study(run, ledger, receipted, notes, seal)
     if this.verdict.outcome == "quarantined":
         if not persons.asks(run.token, run.clinic, run.n):
             return []  # answered meanwhile: the replay that the answer started tells what came of it
@@ -80,7 +82,7 @@ def report(told: dict[str, Any]) -> list[dict[str, Any]]:
     record = record_of(
         study,
         Outcome(this.verdict.outcome, _reason(this), analysis, _accounting(this, ledger, receipted)),
-        _provenance(this, analysis, _seconds(this, ledger, at)),
+        _provenance(this, analysis, _seconds(this, notes, seal, at)),
         at,
     )
     counts = list_study.keep(merge_patients.linked(record))
@@ -114,7 +116,7 @@ def alerts_not_sent() -> list[Alert]:
     for token in (token for clinic in settings().clinics for token in worklist.not_alerted(clinic.id)):
         record = list_study.read(token)
         if record is not None and record.alerted:
-            list_study.index(record)
+            list_study.index(record.clinic, token)
         elif record is not None:
             missing += alerts_of(record)
     return missing
@@ -123,8 +125,8 @@ def alerts_not_sent() -> list[Alert]:
 @blueprint.activity_trigger(input_name="run")
 def index_study(run: dict[str, Any]) -> None:
     """Copies the study's record into Cosmos DB."""
-    if (record := list_study.read(Run.model_validate(run).token)) is not None:
-        list_study.index(record)
+    this = Run.model_validate(run)
+    list_study.index(this.clinic, this.token)
 
 
 @blueprint.activity_trigger(input_name="run")
@@ -162,7 +164,8 @@ def announce(run: Run, receipted: Receipted, run_key: str) -> None:
     """
     from azure.core.exceptions import AzureError
 
-    study = _study(run, ledger_of(run.token), receipted)
+    ledger = ledger_of(run.token)
+    study = _study(run, ledger, receipted, ledger.notes(), ledger.sealed(run.n))
     record = record_of(study, Outcome("analysing"), None, now())
     listed = merge_patients.linked(record).model_copy(update={"analysing": run_key})
     try:
@@ -171,8 +174,7 @@ def announce(run: Run, receipted: Receipted, run_key: str) -> None:
         logging.warning("a study under analysis is not listed: %s", type(error).__name__)
 
 
-def _study(run: Run, ledger: Ledger, receipted: Receipted) -> Study:
-    notes = ledger.notes()
+def _study(run: Run, ledger: Ledger, receipted: Receipted, notes: Sequence[ArrivalNote], seal: Seal) -> Study:
     person = persons.person_of_study(run.token, run.clinic, run.n)
     return Study(
         token=run.token,
@@ -182,7 +184,7 @@ def _study(run: Run, ledger: Ledger, receipted: Receipted) -> Study:
         run=run.n,
         instances=receipted.instances,
         refused=receipted.refused,
-        short=ledger.sealed(run.n).short,
+        short=seal.short,
         received=min(note.arrived for note in notes),
         complete=ledger.complete(),
         copies=receipted.copies,
@@ -209,11 +211,10 @@ def _accounting(told: Report, ledger: Ledger, receipted: Receipted) -> Accountin
     return close_books.close(ledger, told.run.n, receipted, choice, read, gate, why=why, broken=broken, reported=True)
 
 
-def _seconds(told: Report, ledger: Ledger, at: datetime) -> dict[str, float]:
+def _seconds(told: Report, notes: Sequence[ArrivalNote], seal: Seal, at: datetime) -> dict[str, float]:
     """The seconds of every stage up to the record, which is written at `at`."""
-    seal = ledger.sealed(told.run.n)
     taken = set(seal.arrivals)
-    seconds = before_reading([note.arrived for note in ledger.notes() if note.id in taken], seal.at) | told.seconds
+    seconds = before_reading([note.arrived for note in notes if note.id in taken], seal.at) | told.seconds
     if told.analysed:
         seconds["report"] = seconds_between(datetime.fromisoformat(told.analysed), at)
     return seconds

@@ -129,7 +129,7 @@ class Report(Handed):
     run: Run
     plan: Plan | None = None
     verdict: AnalysisOutcome
-    seconds: dict[str, float] = {}  # by stage (domain/stages.py)
+    seconds: dict[str, float] = {}  # by stage (domain/operations/stages.py)
     analysed: str = ""
 
 

@@ -27,7 +27,7 @@ def read(token: str) -> StudyRecord | None:
 
 
 def keep(record: StudyRecord) -> StudyRecord:
-    """Writes the record's blob if it replaces what is there (`reporting.following`). Returns the one that counts.
+    """Writes the record's blob if it replaces what is there (`build_record.following`). Returns the one that counts.
 
     The index is another service: `index` copies what counts into it.
     """
@@ -54,14 +54,19 @@ def _same_analysis(one: StudyRecord, other: StudyRecord) -> bool:
 
 def amend(token: str, change: Callable[[StudyRecord], StudyRecord]) -> bool:
     """Changes a study's record, blob and index. Returns whether that made a difference; no record is no error."""
-    changed = amend_blob(token, change)
-    if (record := read(token)) is not None:
-        index(record)  # whether or not it changed now: an earlier try may have ended between blob and index
+    changed, record = _amended(token, change)
+    if record is not None:
+        index(record.clinic, token)  # also where it did not change: an earlier try may have ended before the index
     return changed
 
 
 def amend_blob(token: str, change: Callable[[StudyRecord], StudyRecord]) -> bool:
     """Changes a study's record, the blob only. Returns whether that made a difference; no record is no error."""
+    return _amended(token, change)[0]
+
+
+def _amended(token: str, change: Callable[[StudyRecord], StudyRecord]) -> tuple[bool, StudyRecord | None]:
+    """Whether the change made a difference, and the record that counts."""
     changed = False
 
     def different(there: StudyRecord | None) -> StudyRecord | None:
@@ -70,8 +75,8 @@ def amend_blob(token: str, change: Callable[[StudyRecord], StudyRecord]) -> bool
         changed = after != there
         return after if changed else None
 
-    _amend(token, different)
-    return changed
+    counts = _amend(token, different)
+    return changed, counts
 
 
 def _amend(token: str, change: Callable[[StudyRecord | None], StudyRecord | None]) -> StudyRecord | None:
@@ -109,21 +114,21 @@ def _amend(token: str, change: Callable[[StudyRecord | None], StudyRecord | None
     raise Contended("a study's record changes all the time")
 
 
-def index(record: StudyRecord) -> None:
+def index(clinic: str, token: str) -> None:
     """Brings Cosmos DB to what the study's blobs say, its review included: a rebuild forgets no sign-off.
 
-    The record is read again: what counts is what the blobs say when the document is written (`Worklist.follow`).
+    What counts is what the blobs say when the document is written (`Worklist.follow`). No record is no error.
     """
 
     def truth(there: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-        now = read(record.id)
+        now = read(token)
         if now is None:  # erased meanwhile
             return None
         return reviews.with_review(clients.container(resource_names.STUDIES, resource_names.REVIEWS), now).model_dump(
             mode="json"
         )
 
-    Worklist(clients.cosmos_container()).follow(record.clinic, record.id, truth)
+    Worklist(clients.cosmos_container()).follow(clinic, token, truth)
 
 
 def index_review(clinic: str, token: str) -> None:
@@ -155,6 +160,6 @@ def reindex() -> int:
     """Rebuilds the index from the blobs. Returns how many studies it holds."""
     count = 0
     for record in every():
-        index(record)
+        index(record.clinic, record.id)
         count += 1
     return count

@@ -28,7 +28,7 @@ def follow_review(token: str, clinic: str = "") -> None:
     if write_verified(token) is not None:
         return
     if (record := list_study.read(token)) is not None:
-        list_study.index(record)
+        list_study.index(record.clinic, token)
     elif clinic:
         list_study.index_review(clinic, token)
 
@@ -55,8 +55,7 @@ def write_verified(token: str) -> str | None:
 
     list_study.amend_blob(token, note)
     clients.queue(resource_names.RETURNS).send_message(token)
-    if (record := list_study.read(token)) is not None:
-        list_study.index(record)  # last: the way home does not wait for the index
+    list_study.index(record.clinic, token)  # last: the way home does not wait for the index
     return path
 
 

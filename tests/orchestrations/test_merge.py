@@ -24,7 +24,8 @@ def study_of(patient: str) -> StudyRecord:
             "received": "2026-01-01T00:00:00+00:00", "due": "", "updated": "",
         }
     )  # fmt: skip
-    list_study.index(list_study.keep(made))
+    list_study.keep(made)
+    list_study.index(made.clinic, made.id)
     return made
 
 

@@ -155,7 +155,7 @@ def test_a_write_to_the_index_that_lands_late_takes_back_neither_a_signature_nor
     study, real = record(910 + listed), clients.cosmos_container()
     copies.keep(study)
     if listed:
-        copies.index(study)
+        copies.index(study.clinic, study.id)
 
     def meanwhile() -> None:
         with monkeypatch.context() as patch:
@@ -186,7 +186,7 @@ def test_a_mark_of_analysis_that_lands_after_its_result_is_too_late(storage: Non
 
 def test_an_erased_study_does_not_come_back_to_the_index(storage: None) -> None:
     study = record(914)
-    copies.index(study)
+    copies.index(study.clinic, study.id)
     copies.index_review(study.clinic, study.id)
     assert Worklist(clients.cosmos_container()).one(CLINICS, id=study.id) is None
 

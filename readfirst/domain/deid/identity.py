@@ -49,7 +49,7 @@ class IdentityRecord(Identity):
     handle: str
     clean_study_uid: str
     study: StudyIdentity
-    patients: dict[str, PatientIdentity]  # by patient token: one (domain/person.py); older records may have several
+    patients: dict[str, PatientIdentity]  # by patient token: one (intake/person.py); older records may have several
     series: dict[str, str] = {}
     instances: dict[str, str] = {}
     frames_of_reference: dict[str, str] = {}

@@ -26,7 +26,7 @@ class Received:
 
 
 class Accounting(BaseModel):
-    """The two sums, and what is missing. Reasons are codes: of `series.LEFT_OUT`, `selection.Ineligible`,
+    """The two sums, and what is missing. Reasons are codes: of `series_selection`, `eligibility.Ineligible`,
     `refusals.Reason`, or an analysis' own."""
 
     model_config = ConfigDict(frozen=True)

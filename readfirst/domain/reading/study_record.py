@@ -46,7 +46,7 @@ class Provenance(BaseModel):
     profile: str
     model: ModelIdentity | None
     run_key: str
-    seconds: dict[str, float]  # per stage (domain/stages.py), and the job's own as "job.…"
+    seconds: dict[str, float]  # per stage (domain/operations/stages.py), and the job's own as "job.…"
 
 
 VERIFIED = "sr-verified"  # of a record's outputs: the signed review as a report
@@ -74,7 +74,7 @@ class StudyRecord(BaseModel):
     instances: int = 0
     refused: dict[str, int] = {}  # reason code -> files
     copies: int = 0  # files that said the same as one of the instances
-    disagree: tuple[str, ...] = ()  # codes (domain/person.py): what the files do not agree on about their one patient
+    disagree: tuple[str, ...] = ()  # codes (intake/person.py): what the files do not agree on about their one patient
     modality: str = ""
     body_part: str = ""
     priority: Literal["stat", "routine"] = "routine"
