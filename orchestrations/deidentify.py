@@ -80,14 +80,14 @@ def deidentify_batches(share: dict[str, Any]) -> bool:
     batches = Batches.model_validate(share)
     began = time.monotonic()
     for n in range(1, batches.run.n + 1):  # in order: of an instance that came twice, the last one stays
-        desk = BatchWorker(batches.run.model_copy(update={"n": n}))
-        own = range(batches.worker, desk.batches, batches.of)
+        of_run = BatchWorker(batches.run.model_copy(update={"n": n}))
+        own = range(batches.worker, of_run.batches, batches.of)
         for batch in own if n == batches.run.n else reversed(own):
-            if desk.done(batch):
+            if of_run.done(batch):
                 continue
             if time.monotonic() - began > _SHARE_SECONDS:
                 return True
-            desk.do(batch)
+            of_run.do(batch)
     return False
 
 
@@ -109,7 +109,7 @@ class Undecided(Exception):
 
 
 class BatchWorker:
-    """What a worker has in hand: the run's list of files, and, once there is one to clean, the means."""
+    """What a worker has in hand: the run's list of files, and, once there is one to clean, the context."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
@@ -119,7 +119,7 @@ class BatchWorker:
         self.batches = -(-len(self._arrivals) // blob_paths.BATCH)
 
     @cached_property
-    def _means(self) -> CleaningContext:
+    def _context(self) -> CleaningContext:
         """Fetched once, and not at all for a run whose batches are all done."""
         learned = [self._ledger.learned(n) for n in range(1, self._run.n + 1)]
         each = (KnownIdentifiers.from_json(one.known) for one in learned)
@@ -141,7 +141,7 @@ class BatchWorker:
 
     def do(self, batch: int) -> None:
         """Cleans a batch: copies first, then the sealed identities, then the facts, last the receipts."""
-        means = self._means
+        context = self._context
         ids = self._arrivals[batch * blob_paths.BATCH : (batch + 1) * blob_paths.BATCH]
         done: list[Deidentified] = []
         refused: list[blob_paths.RefusedFile] = []
@@ -149,10 +149,10 @@ class BatchWorker:
         arrivals = self._ledger.arrivals(ids)
         series: dict[str, str] = {}
         for arrival in arrivals:
-            verdict = self._clean_file(arrival, means)
+            verdict = self._clean_file(arrival, context)
             if isinstance(verdict, Refused):
                 refused.append(self._refuse(arrival, verdict))
-            elif arrival.note.id in means.superseded:
+            elif arrival.note.id in context.superseded:
                 repeats.append(_repeat(arrival, verdict))
             else:
                 done.append(verdict)
@@ -163,7 +163,7 @@ class BatchWorker:
             record = identity.model_dump_json()
             # Named by its content too: a try that died before its receipts may have kept another record of the batch
             # (another release, another verdict on a file), and nobody here can read what the vault holds.
-            mark = means.keys.arrival("identity", record)[:16]
+            mark = context.keys.arrival("identity", record)[:16]
             vault.add(f"{run.token}/{run.n:06d}-{batch:06d}-{mark}.json", record.encode())
         facts = blob_paths.BatchFacts(
             patient=done[0].facts.patient if done else "",
@@ -178,19 +178,19 @@ class BatchWorker:
         receipts = sign(ReceiptBatch(token=run.token, receipts=tuple(one.receipt for one in done)), key_id, key)
         blobs.put(self._clean, blob_paths.receipts_path(run.token, run.n, batch), receipts.model_dump_json().encode())
 
-    def _clean_file(self, arrival: Arrival, means: CleaningContext) -> Deidentified | Refused:
+    def _clean_file(self, arrival: Arrival, context: CleaningContext) -> Deidentified | Refused:
         with _temporary() as target:
             try:
                 with _original(arrival) as source:
                     verdict = deidentify(
                         source,
                         target,
-                        names=means.keys,
-                        handle=means.handle,
-                        profile=means.profile,
-                        known=means.known,
+                        names=context.keys,
+                        handle=context.handle,
+                        profile=context.profile,
+                        known=context.known,
                         looked_at=bool(arrival.releases),
-                        person=means.person,
+                        person=context.person,
                     )
             except archives.DAMAGED:
                 return Refused(Reason.ZIP_UNREADABLE, "a member is damaged")
@@ -199,7 +199,7 @@ class BatchWorker:
             except Exception as error:  # a fault of ours at this file: it waits in quarantine, the others go on
                 logging.warning("a file was refused after a fault: %s", type(error).__name__)
                 return Refused(Reason.UNREADABLE)
-            if isinstance(verdict, Refused) or arrival.note.id in means.superseded:
+            if isinstance(verdict, Refused) or arrival.note.id in context.superseded:
                 return verdict
             path = blob_paths.instance_path(self._run.token, verdict.facts.series_uid, verdict.facts.sop_uid)
             target.seek(0)

@@ -35,9 +35,8 @@ def release(owner: str, arrival: str) -> Run | None:
     again = secrets.pseudonyms(before.clinic).arrival(arrival, "released")
     note = before.note.model_copy(update={"id": again, "arrived": now()})
     released = before.model_copy(update={"note": note, "releases": arrival})
-    if (
-        size == before.size
-    ):  # the original may be past its age; what lies here is the file, out of its zip if it had one
+    if size == before.size:
+        # The original may be past its age; what lies here is the file, out of its zip if it had one.
         original = f"{owner}/{again}"
         target = clients.container(resource_names.UPLOADS, resource_names.ORIGINALS).get_blob_client(original)
         etag_there = blobs.copy(kept, etag, size, target)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, BinaryIO, cast
@@ -112,7 +112,7 @@ def _take(upload: Upload) -> frozenset[Run]:
         header = _header(file)
         named = named_in(cast(BinaryIO, file)) if isinstance(header, Refused) else ("", "")
     if not isinstance(header, Header):
-        return set_aside(upload, Refused(Reason.CONTENT_ENCODING) if upload.encoding else header, named)
+        return _not_taken(upload, header, named)
     token = upload.keys.study_token(header.study_uid)
     original, etag = _move(upload, f"{token}/{upload.id}")
     return frozenset({_arrive(upload, header, Moved(original, etag, upload.id, upload.size))})
@@ -141,24 +141,16 @@ def _take_archive(upload: Upload, file: IO[bytes]) -> frozenset[Run]:
         return set_aside(upload, Refused(Reason.ZIP_NO_DICOM))
     original, etag = _move(upload, f"zips/{upload.id}")
     members = archive.zip.infolist()
-    named = [(verdict, _named(archive, i, verdict)) for i, verdict in others]
-    _keep_others(upload, {header.study_uid for _, header in images}, named)
 
-    def arrive(image: tuple[int, Header]) -> Run:
-        index, header = image
-        moved = Moved(original, etag, upload.keys.arrival(upload.id, str(index)), members[index].file_size, index)
-        return _arrive(upload, header, moved)
+    def moved(index: int) -> Moved:
+        arrival = upload.keys.arrival(upload.id, str(index))
+        return Moved(original, etag, arrival, members[index].file_size, index)
 
-    with ThreadPoolExecutor(_PARALLEL_MEMBERS) as pool:
-        runs = frozenset(pool.map(arrive, images))
-    clinic_results.say_archive(
-        upload.clinic,
-        upload.id,
-        upload.name,
-        taken=len(images),
-        others=[(members[i].filename, verdict) for i, verdict in others],
+    return _take_members(
+        upload,
+        [(header, moved(index)) for index, header in images],
+        [Other(members[i].filename, verdict, *_named(archive, i, verdict)) for i, verdict in others],
     )
-    return runs
 
 
 def _take_tar(upload: Upload, file: io.BufferedReader, packed: bool) -> frozenset[Run]:
@@ -169,42 +161,65 @@ def _take_tar(upload: Upload, file: io.BufferedReader, packed: bool) -> frozense
         if packed:
             unpacked = io.BufferedReader(tars.Unpacked(file, upload.size), 1 << 20)
             if not tars.is_tar(unpacked.peek(tars.BLOCK)):
-                return _refuse_tar(upload, Refused(Reason.ARCHIVE, "a gzip without a tar in it"))
+                return _not_taken(upload, Refused(Reason.ARCHIVE, "a gzip without a tar in it"))
             blobs.put_stream_once(target, unpacked)
         else:
             blobs.copy(upload.blob, upload.etag, upload.size, target)
     except tars.BROKEN:
-        return _refuse_tar(upload, Refused(Reason.ZIP_UNREADABLE))
+        return _not_taken(upload, Refused(Reason.ZIP_UNREADABLE))
     except tars.TooLarge:
-        return _refuse_tar(upload, Refused(Reason.ZIP_LIMITS, "too large when unpacked"))
+        return _not_taken(upload, Refused(Reason.ZIP_LIMITS, "too large when unpacked"))
     kept = target.get_blob_properties()
     whole = io.BufferedReader(blobs.BlobFile(target, str(kept.etag), int(kept.size)), 64 << 10)
     members = tars.members_of(whole)
     if isinstance(members, Refused):
-        return _refuse_tar(upload, members)
+        return _not_taken(upload, members)
     seen = [(m, _tar_header(whole, m)) for m in members]
     images = [(m, h) for m, h in seen if isinstance(h, Header)]
     if not images:
-        return _refuse_tar(upload, Refused(Reason.ZIP_NO_DICOM))
+        return _not_taken(upload, Refused(Reason.ZIP_NO_DICOM))
 
-    def arrive(image: tuple[tars.Member, Header]) -> Run:
-        member, header = image
+    etag = str(kept.etag)
+
+    def moved(member: tars.Member) -> Moved:
         arrival = upload.keys.arrival(upload.id, str(member.offset))
-        return _arrive(upload, header, Moved(name, str(kept.etag), arrival, member.size, member.offset))
+        return Moved(name, etag, arrival, member.size, member.offset)
 
+    return _take_members(
+        upload,
+        [(header, moved(member)) for member, header in images],
+        [Other(m.name, v, *_tar_named(whole, m, v)) for m, v in seen if not isinstance(v, Header)],
+    )
+
+
+@dataclass(frozen=True)
+class Other:
+    """A member of an archive that is not taken: its name, why, and the study and instance that it names, if any."""
+
+    name: str
+    verdict: Refused | Skipped
+    study: str = ""
+    sop: str = ""
+
+
+def _take_members(upload: Upload, images: Sequence[tuple[Header, Moved]], others: Sequence[Other]) -> frozenset[Run]:
+    """Writes an archive's images into the ledger, counts its other members with their studies, and tells the clinic."""
+    _keep_others(upload, {header.study_uid for header, _ in images}, others)
     with ThreadPoolExecutor(_PARALLEL_MEMBERS) as pool:
-        runs = frozenset(pool.map(arrive, images))
-    others = [(m, verdict) for m, verdict in seen if not isinstance(verdict, Header)]
-    named = [(verdict, _tar_named(whole, m, verdict)) for m, verdict in others]
-    _keep_others(upload, {header.study_uid for _, header in images}, named)
-    told = [(m.name, verdict) for m, verdict in others]
-    clinic_results.say_archive(upload.clinic, upload.id, upload.name, taken=len(images), others=told)
+        runs = frozenset(pool.map(lambda image: _arrive(upload, *image), images))
+    clinic_results.say_archive(
+        upload.clinic,
+        upload.id,
+        upload.name,
+        taken=len(images),
+        others=[(other.name, other.verdict) for other in others],
+    )
     return runs
 
 
-def _refuse_tar(upload: Upload, refusal: Refused) -> frozenset[Run]:
+def _not_taken(upload: Upload, verdict: Refused | Skipped, named: tuple[str, str] = ("", "")) -> frozenset[Run]:
     """Where a tool has packed the upload on the way, that is the reason, and not what the bytes look like."""
-    return set_aside(upload, Refused(Reason.CONTENT_ENCODING) if upload.encoding else refusal)
+    return set_aside(upload, Refused(Reason.CONTENT_ENCODING) if upload.encoding else verdict, named)
 
 
 def _tar_named(whole: IO[bytes], member: tars.Member, verdict: Refused | Skipped) -> tuple[str, str]:
@@ -219,16 +234,15 @@ def _tar_header(whole: IO[bytes], member: tars.Member) -> Header | Refused | Ski
     return _header(io.BufferedReader(tars.Section(whole, member.offset, member.size), 16 << 10))
 
 
-def _keep_others(upload: Upload, studies: set[str], others: list[tuple[Refused | Skipped, tuple[str, str]]]) -> None:
-    """Counts an archive's other members (each with the study and instance that it names, if any) with the study that
-    they name, or else with each study in the archive."""
-    for study in studies | {named for _, (named, _) in others if named}:
-        mine = [(v, sop) for v, (named, sop) in others if named == study or (not named and study in studies)]
-        refused = [(verdict.reason.value, sop) for verdict, sop in mine if isinstance(verdict, Refused)]
+def _keep_others(upload: Upload, studies: set[str], others: Sequence[Other]) -> None:
+    """Counts an archive's other members with the study that they name, or else with each study in the archive."""
+    for study in studies | {other.study for other in others if other.study}:
+        mine = [o for o in others if o.study == study or (not o.study and study in studies)]
+        refused = [(o.verdict.reason.value, o.sop) for o in mine if isinstance(o.verdict, Refused)]
         ledger_of(upload.keys.study_token(study)).keep_others(
             upload.id,
             Others(
-                skipped=Counter(verdict.what for verdict, _ in mine if isinstance(verdict, Skipped)),
+                skipped=Counter(o.verdict.what for o in mine if isinstance(o.verdict, Skipped)),
                 refused=Counter(reason for reason, _ in refused),
                 instances={upload.keys.arrival("instance", sop): reason for reason, sop in refused if sop},
             ),
