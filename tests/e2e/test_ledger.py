@@ -127,7 +127,7 @@ def test_a_file_after_the_seal_of_a_run_without_files_starts_the_next_run(study:
     while ledger.runs() < 1:
         do(stage.look_and_seal, run.dump())
     empty = run.next
-    assert Look.model_validate(do(stage.look_and_seal, empty.dump())) == Look(files=0)
+    assert Look.model_validate(do(stage.look_and_seal, empty.dump())).files == 0
     assert not started_next(empty, Client())
     assert arrive(study.files[1], f"{study.token}/1").n == 3, "the empty run has sealed too: nothing is left between"
 
