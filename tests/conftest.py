@@ -34,11 +34,20 @@ def settings_of(environment: Mapping[str, str]) -> Iterator[None]:
 _TOGETHER = {"adapters", "e2e", "local", "orchestrations", "portal"}
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the marks in a hook of the same name
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Says which tests stay together when two processes share the work (`make test`): a folder, or else a file."""
     for item in items:
         place = item.path.parent if item.path.parent.name in _TOGETHER else item.path
         item.add_marker(pytest.mark.xdist_group(str(place)))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Fails where pytest-xdist was asked to keep groups together and does not, as with pytest 9.2.0."""
+    if session.config.getoption("loadgroup", False) and not all("@" in item.nodeid for item in session.items):
+        raise pytest.UsageError(
+            "pytest-xdist does not group the tests: this pytest and this pytest-xdist do not go together"
+        )
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
