@@ -91,7 +91,10 @@ def approve(bundle: Bundle, approvals: Approvals = APPROVED) -> None:
     if any((m.name, m.version) == (manifest.name, manifest.version) for m in listed):
         _fail(f"Another {manifest.name} {manifest.version} is approved: raise the version in manifest.json.")
     (bundle / "manifest.json").write_text(manifest.model_dump_json(indent=1) + "\n")
-    whole = [m.model_dump(mode="json") for m in (*listed, manifest)]
+    # A newer version takes the place of the older ones, which stay listed for the results that they gave: their files
+    # are gone from the bundle's folder, and a default that stayed the older one could not run any more.
+    place = next((n for n, m in enumerate(listed) if m.name == manifest.name), len(listed))
+    whole = [m.model_dump(mode="json") for m in (*listed[:place], manifest, *listed[place:])]
     approvals.write_text(json.dumps(whole, indent=1, ensure_ascii=False) + "\n")
     typer.echo(f"{manifest.name} {manifest.version}: digest {manifest.digest}")
     if code := code_of(bundle):
