@@ -271,6 +271,7 @@ def shared_names() -> str:
     queues = {
         "uploadEvents": resource_names.UPLOAD_EVENTS,
         "inferenceRequests": resource_names.INFERENCE_REQUESTS,
+        "statInferenceRequests": resource_names.STAT_INFERENCE_REQUESTS,
         "inferenceResults": resource_names.INFERENCE_RESULTS,
         "commands": resource_names.COMMANDS,
         "returns": resource_names.RETURNS,

@@ -300,6 +300,7 @@ module studies 'modules/storage.bicep' = {
     queues: concat(
       [
         names.queues.inferenceRequests
+        names.queues.statInferenceRequests
         names.queues.inferenceResults
         names.queues.commands
         names.queues.returns

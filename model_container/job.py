@@ -1,4 +1,4 @@
-"""The GPU job: drains `inference-requests` until nothing has come for a while, so that one cold start serves a burst.
+"""The GPU job: drains its two queues, stat before routine, until nothing has come for a while: one start, a burst.
 
 Outputs are written first, then `result.json`, then the answer, and only then is the message deleted: killed anywhere,
 the work is done again or found done. Expected refusals answer at once; faults are tried three times.
@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +33,7 @@ from readfirst.domain.analysis.findings import Analysis
 from readfirst.domain.analysis.messages import AnalysisRequest, InferenceAnswer, InferenceRequest
 from readfirst.domain.analysis.models import Manifest
 from readfirst.domain.analysis.series_selection import Selection, run_key
+from readfirst.domain.analysis.turns import Turns
 from readfirst.domain.deid import ReceiptBatch
 from readfirst.domain.instance_facts import InstanceFacts
 
@@ -67,6 +68,7 @@ class Job:
     def __init__(self, studies: Studies, shelf: ModelRegistry, idle_seconds: float) -> None:
         self.studies, self.shelf, self.idle_seconds = studies, shelf, idle_seconds
         self.stopping = threading.Event()
+        self.turns = Turns()
 
     def run(self) -> None:
         """Works until idle or told to stop; the next study is fetched and decoded while this one is analysed."""
@@ -78,6 +80,7 @@ class Job:
                     following = ahead.submit(self.prepare_next)
                 self.carry_out(prepared)
                 prepared = (following.result() if following else None) or self._wait_for_one()
+                prepared = prepared and self._after_stat(prepared)
                 if prepared and self.stopping.is_set():
                     self.studies.give_back(prepared.held)
                     prepared = None
@@ -94,6 +97,14 @@ class Job:
         self.studies.give_all_back()
         os._exit(143)
 
+    def _after_stat(self, prepared: Prepared) -> Prepared:
+        """Carries out the stat requests that came while a routine one was made ready. Returns what comes next."""
+        while prepared.held.queue != "stat" and (urgent := self._prepare(self._take_stat)):
+            if urgent.held.tries > 1:  # it may kill us: what is ready goes first
+                prepared, urgent = urgent, prepared
+            self.carry_out(urgent)
+        return prepared
+
     def _wait_for_one(self) -> Prepared | None:
         deadline = time.monotonic() + self.idle_seconds
         while not self.stopping.is_set():
@@ -109,7 +120,17 @@ class Job:
 
     def prepare_next(self) -> Prepared | None:
         """Takes the next request and brings its pixels here; faults wait in the answer."""
-        while not self.stopping.is_set() and (held := self.studies.take()):
+        return self._prepare(self._take)
+
+    def _take(self) -> LeasedMessage | None:
+        first, second = self.turns.order()
+        return self.studies.take(first) or self.studies.take(second)
+
+    def _take_stat(self) -> LeasedMessage | None:
+        return self.studies.take("stat") if self.turns.overtaking_allowed() else None
+
+    def _prepare(self, take: Callable[[], LeasedMessage | None]) -> Prepared | None:
+        while not self.stopping.is_set() and (held := take()):
             self.studies.beat()
             try:
                 request = InferenceRequest.model_validate_json(held.content)
@@ -121,13 +142,13 @@ class Job:
                 continue
             prepared = Prepared(held, request)
             try:
-                self._prepare(prepared)
+                self._fetch(prepared)
             except Exception as error:  # carried to the main thread, which decides between again and never
                 prepared.fault = error
             return prepared
         return None
 
-    def _prepare(self, prepared: Prepared) -> None:
+    def _fetch(self, prepared: Prepared) -> None:
         request = prepared.request
         done = self.studies.read_analysis(blob_paths.result_path(request.token, request.run_key))
         if done is not None:
@@ -195,6 +216,7 @@ class Job:
 
     def carry_out(self, prepared: Prepared) -> None:
         """Analyses, writes, answers, deletes; in that order."""
+        self.turns.begun(prepared.held.queue)
         try:
             if prepared.fault:
                 raise prepared.fault

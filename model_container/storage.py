@@ -1,4 +1,4 @@
-"""The job's port to Azure Storage: the studies account's two queues and two containers, nothing else."""
+"""The job's port to Azure Storage: the studies account's three queues and two containers, nothing else."""
 
 from __future__ import annotations
 
@@ -18,11 +18,16 @@ from azure.storage.queue import QueueClient, QueueMessage, TextBase64EncodePolic
 
 from readfirst.domain import blob_paths, resource_names
 from readfirst.domain.analysis.messages import InferenceAnswer
+from readfirst.domain.analysis.turns import Queue
 
 # Answers travel as the Functions host reads them. Requests are taken as they lie there, and read one by one: the client
 # would fail at one that is no base64, and nobody would ever take it away.
 _TEXT: dict[str, Any] = {"message_encode_policy": TextBase64EncodePolicy()}
 _LEASE_SECONDS = 60
+_REQUESTS: dict[Queue, str] = {
+    "stat": resource_names.STAT_INFERENCE_REQUESTS,
+    "routine": resource_names.INFERENCE_REQUESTS,
+}
 _BEAT_SECONDS = 5.0
 
 
@@ -35,6 +40,7 @@ class LeasedMessage:
     """A message that this process works on; others do not see it while it is renewed."""
 
     message: QueueMessage
+    queue: Queue
     lost: bool = False  # somebody else has it, or has finished it
 
     @property
@@ -54,7 +60,7 @@ class Studies:
     def __init__(
         self,
         blobs: BlobServiceClient,
-        requests: QueueClient,
+        requests: Mapping[Queue, QueueClient],
         results: QueueClient,
         lease_seconds: int = _LEASE_SECONDS,
         job: str = "local",
@@ -72,12 +78,12 @@ class Studies:
 
     # ------------------------------------------------------------ messages
 
-    def take(self) -> LeasedMessage | None:
-        """The next request, hidden from others for as long as this process lives; None when there is none."""
-        message = self._requests.receive_message(visibility_timeout=self.lease_seconds)
+    def take(self, queue: Queue) -> LeasedMessage | None:
+        """A queue's next request, hidden from others for as long as this process lives; None when there is none."""
+        message = self._requests[queue].receive_message(visibility_timeout=self.lease_seconds)
         if message is None:
             return None
-        held = LeasedMessage(message)
+        held = LeasedMessage(message, queue)
         with self._lock:
             self._held.append(held)
         return held
@@ -108,7 +114,7 @@ class Studies:
         with self._lock:
             self._let_go(held)
             try:
-                self._requests.delete_message(held.message)
+                self._requests[held.queue].delete_message(held.message)
             except HttpResponseError as error:
                 if not _is_lost(error):
                     raise
@@ -131,7 +137,7 @@ class Studies:
 
     def _update(self, held: LeasedMessage, seconds: int) -> None:
         try:
-            renewed = self._requests.update_message(held.message, visibility_timeout=seconds)
+            renewed = self._requests[held.queue].update_message(held.message, visibility_timeout=seconds)
             held.message.pop_receipt = renewed.pop_receipt
         except HttpResponseError as error:
             if not _is_lost(error):
@@ -209,7 +215,7 @@ def studies(environment: Mapping[str, str] = os.environ) -> Studies:
     if connection := environment.get(resource_names.STUDIES):
         try:
             blobs = BlobServiceClient.from_connection_string(connection)
-            requests = QueueClient.from_connection_string(connection, resource_names.INFERENCE_REQUESTS)
+            requests = {q: QueueClient.from_connection_string(connection, name) for q, name in _REQUESTS.items()}
             results = QueueClient.from_connection_string(connection, resource_names.INFERENCE_RESULTS, **_TEXT)
         except ValueError as error:
             raise MissingSetting(f"{resource_names.STUDIES} is no connection string") from error
@@ -222,7 +228,7 @@ def studies(environment: Mapping[str, str] = os.environ) -> Studies:
 
     credential = ManagedIdentityCredential(client_id=environment.get("AZURE_CLIENT_ID"))
     blobs, queues = BlobServiceClient(environment[wanted[0]], credential), environment[wanted[1]]
-    requests = QueueClient(queues, resource_names.INFERENCE_REQUESTS, credential)
+    requests = {queue: QueueClient(queues, name, credential) for queue, name in _REQUESTS.items()}
     results = QueueClient(queues, resource_names.INFERENCE_RESULTS, credential, **_TEXT)
     return Studies(blobs, requests, results, lease, job)
 

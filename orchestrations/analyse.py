@@ -22,6 +22,7 @@ from readfirst.domain.analysis.eligibility import Selection, is_unreadable
 from readfirst.domain.analysis.messages import AnalysisRequest, InferenceRequest
 from readfirst.domain.analysis.models import default_model
 from readfirst.domain.analysis.series_selection import Choice, choose, run_key
+from readfirst.domain.analysis.turns import Queue
 from readfirst.domain.analysis.watchdog import Trouble, decide
 from readfirst.domain.workflow_messages import AnalysisOutcome, Plan, Run, Watch
 from readfirst.services import close_books
@@ -127,7 +128,7 @@ def request_analysis(watch: dict[str, Any]) -> dict[str, Any]:
     back, or a service, still brings the result.
     """
     this = Watch.model_validate(watch)
-    jobs.request(_request(this))
+    jobs.request(_request(this), _queue(this))
     trouble = jobs.start()
     if trouble:
         receipts.note_trouble(this.run.token, this.run.n, trouble)
@@ -180,11 +181,16 @@ def _look_after(watch: Watch, overdue: bool) -> Trouble | None:
         if overdue:
             return steps.trouble
         if steps.ask_again:
-            jobs.request(_request(watch))
+            jobs.request(_request(watch), _queue(watch))
         return (jobs.start(steps.start) if steps.start else None) or steps.trouble
     except AzureError as error:
         logging.warning("the job cannot be looked at: %s", type(error).__name__)
         return Trouble.NOT_SEEN
+
+
+def _queue(watch: Watch) -> Queue:
+    complete = ledger_of(watch.run.token).complete()
+    return complete.priority if complete else "routine"
 
 
 def _request(watch: Watch) -> InferenceRequest:

@@ -202,9 +202,23 @@ var queueGrants = concat(
     {
       who: 'intake'
       on: 'studies'
+      name: names.queues.statInferenceRequests
+      role: 'queueReader'
+      why: 'Sees a stat request that the job left behind.'
+    }
+    {
+      who: 'intake'
+      on: 'studies'
       name: names.queues.inferenceRequests
       role: 'queueSender'
       why: 'Asks for an analysis.'
+    }
+    {
+      who: 'intake'
+      on: 'studies'
+      name: names.queues.statInferenceRequests
+      role: 'queueSender'
+      why: 'Asks for a stat analysis.'
     }
     {
       who: 'job'
@@ -212,6 +226,13 @@ var queueGrants = concat(
       name: names.queues.inferenceRequests
       role: 'queueContributor'
       why: 'Drains its queue and puts back what failed.'
+    }
+    {
+      who: 'job'
+      on: 'studies'
+      name: names.queues.statInferenceRequests
+      role: 'queueContributor'
+      why: 'Drains its stat queue first and puts back what failed.'
     }
     { who: 'job', on: 'studies', name: names.queues.inferenceResults, role: 'queueSender', why: 'Answers.' }
     {

@@ -12,20 +12,28 @@ from readfirst.adapters.retries import AT_ONCE
 from readfirst.adapters.settings import settings
 from readfirst.domain import blob_paths, resource_names
 from readfirst.domain.analysis.messages import InferenceRequest
+from readfirst.domain.analysis.turns import Queue
 from readfirst.domain.analysis.watchdog import Execution, Place, Policy, Trouble, last_signs, trouble_of
 
 _ALIVE = {"Running", "Processing", "Degraded", "Unknown"}
 _FAILED = "Failed"
 
 
-def request(message: InferenceRequest) -> None:
-    """Puts a request on the queue; it waits there for a week."""
-    clients.queue(resource_names.INFERENCE_REQUESTS).send_message(message.model_dump_json())
+_REQUESTS: dict[Queue, str] = {
+    "stat": resource_names.STAT_INFERENCE_REQUESTS,
+    "routine": resource_names.INFERENCE_REQUESTS,
+}
+
+
+def request(message: InferenceRequest, queue: Queue) -> None:
+    """Puts a request on the queue of its priority; it waits there for a week."""
+    clients.queue(_REQUESTS[queue]).send_message(message.model_dump_json())
 
 
 def requests_waiting() -> bool:
-    """Whether requests lie on the queue, being worked on or not (the count is approximate)."""
-    return bool(clients.queue(resource_names.INFERENCE_REQUESTS).get_queue_properties().approximate_message_count)
+    """Whether requests lie on a queue, being worked on or not (the count is approximate)."""
+    waiting = (clients.queue(name).get_queue_properties().approximate_message_count for name in _REQUESTS.values())
+    return any(waiting)
 
 
 def policy() -> Policy:
@@ -42,7 +50,7 @@ def executions() -> list[Execution]:
 
 
 def start(place: Place = Place.MAIN) -> Trouble | None:
-    """Starts an execution unless one of that job is at work: it drains the whole queue. Returns why it did not start.
+    """Starts an execution unless one of that job is at work: it drains both queues. Returns why it did not start.
 
     One that Azure goes on listing as running without a sign of life does not count: where it still holds the capacity,
     Azure itself refuses the start. A lease on a blob keeps two callers from starting two; who finds it held trusts the

@@ -34,6 +34,7 @@ DOORS = "doors"  # who asked to see an identity, why, and the other person's wor
 
 # Queues in the studies account.
 INFERENCE_REQUESTS = "inference-requests"
+STAT_INFERENCE_REQUESTS = "inference-requests-stat"  # a queue has no priorities: these are taken first
 INFERENCE_RESULTS = "inference-results"
 COMMANDS = "commands"
 RETURNS = "returns"  # tokens of studies whose results can go home
@@ -42,6 +43,7 @@ INTAKE_ROTATION = "rotate-intake"  # Key Vault's events for pseudonym-kek and re
 IDENTITY_ROTATION = "rotate-identity"  # Key Vault's events for identity-kek
 STUDIES_QUEUES = (
     INFERENCE_REQUESTS,
+    STAT_INFERENCE_REQUESTS,
     INFERENCE_RESULTS,
     COMMANDS,
     RETURNS,

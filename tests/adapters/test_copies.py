@@ -211,7 +211,7 @@ def test_putting_once_takes_only_a_blob_that_is_there_for_done(service: BlobServ
 def test_the_job_takes_only_a_result_that_is_there_for_written(service: BlobService, code: str) -> None:
     account = BlobServiceClient.from_connection_string(service.connection, retry_total=0)
     queue = QueueClient.from_connection_string(service.connection + "QueueEndpoint=http://127.0.0.1:1/a;", "q")
-    studies = Studies(account, queue, queue)
+    studies = Studies(account, {"stat": queue, "routine": queue}, queue)
     refusing(service, 409, code)
     with pytest.raises(HttpResponseError):
         studies.write_once("t/result.json", b"{}", "application/json")

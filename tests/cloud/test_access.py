@@ -68,6 +68,7 @@ def test_the_job_reads_clean_writes_analysis_and_answers_and_nothing_else(grante
         "studies account, container clean": {"read"},
         "studies account, container analysis": {"write"},
         "studies account, queue inference-requests": {"write"},
+        "studies account, queue inference-requests-stat": {"write"},
         "studies account, queue inference-results": {"send"},
     }
 
@@ -125,6 +126,7 @@ def test_who_can_start_the_job_has_every_right_that_the_job_has(granted: list[Gr
         if on not in (
             "registry",
             "studies account, queue inference-requests",
+            "studies account, queue inference-requests-stat",
             "studies account, queue inference-results",
         ):
             assert max(strength[r] for r in starter[on]) >= max(strength[r] for r in has), on

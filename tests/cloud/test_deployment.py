@@ -419,7 +419,7 @@ def test_every_queue_that_wakes_an_app_exists_with_its_poison_queue(resources: l
     made = {q["name"].split("/")[-1] for q in of_type(resources, f"{STORAGE}/queueServices/queues")}
     for queue in ("upload-events", "inference-results", "commands", "returns", "rotate-intake", "rotate-identity"):
         assert {queue, f"{queue}-poison"} <= made
-    assert "inference-requests" in made
+    assert {"inference-requests", "inference-requests-stat"} <= made
 
 
 def test_security_logs_are_apart_and_have_no_cap(resources: list[Resource], profile: str) -> None:

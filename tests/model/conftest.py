@@ -102,14 +102,18 @@ class Desk:
             blobs.get_container_client(n) for n in (resource_names.CLEAN, resource_names.ANALYSIS)
         )
         text = {"message_encode_policy": TextBase64EncodePolicy(), "message_decode_policy": TextBase64DecodePolicy()}
-        self.requests, self.results = (
+        self.requests, self.stat_requests, self.results = (
             QueueClient.from_connection_string(self.connection, n, **text)
-            for n in (resource_names.INFERENCE_REQUESTS, resource_names.INFERENCE_RESULTS)
+            for n in (
+                resource_names.INFERENCE_REQUESTS,
+                resource_names.STAT_INFERENCE_REQUESTS,
+                resource_names.INFERENCE_RESULTS,
+            )
         )
         for container in (self.clean, self.analysis):
             if not container.exists():
                 container.create_container()
-        for queue in (self.requests, self.results):
+        for queue in (self.requests, self.stat_requests, self.results):
             with suppress(ResourceExistsError):
                 queue.create_queue()
             queue.clear_messages()
@@ -136,8 +140,8 @@ class Desk:
         self.clean.upload_blob(path, order.model_dump_json(), overwrite=True)
         return InferenceRequest(token=token, run_key=key, instance=f"{token}-1", order=path)
 
-    def send(self, request: InferenceRequest) -> InferenceRequest:
-        self.requests.send_message(request.model_dump_json())
+    def send(self, request: InferenceRequest, *, stat: bool = False) -> InferenceRequest:
+        (self.stat_requests if stat else self.requests).send_message(request.model_dump_json())
         return request
 
     def start(self, *command: str, **environment: str) -> subprocess.Popen[str]:
@@ -186,7 +190,8 @@ class Desk:
 
     def waiting(self) -> int:
         """Requests on the queue, hidden ones included."""
-        return int(self.requests.get_queue_properties().approximate_message_count or 0)
+        queues = (self.requests, self.stat_requests)
+        return sum(int(queue.get_queue_properties().approximate_message_count or 0) for queue in queues)
 
 
 def _receipt(sop_uid: str, digest: str) -> Receipt:

@@ -24,7 +24,7 @@ from readfirst.domain import blob_paths, resource_names
 from readfirst.domain.analysis.models import default_model
 from tests.model.conftest import read_study
 from tests.model.files import enhanced
-from tests.waiting import PATIENCE
+from tests.waiting import PATIENCE, eventually
 
 pytestmark = pytest.mark.stack
 
@@ -335,11 +335,47 @@ def test_the_next_study_is_fetched_while_this_one_is_analysed(desk, phantom):
     assert overlapped == [True, True] and len(desk.answers()) == 2
 
 
+def test_a_stat_study_is_analysed_before_fifty_that_wait(desk, phantom):
+    routine = desk.order(phantom, token())
+    for _ in range(50):
+        desk.send(routine)
+    stat = desk.send(desk.order(phantom, token()), stat=True)
+    desk.drain()
+    assert [a.token for a in desk.answers()] == [stat.token] + 50 * [routine.token]
+
+
+def test_a_stat_study_that_comes_while_others_are_analysed_waits_for_one_of_them(desk, phantom):
+    """The next routine one is ready by then, and lets it pass; then it goes on where it was."""
+    routine = [desk.send(desk.order(phantom, token())) for _ in range(4)]
+    stat = desk.order(phantom, token())
+    sent = []
+
+    class Interrupted(Job):
+        def carry_out(self, prepared):
+            if not sent:
+                eventually(lambda: len(self.studies._held) == 2)  # the next one has been taken ahead
+                sent.append(desk.send(stat, stat=True))
+            super().carry_out(prepared)
+
+    Interrupted(studies({"STUDIES": desk.connection}), ModelRegistry(), 0.1).run()
+    order = [routine[0], stat, *routine[1:]]
+    assert [a.token for a in desk.answers()] == [request.token for request in order] and desk.waiting() == 0
+
+
+def test_stat_studies_without_end_do_not_starve_a_routine_one(desk, phantom):
+    routine = desk.send(desk.order(phantom, token()))
+    stat = desk.order(phantom, token())
+    for _ in range(9):
+        desk.send(stat, stat=True)
+    desk.drain()
+    assert [a.token for a in desk.answers()].index(routine.token) <= 5
+
+
 def test_a_study_that_somebody_else_has_taken_over_is_not_answered_twice(desk, phantom):
     """The first execution was away so long (a frozen machine, say) that its request went to another one."""
     desk.send(desk.order(phantom, token()))
     account = studies({"STUDIES": desk.connection, "LEASE_SECONDS": "600"})
-    held = account.take()
+    held = account.take("routine")
     account.give_back(held)
     desk.drain()
     assert not account.renew(held) and held.lost
@@ -350,7 +386,7 @@ def test_a_study_that_somebody_else_has_taken_over_is_not_answered_twice(desk, p
 def test_a_request_stays_with_who_works_on_it_for_longer_than_its_lease(desk, phantom):
     request = desk.send(desk.order(phantom, token()))
     account = studies({"STUDIES": desk.connection, "LEASE_SECONDS": "2"})
-    held = account.take()
+    held = account.take("routine")
     time.sleep(5)
     assert desk.requests.peek_messages() == [] and not held.lost
     account.give_back(held)

@@ -11,8 +11,10 @@ import pytest
 from orchestrations.analyse import request_analysis, watch_analysis
 from readfirst.adapters import clients, jobs
 from readfirst.adapters.studies import receipts
+from readfirst.adapters.uploads.ledger import ledger_of
 from readfirst.domain import blob_paths, resource_names
 from readfirst.domain.analysis.watchdog import Execution, Place, Trouble
+from readfirst.domain.intake.ledger import Complete
 from readfirst.domain.workflow_messages import AnalysisOutcome, Plan, Run, Watch
 from readfirst.local.stack import Stack
 from tests.conftest import settings_of
@@ -37,7 +39,8 @@ def settings(arm: Stack) -> Iterator[None]:
         for execution in alive():
             jobs.stop(execution)
         eventually(lambda: not alive())
-        clients.queue(resource_names.INFERENCE_REQUESTS).clear_messages()
+        for queue in (resource_names.INFERENCE_REQUESTS, resource_names.STAT_INFERENCE_REQUESTS):
+            clients.queue(queue).clear_messages()
 
 
 def requested(waited: float = 0.0) -> Watch:
@@ -175,3 +178,27 @@ def test_a_message_that_was_lost_with_its_execution_is_sent_again(arm: Stack) ->
     clients.queue(resource_names.INFERENCE_REQUESTS).clear_messages()
     look(watch)
     assert jobs.requests_waiting()
+
+
+def test_a_study_that_its_clinic_calls_stat_is_asked_for_on_the_queue_that_is_drained_first(arm: Stack) -> None:
+    """The request that is sent again after it was lost, too."""
+    requested()
+    assert waiting(resource_names.INFERENCE_REQUESTS) == 1
+    urgent = Run(token="b" * 32, clinic="lakeside")
+    ledger_of(urgent.token).say_complete(Complete(studyInstanceUid="1.2.3", priority="stat"))
+    blank = Watch(run=urgent, plan=Plan(outcome="ordered", run_key="k"), instance="i")
+    stat = Watch.model_validate(do(request_analysis, blank.dump()))
+    assert waiting(resource_names.STAT_INFERENCE_REQUESTS) == 1 and waiting(resource_names.INFERENCE_REQUESTS) == 1
+
+    jobs.stop(*alive())
+    eventually(lambda: not alive())
+    for queue in (resource_names.INFERENCE_REQUESTS, resource_names.STAT_INFERENCE_REQUESTS):
+        clients.queue(queue).clear_messages()
+    look(stat)
+    assert waiting(resource_names.STAT_INFERENCE_REQUESTS) == 1 and waiting(resource_names.INFERENCE_REQUESTS) == 0
+    assert jobs.requests_waiting(), "a stat request keeps the watchdog patient like any other"
+
+
+def waiting(queue: str) -> int:
+    """Messages on a queue."""
+    return int(clients.queue(queue).get_queue_properties().approximate_message_count or 0)
