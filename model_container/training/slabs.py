@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,14 +90,3 @@ def _scanned(hu: NDArray[np.floating], rng: np.random.Generator, pixel: float) -
         out = out + float(rng.uniform(0.3, 1.0)) * (out - soft)
     out = (out + 1000) * float(rng.uniform(0.97, 1.03)) - 1000 + float(rng.normal(0, 8))
     return np.clip(out, -1024, 3071)
-
-
-def _made(job: tuple[int, int]) -> Slab:
-    return make_slab(*job)
-
-
-def make_set(part: int, count: int, workers: int = 2) -> Iterator[Slab]:
-    """`count` slabs of a set, in order."""
-    os.environ["OMP_NUM_THREADS"] = "1"
-    with ProcessPoolExecutor(workers) as pool:
-        yield from pool.map(_made, [(part, k) for k in range(count)], chunksize=2)
