@@ -73,15 +73,18 @@ def wait_for(
     seen: Callable[[Progress], None] = lambda _: None,
     every: float = 0.5,
 ) -> Progress:
-    """Looks until `done`, telling `seen` of each look. Raises TimeoutError after `patience` seconds."""
-    deadline = time.monotonic() + patience
+    """Looks until `done`, telling `seen` of each look. Raises TimeoutError after `patience` seconds without a change:
+    how long all of it takes depends on the machine and on the study."""
+    before, deadline = None, 0.0
     while True:
         progress = look(token)
         seen(progress)
         if done(progress):
             return progress
+        if progress != before:
+            before, deadline = progress, time.monotonic() + patience
         if time.monotonic() > deadline:
-            raise TimeoutError(f"the study did not get there in {patience:.0f} s: {progress.reached()}")
+            raise TimeoutError(f"nothing has happened to the study for {patience:.0f} s: {progress.reached()}")
         time.sleep(every)
 
 
