@@ -15,6 +15,7 @@ COMMANDS = (
     "up",
     "upload",
     "status",
+    "failures",
     "parked",
     "sas",
     "reindex",

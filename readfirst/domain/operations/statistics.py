@@ -98,7 +98,7 @@ def figures(records: Iterable[Mapping[str, Any]], now: str, profile: costs.Profi
         "states": dict(Counter(s["state"] for s in studies)),
         "labels": dict(Counter(s["label"] for s in studies if s["state"] != "analysing")),
         "stages": _stages(studies),
-        "not_analysed": dict(Counter(_code(s["reason"]) for s in studies if s.get("reason"))),
+        "not_analysed": dict(Counter(code_of(s["reason"]) for s in studies if s.get("reason"))),
         "refused": _refused(studies),
         "alerts_not_sent": sum(1 for s in studies if alert_missing(s)),
         "past_due": sum(1 for s in studies if s["review"] != "signed" and s["due"] < now),
@@ -174,7 +174,8 @@ def _record_of_model(name: str, month: str, signed: list[Mapping[str, Any]]) -> 
     }
 
 
-def _code(reason: str) -> str:
+def code_of(reason: str) -> str:
+    """The code that begins a record's reason."""
     return reason.split(":", maxsplit=1)[0].split(" ", maxsplit=1)[0]
 
 
