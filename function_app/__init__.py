@@ -16,11 +16,19 @@ _MODULES = {
         "function_app.triggers.rotate_intake",
         "orchestrations",
     ],
-    "api": ["function_app.http.studies", "function_app.http.operations", "function_app.http.dicomweb"],
+    "api": [
+        "function_app.http.studies",
+        "function_app.http.images",
+        "function_app.http.reviews",
+        "function_app.http.operations",
+        "function_app.http.dicomweb",
+    ],
     "identity": [
         "function_app.triggers.returns",
         "function_app.triggers.erasures",
         "function_app.http.identity_access",
+        "function_app.http.quarantine",
+        "function_app.http.clinic_uploads",
         "function_app.triggers.rotate_identity",
     ],
 }

@@ -6,7 +6,7 @@ import fnmatch
 import gzip
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import azure.functions as func
@@ -14,6 +14,7 @@ from pydicom.datadict import tag_for_keyword
 
 from function_app.http import guard
 from function_app.http.guard import Call, Problem, binary
+from function_app.http.routes import Routes
 from readfirst.adapters.studies import study_images
 from readfirst.adapters.studies.study_images import Instance
 from readfirst.domain.dicomweb import content_negotiation, dicom_json, multipart, rendering
@@ -24,10 +25,17 @@ _LIMIT_MAX = 1000
 _LOOKED_THROUGH = 5000  # studies that one search opens, where the index cannot tell which match
 _MANY_FRAMES = 500
 _THUMBNAIL = 128
+_DICOM_JSON = ("application/dicom+json",)
+_PARTS = ("multipart/related", "application/dicom", "application/octet-stream")
+_PICTURE = ("image/jpeg", "image/png")
 _UID = re.compile(r"[0-9.]{1,64}")
 _WINDOW = re.compile(r"(-?\d+(?:\.\d+)?),(\d+(?:\.\d+)?)(?:,(linear|linear-exact|sigmoid))?", re.IGNORECASE)
 
 
+routes = Routes("api")
+
+
+@routes.answers(media=_DICOM_JSON)
 def dicomweb_studies(call: Call) -> func.HttpResponse:
     """GET dicomweb/studies: what the index cannot filter by itself is looked through until the page is full."""
     size, skip = _paging(call)
@@ -53,6 +61,7 @@ def _study_equals(call: Call) -> dict[str, str]:
     return {name: value for name, value in asked.items() if "," not in value and "\\" not in value}
 
 
+@routes.answers(media=_DICOM_JSON)
 def dicomweb_series(call: Call) -> func.HttpResponse:
     """GET dicomweb/studies/{study}/series."""
     size, skip = _paging(call)
@@ -62,11 +71,13 @@ def dicomweb_series(call: Call) -> func.HttpResponse:
     return _json(call, [item for item in found if _matches(item, call)][skip : skip + size])
 
 
+@routes.answers(media=_DICOM_JSON)
 def dicomweb_study_instances(call: Call) -> func.HttpResponse:
     """GET dicomweb/studies/{study}/instances."""
     return _instances(call)
 
 
+@routes.answers(media=_DICOM_JSON)
 def dicomweb_series_instances(call: Call) -> func.HttpResponse:
     """GET dicomweb/studies/{study}/series/{series}/instances."""
     return _instances(call)
@@ -80,6 +91,10 @@ def _instances(call: Call) -> func.HttpResponse:
     return _json(call, [item for item in found if _matches(item, call)][skip : skip + size])
 
 
+@routes.answers(
+    media=_DICOM_JSON,
+    rules=("dicomweb_study_metadata", "dicomweb_series_metadata", "dicomweb_instance_metadata"),
+)
 def _metadata(call: Call) -> func.HttpResponse:
     call.audit("allowed")
     base = f"{_origin(call.request)}/api/dicomweb/studies/{call.study['study_uid']}"
@@ -88,6 +103,7 @@ def _metadata(call: Call) -> func.HttpResponse:
     return _json(call, [dicom_json.metadata(i.header, base) for i in selected])
 
 
+@routes.answers(media=_PARTS, rules=("dicomweb_study", "dicomweb_one_series", "dicomweb_instance"))
 def _whole(call: Call) -> func.HttpResponse:
     """Instances as multipart/related; one alone also as plain application/dicom for who asks for that."""
     call.audit("allowed")
@@ -111,11 +127,13 @@ def _offers(call: Call) -> list[content_negotiation.Offer]:
     return content_negotiation.offers(call.request.headers.get("Accept", ""), call.query("accept"))
 
 
+@routes.answers(media=_PARTS)
 def dicomweb_frames(call: Call) -> func.HttpResponse:
     """GET …/frames/{list}: frames from 1, multipart/related, or one alone as it is."""
     return _frames(call, _frame_numbers(call.path["frames"]))
 
 
+@routes.answers(media=_PARTS)
 def dicomweb_bulkdata(call: Call) -> func.HttpResponse:
     """GET …/frames: the pixels that the metadata names by their address."""
     return _frames(call, [])
@@ -138,6 +156,10 @@ def _frames(call: Call, numbers: list[int]) -> func.HttpResponse:
     raise Problem(406, "not-acceptable", "The frames cannot be had in that media type and transfer syntax.")
 
 
+@routes.answers(
+    media=_PICTURE,
+    rules=("dicomweb_study_thumbnail", "dicomweb_series_thumbnail", "dicomweb_instance_thumbnail"),
+)
 def dicomweb_thumbnail(call: Call) -> func.HttpResponse:
     """GET …/thumbnail: a small picture of a study, a series or an instance."""
     selected = [i for i in _selected(call) if i.is_image]
@@ -146,6 +168,7 @@ def dicomweb_thumbnail(call: Call) -> func.HttpResponse:
     return _picture(call, selected[len(selected) // 2], 0, _THUMBNAIL)
 
 
+@routes.answers(media=_PICTURE)
 def dicomweb_frame_rendered(call: Call) -> func.HttpResponse:
     """GET …/frames/{list}/rendered: one frame as a picture."""
     numbers = _frame_numbers(call.path["frames"])
@@ -154,6 +177,7 @@ def dicomweb_frame_rendered(call: Call) -> func.HttpResponse:
     return _picture(call, _selected(call)[0], numbers[0] - 1, None)
 
 
+@routes.answers(media=_PICTURE)
 def dicomweb_rendered(call: Call) -> func.HttpResponse:
     """GET …/rendered: JPEG, or PNG for who asks for it; `window` and `viewport` as PS3.18 8.3.5 has them."""
     return _picture(call, _selected(call)[0], 0, None)
@@ -278,23 +302,4 @@ def _origin(request: func.HttpRequest) -> str:
     return "/".join(parts[:3]) if parts[0].startswith("http") else ""
 
 
-def _named(*handlers: Any) -> Iterator[tuple[str, Any]]:
-    for handler in handlers:
-        yield handler.__name__, handler
-
-
-HANDLERS = {
-    **dict(
-        _named(
-            dicomweb_studies, dicomweb_series, dicomweb_study_instances, dicomweb_series_instances, dicomweb_frames,
-            dicomweb_rendered, dicomweb_bulkdata, dicomweb_frame_rendered,
-        )
-    ),
-    **dict.fromkeys(("dicomweb_study_metadata", "dicomweb_series_metadata", "dicomweb_instance_metadata"), _metadata),
-    **dict.fromkeys(
-        ("dicomweb_study_thumbnail", "dicomweb_series_thumbnail", "dicomweb_instance_thumbnail"), dicomweb_thumbnail
-    ),
-    **dict.fromkeys(("dicomweb_study", "dicomweb_one_series", "dicomweb_instance"), _whole),
-}  # fmt: skip
-
-blueprint = guard.blueprint("api", HANDLERS)
+blueprint = routes.blueprint()

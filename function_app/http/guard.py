@@ -1,6 +1,6 @@
-"""How the HTTP functions are made: each from its rule in the access table, behind one guard.
+"""Behind which every HTTP function is: the guard, which admits a call or refuses it.
 
-The guard checks the token, the role, the rate and the study's clinic, writes the audit log, and turns refusals
+It checks the token, the role, the rate and the study's clinic, writes the audit log, and turns refusals
 into problem+json (RFC 9457). No exception's text ever reaches a caller.
 """
 
@@ -12,7 +12,7 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
@@ -123,24 +123,6 @@ class Call:
 Handler = Callable[[Call], func.HttpResponse]
 
 
-def blueprint(app: App, handlers: Mapping[str, Handler], rules: Iterable[Rule] = RULES) -> func.Blueprint:
-    """The functions of an app, one per rule that `handlers` answers."""
-    made = func.Blueprint()
-    for rule in rules:
-        if rule.app == app and rule.name in handlers:
-            _add(made, rule, handlers[rule.name])
-    return made
-
-
-def _add(made: func.Blueprint, rule: Rule, handler: Handler) -> None:
-    def run(req: func.HttpRequest) -> func.HttpResponse:
-        return guarded(rule, handler, req)
-
-    run.__name__ = rule.name
-    route = made.route(route=rule.route, methods=[rule.method], auth_level=func.AuthLevel.ANONYMOUS)
-    made.function_name(rule.name)(route(run))
-
-
 def guarded(rule: Rule, handler: Handler, request: func.HttpRequest) -> func.HttpResponse:
     """Runs the handler for who may, and answers everything else as a problem."""
     try:
@@ -217,23 +199,31 @@ def parsed_body(request: func.HttpRequest) -> Any:
         raise Problem(400, "not-json", "The request's body is not JSON.") from None
 
 
-def answer(body: Mapping[str, object], *, status: int = 200, etag: str = "", **headers: str) -> func.HttpResponse:
+def answer(
+    body: BaseModel | Mapping[str, object], *, status: int = 200, etag: str = "", **headers: str
+) -> func.HttpResponse:
     """A JSON answer. Its ETag stands in the body too: the platform's CORS shows no such header to a page."""
-    tagged = {**body, "etag": etag} if etag else body
+    tagged = {**_plain(body), "etag": etag} if etag else _plain(body)
     more = {**HEADERS, **headers, **({"ETag": etag} if etag else {})}
     text = json.dumps(tagged, separators=(",", ":"), ensure_ascii=False)
     return func.HttpResponse(text, status_code=status, mimetype="application/json", headers=more)
 
 
 def answer_if_changed(
-    request: func.HttpRequest, body: Mapping[str, object], essence: object = None, **headers: str
+    request: func.HttpRequest, body: BaseModel, essence: object = None, **headers: str
 ) -> func.HttpResponse:
-    """A JSON answer with an ETag (of `essence`, or of the whole body); 304 where the client has it already."""
-    digest = hashlib.sha256(json.dumps(essence or body, sort_keys=True).encode()).hexdigest()[:32]
+    """A JSON answer with an ETag (of `essence`, or of the body); 304 where the client has it already."""
+    plain = _plain(body)
+    digest = hashlib.sha256(json.dumps(essence or plain, sort_keys=True).encode()).hexdigest()[:32]
     etag = f'"{digest}"'
     if etag in request.headers.get("If-None-Match", ""):
         return func.HttpResponse(status_code=304, headers={**HEADERS, **headers, "ETag": etag})
-    return answer(body, status=200, etag=etag, **headers)
+    return answer(plain, status=200, etag=etag, **headers)
+
+
+def _plain(body: BaseModel | Mapping[str, object]) -> Mapping[str, object]:
+    """What JSON can hold. A line of a list is shown as it is stored (`model_construct`), so its types may differ."""
+    return body.model_dump(mode="json", warnings=False) if isinstance(body, BaseModel) else body
 
 
 def binary(data: bytes, media_type: str, *, seconds: int = 0) -> func.HttpResponse:

@@ -5,50 +5,152 @@ from __future__ import annotations
 from datetime import timedelta
 
 import azure.functions as func
+from pydantic import BaseModel, ConfigDict
 
 from function_app.http import guard
 from function_app.http.guard import Call, Problem, answer, answer_if_changed
+from function_app.http.routes import Routes, Tagged
 from readfirst.adapters import audit_log as audit_blobs
 from readfirst.adapters import clients
 from readfirst.adapters.settings import settings
 from readfirst.adapters.studies.study_index import iso
 from readfirst.domain import resource_names
 from readfirst.domain.access.audit_chain import Entry
+from readfirst.domain.analysis.findings import ModelIdentity
 from readfirst.domain.operations import statistics
 
 _AUDIT_PAGE = 500
 _AUDIT_DAYS = 7  # `readfirst audit verify` looks at all
 
 
+routes = Routes("api")
+
+
+class UsedModel(ModelIdentity):
+    """A model, and how many studies it spoke of."""
+
+    model_config = ConfigDict(extra="ignore")  # records are of many versions
+
+    studies: int
+
+
+class ModelList(Tagged):
+    """The models that spoke, the most used first."""
+
+    models: list[UsedModel]
+
+
+@routes.answers(ModelList)
 def models(call: Call) -> func.HttpResponse:
     """GET models: the models that spoke in the last year, and how often."""
     records = guard.worklist().since(call.person.clinics, iso(call.now - timedelta(days=365)))
-    return answer_if_changed(call.request, {"models": statistics.models(records)})
+    return answer_if_changed(call.request, ModelList.model_validate({"models": statistics.models(records)}))
 
 
+class AuditDay(BaseModel):
+    """A day of an audit log; `broken_at`: the entry where its chain does not hold."""
+
+    day: str
+    entries: int
+    broken_at: int | None
+
+
+class AuditLog(BaseModel):
+    """A day's entries on the person's clinics, newest first, and the days that can be asked for."""
+
+    app: str
+    day: str
+    days: list[AuditDay]
+    entries: list[Entry]
+
+
+@routes.answers(AuditLog)
 def audit(call: Call) -> func.HttpResponse:
     """GET audit?app=&day=: a day's entries on the person's clinics, newest first, and whether the chain is whole."""
     app = call.query("app", "identity")
     if app not in ("intake", "api", "identity"):
         raise Problem(400, "no-such-app", "`app` is intake, api or identity.")
     container = clients.container(resource_names.AUDIT, resource_names.audit(app))
-    checks = [{"day": d, "entries": n, "broken_at": b} for d, n, b in audit_blobs.verify(container, app, _AUDIT_DAYS)]
-    day = call.query("day") or (checks[-1]["day"] if checks else "")
-    lines = audit_blobs.lines(container, str(day)) if day in {c["day"] for c in checks} else []
+    checks = [AuditDay(day=d, entries=n, broken_at=b) for d, n, b in audit_blobs.verify(container, app, _AUDIT_DAYS)]
+    day = call.query("day") or (checks[-1].day if checks else "")
+    lines = audit_blobs.lines(container, day) if day in {c.day for c in checks} else []
     call.audit("allowed")
     entries = [Entry.model_validate_json(line) for line in lines]
-    own = [e.model_dump() for e in entries if not e.clinic or e.clinic in call.person.clinics]
-    return answer({"app": app, "day": day, "days": checks, "entries": own[-_AUDIT_PAGE:][::-1]})
+    own = [e for e in entries if not e.clinic or e.clinic in call.person.clinics]
+    return answer(AuditLog(app=app, day=day, days=checks, entries=own[-_AUDIT_PAGE:][::-1]))
 
 
+class PerDay(BaseModel):
+    """Studies received on a day."""
+
+    day: str
+    high_risk: int
+    other: int
+
+
+class StageTime(BaseModel):
+    """How long a stage took, in seconds."""
+
+    stage: str
+    median: float
+    p95: float
+    count: int
+
+
+class SpentOn(BaseModel):
+    """What the studies of a day cost."""
+
+    day: str
+    usd: float
+
+
+class Spend(BaseModel):
+    """What the studies cost at list prices, and what a month costs without any (USD)."""
+
+    per_day: list[SpentOn]
+    studies: float
+    fixed_a_month: float
+    profile: str
+    prices: str
+
+
+class ModelRecord(BaseModel):
+    """What signed reviews of a month say of a model."""
+
+    model: str
+    month: str
+    signed: int
+    confirmed: int
+    rejected: int
+    positive_predictive_value: float | None
+    missed: int
+    minutes_to_review: float
+
+
+class Figures(Tagged):
+    """The figures of a period. Counts are by code."""
+
+    spend: Spend
+    studies: int
+    per_day: list[PerDay]
+    states: dict[str, int]
+    labels: dict[str, int]
+    stages: list[StageTime]
+    not_analysed: dict[str, int]
+    refused: dict[str, int]
+    alerts_not_sent: int
+    past_due: int
+    models: list[ModelRecord]
+
+
+@routes.answers(Figures, rules=("ops",))
 def ops_view(call: Call) -> func.HttpResponse:
     """GET ops?days=: the figures of the person's clinics."""
     days = guard.number(call.query("days", "30"), 1, 366)
     since = iso(call.now - timedelta(days=days))
     records = guard.worklist().since(call.person.clinics, since)
-    return answer_if_changed(call.request, statistics.figures(records, iso(call.now), settings().cost_profile))
+    figures = statistics.figures(records, iso(call.now), settings().cost_profile)
+    return answer_if_changed(call.request, Figures.model_validate(figures))
 
 
-HANDLERS = {"models": models, "audit": audit, "ops": ops_view}
-
-blueprint = guard.blueprint("api", HANDLERS)
+blueprint = routes.blueprint()

@@ -2,78 +2,130 @@
 
 from __future__ import annotations
 
-import logging
 import math
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 import azure.functions as func
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from function_app.http import guard, openapi
-from function_app.http.guard import Call, Problem, answer, answer_if_changed, binary
-from readfirst.adapters import blobs, clients
+from function_app.http.guard import Call, Problem, answer, answer_if_changed
+from function_app.http.reviews import etag_of, review_of
+from function_app.http.routes import JSON, Accepted, Routes, Tagged
 from readfirst.adapters.settings import settings
 from readfirst.adapters.studies import receipts as papers
-from readfirst.adapters.studies import reviews
 from readfirst.adapters.studies import study_images as images
 from readfirst.adapters.studies.study_index import Cursor, Filter, iso
-from readfirst.domain import resource_names
-from readfirst.domain.analysis import segment_rle
 from readfirst.domain.analysis.findings import first_to_read
-from readfirst.domain.analysis.messages import Kind
-from readfirst.domain.analysis.progress import progress_view
+from readfirst.domain.analysis.progress import ProgressView, progress_view
 from readfirst.domain.deid import Profile, Receipt, load_profile
 from readfirst.domain.deid.reports.study_report import report_html, report_of
 from readfirst.domain.deid.rules.profile import READY
 from readfirst.domain.operations import statistics
-from readfirst.domain.reading.reviews import (
-    Event,
-    Review,
-    Signed,
-    Told,
-    What,
-    admit,
-    fold,
-    said_after,
-    said_already,
-)
-from readfirst.domain.reading.study_record import StudyRecord
-from readfirst.services import list_study
+from readfirst.domain.reading.reviews import Event, Review
+from readfirst.domain.reading.reviews import State as ReviewState
+from readfirst.domain.reading.study_record import Label, State, StudyRecord
 
 _PAGE = 50
 _PAGE_LIMIT = 200
-_IMAGE_ADDRESS_LIFE = timedelta(minutes=15)
-_KEY_IMAGE_SIDE = 512
 _PARALLEL = 8
-_EVENT_TRIES = 50
-_VERSION = re.compile(r'"(.{1,16})\.(\d{1,9})"')  # an ETag of ours: the beginning of the run key, the version
+
+routes = Routes("api")
 
 
+class ApiDescription(BaseModel):
+    """An OpenAPI document."""
+
+    openapi: str
+    info: dict[str, Any]
+    paths: dict[str, Any]
+    components: dict[str, Any]
+
+
+@routes.answers(ApiDescription)
 def api_description(call: Call) -> func.HttpResponse:
     """GET openapi.json."""
     return answer(openapi.document())
 
 
+class NamedClinic(BaseModel):
+    """A clinic, and what people call it."""
+
+    id: str
+    name: str
+
+
+class Me(BaseModel):
+    """Who calls. `may`: the names of the rules that the person's roles are in."""
+
+    id: str
+    name: str
+    roles: list[str]
+    clinics: list[NamedClinic]
+    may: list[str]
+
+
+@routes.answers(Me)
 def me(call: Call) -> func.HttpResponse:
     """GET me."""
     person = call.person
     known = {clinic.id: clinic.name for clinic in settings().clinics}
     return answer(
-        {
-            "id": person.id,
-            "name": person.name,
-            "roles": sorted(person.roles),
-            "clinics": [{"id": c, "name": known[c]} for c in sorted(person.clinics)],
-            "may": sorted(rule.name for rule in guard.RULE.values() if person.may(rule)),
-        }
+        Me(
+            id=person.id,
+            name=person.name,
+            roles=sorted(person.roles),
+            clinics=[NamedClinic(id=c, name=known[c]) for c in sorted(person.clinics)],
+            may=sorted(rule.name for rule in guard.RULE.values() if person.may(rule)),
+        )
     )
 
 
+class StudyLine(BaseModel):
+    """A line of the worklist: what the index holds of a study without its findings. Times are ISO 8601 UTC."""
+
+    id: str
+    clinic: str
+    handle: str
+    patient: str
+    run: int
+    state: State
+    label: Label
+    reason: str = ""
+    partial: bool = False
+    part: str = ""
+    instances: int = 0
+    modality: str = ""
+    body_part: str = ""
+    priority: Literal["stat", "routine"] = "routine"
+    purpose: Literal["current", "prior"] = "current"
+    received: str
+    due: str
+    rank: str
+    updated: str
+    risk: float = 0.0
+    high_risk: bool = False
+    why: str = ""
+    review: ReviewState = "unread"
+    alerted: str = ""
+    moved_days: int = 0
+    analysing: str = ""
+    band: Literal[0, 1, 2]
+    progress: ProgressView | None
+
+
+class StudyList(Tagged):
+    """A page of the worklist. `next`: the cursor of the page after it, if there is one."""
+
+    items: list[StudyLine]
+    next: str | None
+
+
+@routes.answers(StudyList)
 def studies(call: Call) -> func.HttpResponse:
     """GET studies: a page of the worklist in reading order; 304 where nothing changed."""
     size = guard.number(call.query("limit", str(_PAGE)), 1, _PAGE_LIMIT)
@@ -89,19 +141,21 @@ def studies(call: Call) -> func.HttpResponse:
         raise Problem(400, "bad-cursor", "`after` is no cursor of this list.") from None
     page = guard.worklist().page(clinics, wanted, cursor, size)
     progress = _progress(page.items, call.now)
-    items = [{**line, "progress": one} for line, one in zip(page.items, progress, strict=True)]
-    body = {"items": items, "next": page.next.text() if page.next else None}
+    # As stored, without a look at each value: a document of another version hides no other one.
+    lines = [StudyLine.model_construct(**line, progress=one) for line, one in zip(page.items, progress, strict=True)]
+    body = StudyList.model_construct(items=lines, next=page.next.text() if page.next else None)
     charge = {"Server-Timing": f"index;desc=queries-{page.queries}", "X-Request-Charge": f"{page.charge:.2f}"}
     # The cursor names the moment of the list: with it in the ETag, every poll would look new.
-    return answer_if_changed(call.request, body, [items, page.next is not None], **charge)
+    essence = [body.model_dump(include={"items"}, warnings=False), page.next is not None]
+    return answer_if_changed(call.request, body, essence, **charge)
 
 
-def _progress(studies: Sequence[Mapping[str, Any]], now: datetime) -> list[dict[str, Any] | None]:
+def _progress(studies: Sequence[Mapping[str, Any]], now: datetime) -> list[ProgressView | None]:
     """How far the analysis of each is; None, and nothing is read, where none is under way."""
 
-    def look(study: Mapping[str, Any]) -> dict[str, Any] | None:
+    def look(study: Mapping[str, Any]) -> ProgressView | None:
         key = str(study.get("analysing") or "")  # a document of an earlier version has none
-        return progress_view(papers.progress(str(study["id"]), key), now).model_dump() if key else None
+        return progress_view(papers.progress(str(study["id"]), key), now) if key else None
 
     if not any(study.get("analysing") for study in studies):
         return [None] * len(studies)
@@ -109,47 +163,90 @@ def _progress(studies: Sequence[Mapping[str, Any]], now: datetime) -> list[dict[
         return list(pool.map(look, studies))
 
 
+class Step(BaseModel):
+    """Something that happened to the study. `at` is empty, and `seconds` is not, where only how long is known."""
+
+    at: str
+    what: str
+    by: str
+    seconds: float | None
+
+
+class Prior(BaseModel):
+    """Another study of the same person; `days`: how long after (or, negative, before) this one it was made."""
+
+    id: str
+    handle: str
+    modality: str
+    body_part: str
+    label: Label
+    review: ReviewState
+    instances: int
+    days: int | None
+
+
+class CostLine(BaseModel):
+    """What a study used of one thing, and what that costs at list prices."""
+
+    what: str
+    quantity: float
+    per: str
+    usd: float
+
+
+class Cost(BaseModel):
+    """What a study cost, at list prices."""
+
+    usd: float
+    job_seconds: float
+    profile: str
+    prices: str
+    lines: list[CostLine]
+
+
+class StudyDetail(Tagged):
+    """What a study's page shows. `first`: key of the finding to look at first; empty where there is none."""
+
+    study: StudyRecord
+    first: str
+    review: Review
+    events: list[Event]
+    timeline: list[Step]
+    priors: list[Prior]
+    cost: Cost
+    progress: ProgressView | None
+
+
+@routes.answers(StudyDetail)
 def study(call: Call) -> func.HttpResponse:
     """GET studies/{token}."""
     record = StudyRecord.model_validate(call.study)
-    events, review = _review(record)
+    events, review = review_of(record)
     first = first_to_read(record.findings)
     call.audit("allowed")
-    body = {
-        "study": record.model_dump(mode="json"),
-        "first": first.key if first else "",
-        "review": review.model_dump(mode="json"),
-        "events": [event.model_dump(mode="json") for event in events],
-        "timeline": statistics.timeline(record, events),
-        "priors": _priors(call, record),
-        "cost": statistics.cost(record.model_dump(), settings().cost_profile),
-        "progress": _progress([call.study], call.now)[0],
-    }
-    return answer(body, etag=_etag(record, review))
+    cost = statistics.cost(record.model_dump(), settings().cost_profile)
+    body = StudyDetail(
+        study=record,
+        first=first.key if first else "",
+        review=review,
+        events=events,
+        timeline=[Step.model_validate(step) for step in statistics.timeline(record, events)],
+        priors=_priors(call, record),
+        cost=Cost.model_validate(cost),
+        progress=_progress([call.study], call.now)[0],
+    )
+    return answer(body, etag=etag_of(record, review))
 
 
-def _review(record: StudyRecord) -> tuple[list[Event], Review]:
-    events = reviews.events(clients.container(resource_names.STUDIES, resource_names.REVIEWS), record.id)
-    return events, fold(events, reviews.run_key(record))
-
-
-def _etag(record: StudyRecord, review: Review) -> str:
-    return _etag_of(reviews.run_key(record), review)
-
-
-def _etag_of(run_key: str, review: Review) -> str:
-    return f'"{run_key[:16]}.{review.version}"'
-
-
-def _priors(call: Call, record: StudyRecord) -> list[dict[str, Any]]:
+def _priors(call: Call, record: StudyRecord) -> list[Prior]:
     """Other studies of the same person at the same clinic, the latest first, each with how long before this one."""
     found = [s for s in guard.worklist().of_patient(record.clinic, record.patient) if s["id"] != record.id]
     if not found:
         return []
     with ThreadPoolExecutor(_PARALLEL) as pool:
         this, *others = pool.map(_day, [call.study, *found])
-    told = [statistics.prior(s, this, day) for s, day in zip(found, others, strict=True)]
-    return sorted(told, key=lambda p: math.inf if p["days"] is None else -p["days"])
+    priors = [Prior.model_construct(**statistics.prior(s, this, d)) for s, d in zip(found, others, strict=True)]
+    return sorted(priors, key=lambda p: math.inf if p.days is None else -p.days)
 
 
 def _day(study: Mapping[str, Any]) -> date | None:
@@ -158,65 +255,19 @@ def _day(study: Mapping[str, Any]) -> date | None:
     return day + timedelta(days=int(study.get("moved_days") or 0)) if day else None
 
 
-def study_images(call: Call) -> func.HttpResponse:
-    """GET studies/{token}/images: series and instances in order, each with a short-lived address of its bytes."""
-    record = StudyRecord.model_validate(call.study)
-    call.audit("allowed")
-    sign = images.signer(call.now + _IMAGE_ADDRESS_LIFE)
-    groups = images.study_series(record)
-    images.read_headers([group[0] for group in groups])
-    series = [
-        {
-            "series_uid": group[0].facts.series_uid,
-            "modality": group[0].facts.modality,
-            "number": group[0].facts.series_number,
-            "description": group[0].description,
-            "instances": [
-                {
-                    "sop_uid": i.facts.sop_uid,
-                    "frames": i.facts.frames,
-                    "image": i.is_image,
-                    "at": at,
-                    "url": sign(i.container, i.blob),
-                }
-                for i, at in zip(group, images.places(group), strict=True)
-            ],
-        }
-        for group in groups
-    ]
-    return answer({"series": series, "until": iso(call.now + _IMAGE_ADDRESS_LIFE)})
+class DeidReport(BaseModel):
+    """The de-identification report. `harbor`: letter, identifier, what happened to it; `rules`: attribute, action,
+    why, how often."""
+
+    handle: str
+    title: str
+    legal: str
+    facts: list[tuple[str, str]]
+    harbor: list[tuple[str, str, str]]
+    rules: list[tuple[str, str, str, int]]
 
 
-def study_key_image(call: Call) -> func.HttpResponse:
-    """GET studies/{token}/key-image: the slice of the finding to read first, else the middle of the largest series."""
-    record = StudyRecord.model_validate(call.study)
-    found = images.key_image(record, _KEY_IMAGE_SIDE)
-    if found is None:
-        raise Problem(404, "no-image", "The study has no image yet.")
-    return binary(found, "image/png", seconds=300)
-
-
-def study_overlay(call: Call) -> func.HttpResponse:
-    """GET studies/{token}/overlays/{finding}: the finding's overlay PNG as the job drew it."""
-    record = StudyRecord.model_validate(call.study)
-    name = next((f.overlay for f in record.findings if f.key == call.path["finding"]), "")
-    data = blobs.read(clients.container(resource_names.STUDIES, resource_names.ANALYSIS), name) if name else None
-    if data is None:
-        raise Problem(404, "no-overlay", "The finding has no overlay.")
-    return binary(data, "image/png", seconds=300)
-
-
-def study_masks(call: Call) -> func.HttpResponse:
-    """GET studies/{token}/masks: findings → instance → runs of pixels [row, first column, length]."""
-    record = StudyRecord.model_validate(call.study)
-    segmentation = images.segmentation(record)
-    if segmentation is None:
-        return answer_if_changed(call.request, {"findings": {}})
-    places = images.places_by_name(record) if segment_rle.is_moved(segmentation) else None
-    found = segment_rle.segment_rle(segmentation, [f.key for f in record.findings], places)
-    return answer_if_changed(call.request, {"findings": found})
-
-
+@routes.answers(DeidReport, media=(*JSON, "text/html"))
 def study_privacy(call: Call) -> func.HttpResponse:
     """GET studies/{token}/privacy: what de-identification did to this study; a printable page for who wants HTML."""
     record = StudyRecord.model_validate(call.study)
@@ -225,7 +276,7 @@ def study_privacy(call: Call) -> func.HttpResponse:
     call.audit("allowed")
     if "text/html" in call.request.headers.get("Accept", ""):
         return guard.page(report_html(report))
-    return answer(asdict(report))
+    return answer(DeidReport.model_validate(asdict(report)))
 
 
 def _profile_of(receipts: Iterable[Receipt]) -> Profile | None:
@@ -238,39 +289,20 @@ def _profile_of(receipts: Iterable[Receipt]) -> Profile | None:
     return None
 
 
-class _ReviewBody(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    what: What
-
-
-def study_review(call: Call) -> func.HttpResponse:
-    """POST studies/{token}/review: appends one event; If-Match must name the version that the reader saw."""
-    what = call.body(_ReviewBody).what
-    if isinstance(what, Told):
-        raise Problem(422, "wrong-route", "Record who was told by POST …/told.")
-    expected = call.request.headers.get("If-Match", "")
-    if not expected:
-        raise Problem(428, "if-match-needed", "Say by If-Match which version you have read.")
-    return _append(call, what, expected)
-
-
-def study_told(call: Call) -> func.HttpResponse:
-    """POST studies/{token}/told: who was told; the alert's orchestration learns that somebody has acknowledged."""
-    return _append(call, call.body(Told), "")
-
-
+@routes.answers(Accepted, status=202)
 def study_replay(call: Call) -> func.HttpResponse:
     """POST studies/{token}/replay."""
     call.audit("allowed")
     call.command("replay", call.study["id"], _run_of(call))
-    return answer({"accepted": True}, status=202)
+    return answer(Accepted(), status=202)
 
 
+@routes.answers(Accepted, status=202)
 def study_cancel(call: Call) -> func.HttpResponse:
     """POST studies/{token}/cancel."""
     call.audit("allowed")
     call.command("cancel", call.study["id"], _run_of(call))
-    return answer({"accepted": True}, status=202)
+    return answer(Accepted(), status=202)
 
 
 def _run_of(call: Call) -> dict[str, str]:
@@ -278,104 +310,4 @@ def _run_of(call: Call) -> dict[str, str]:
     return {"clinic": str(call.study["clinic"]), "run": str(call.study["run"])}
 
 
-def _append(call: Call, what: What, expected: str) -> func.HttpResponse:
-    """Writes an event of a review. The act is audited first, then a command is promised, then the event is written.
-
-    From then on it counts, whatever else fails: index and orchestration follow it now, by the same person's repeat,
-    which gets the same answer, or by the promised command.
-    """
-    record = StudyRecord.model_validate(call.study)
-    container = clients.container(resource_names.STUDIES, resource_names.REVIEWS)
-    promised = False
-    for _ in range(_EVENT_TRIES):  # without If-Match, an event that lost its number to another takes the next one
-        events, review = _review(record)
-        if (event := _repeated(call, record, events, what, expected)) is not None:
-            if not promised:
-                call.audit("allowed")
-            return _finished(call, record, events, event)
-        _admit(record, events, review, what, expected)
-        if not promised:
-            call.audit("allowed")
-            call.promise(*_following(record, what))
-            promised = True
-        event = Event(
-            number=review.version + 1,
-            at=call.now.isoformat(),
-            by=call.person.id,
-            by_name=call.person.name,
-            run_key=reviews.run_key(record),
-            what=what,
-        )
-        if reviews.append(container, record.id, event):
-            return _finished(call, record, [*events, event], event)
-    raise Problem(409, "not-now", "Others write to this review at the same time. Try again.")
-
-
-def _repeated(call: Call, record: StudyRecord, events: list[Event], what: What, expected: str) -> Event | None:
-    """The event that the same person has written by this request before, perhaps without hearing of it."""
-    version = _VERSION.fullmatch(expected)
-    if version and (found := said_after(events, int(version[2]), version[1], call.person.id, what)):
-        return found
-    if expected and expected != _etag(record, fold(events, reviews.run_key(record))):
-        return None
-    return said_already(events, reviews.run_key(record), call.person.id, what)
-
-
-def _admit(record: StudyRecord, events: list[Event], review: Review, what: What, expected: str) -> None:
-    """Raises Problem where the reader saw another version, or the review does not take the event now."""
-    if expected and expected != _etag(record, review):
-        raise _conflict(events, review)
-    keys = frozenset(f.key for f in record.findings)
-    refused = admit(review, what, keys, analysing=record.state == "analysing")
-    if refused:
-        raise Problem(409, "not-now", refused.reason)
-
-
-def _following(record: StudyRecord, what: What) -> tuple[Kind, str, dict[str, str]]:
-    """The command that carries out what follows from an event. One that comes twice changes nothing."""
-    if isinstance(what, Told):
-        return "acknowledge", record.id, {"how": what.how, "read_back": "yes" if what.read_back else "no"}
-    return "verify", record.id, {"clinic": record.clinic}
-
-
-def _finished(call: Call, record: StudyRecord, events: list[Event], event: Event) -> func.HttpResponse:
-    """Brings index and orchestration up to the event, and answers with the review as the event left it.
-
-    A service that is away now is no reason to say that nothing was saved: the promised command follows.
-    """
-    from azure.core.exceptions import AzureError
-
-    steps: list[Callable[[], None]] = []
-    if not isinstance(event.what, Told):  # the index says nothing of it
-        steps.append(lambda: list_study.index_review(record.clinic, record.id))
-    if isinstance(event.what, Signed | Told):
-        steps.append(lambda: call.command(*_following(record, event.what)))
-    for step in steps:
-        try:
-            step()
-        except (AzureError, OSError) as error:
-            logging.warning("a review is ahead of what follows from it: %s", type(error).__name__)
-    review = fold([e for e in events if e.number <= event.number], event.run_key)
-    return answer({"review": review.model_dump(mode="json")}, status=201, etag=_etag_of(event.run_key, review))
-
-
-def _conflict(events: list[Event], review: Review) -> Problem:
-    last = events[-1] if events else None
-    who = f"{last.by_name} changed this review" if last else "A newer result of the AI has come"
-    return Problem(
-        412,
-        "conflict",
-        f"{who} after you had opened it. Nothing of yours was saved: look at the study as it is now.",
-        version=review.version,
-    )
-
-
-HANDLERS = {
-    handler.__name__: handler
-    for handler in (
-        api_description, me, studies, study, study_images, study_key_image, study_overlay, study_masks, study_privacy,
-        study_review, study_told, study_replay, study_cancel,
-    )
-}  # fmt: skip
-
-blueprint = guard.blueprint("api", HANDLERS)
+blueprint = routes.blueprint()

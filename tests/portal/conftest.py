@@ -20,6 +20,8 @@ import pytest
 import requests
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from function_app import blueprints
+from tests.portal import promised
 from tests.portal.served import served
 from tests.portal.studies import CLINIC_NAMES
 from tests.waiting import PATIENCE, eventually
@@ -45,7 +47,7 @@ def _wait(port: int) -> None:
 
 
 class Client(requests.Session):
-    """A caller of the API: paths are relative to it."""
+    """A caller of the API: paths are relative to it. Each answer is held to the OpenAPI document."""
 
     def __init__(self, base: str, token: str = "") -> None:
         super().__init__()
@@ -54,7 +56,10 @@ class Client(requests.Session):
             self.headers["Authorization"] = f"Bearer {token}"
 
     def request(self, method: str, url: str, **options: object) -> requests.Response:
-        return super().request(method, self.base + url, timeout=PATIENCE, **options)
+        answer = super().request(method, self.base + url, timeout=PATIENCE, **options)
+        if rule := promised.rule_of(method, url):
+            assert promised.broken(rule, answer) == []
+        return answer
 
 
 class Issuer:
@@ -183,9 +188,7 @@ def _provision(connection: str) -> None:
 @pytest.fixture(scope="package")
 def address(storage: None) -> Iterator[str]:
     """Where the portal's functions answer."""
-    from function_app.http import dicomweb, identity_access, operations, studies
-
-    with served(studies.blueprint, operations.blueprint, dicomweb.blueprint, identity_access.blueprint) as url:
+    with served(*blueprints(("api", "identity"))) as url:
         yield f"{url}/api"
 
 

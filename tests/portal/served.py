@@ -19,6 +19,8 @@ def _routes(blueprints: list[func.Blueprint]) -> list[tuple[str, re.Pattern[str]
     found = []
     for function in app.get_functions():
         trigger = function.get_trigger()
+        if trigger.type != "httpTrigger":
+            continue
         pattern = re.sub(r"\\?{(\w+)\\?}", r"(?P<\1>[^/]+)", trigger.route)
         for method in trigger.methods:
             found.append(
