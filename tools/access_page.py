@@ -13,7 +13,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "access.md"
 _HEAD = """# Who may do what in the portal
 
 Made from `readfirst/domain/access/rules.py` by `python -m tools.access_page`: the same table makes the routes, the
-OpenAPI document (`/api/openapi.json`) and the tests that try every role on every route.
+OpenAPI document (`/api/v1/openapi.json`) and the tests that try every role on every route.
 
 Roles are Entra app roles; clinics come from groups (setting `ACCESS`). A study of a clinic that is not yours does not
 exist for you: the answer is 404. Scope `study`: the study's clinic must be yours; `lists`: only your clinics appear;
@@ -30,7 +30,7 @@ def page() -> str:
     ]
     for rule in RULES:
         marks = " | ".join("anyone" if rule.anonymous else "✓" if role in rule.roles else "" for role in roles)
-        route = f"`{rule.method} /api/{rule.route}`"
+        route = f"`{rule.method} {rule.address}`"
         lines.append(f"| {route} | {rule.summary} | {marks} | {rule.scope} | {rule.why} |")
     return _HEAD + "\n" + "\n".join(lines) + "\n"
 

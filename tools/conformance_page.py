@@ -134,7 +134,7 @@ def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]
 
 def _routes(service: str) -> list[str]:
     found = [rule for rule in RULES if rule.summary.startswith(f"{service}: ")]
-    rows = ((f"`{rule.method} /api/{rule.route}`", rule.summary.partition(": ")[2]) for rule in found)
+    rows = ((f"`{rule.method} {rule.address}`", rule.summary.partition(": ")[2]) for rule in found)
     return _table(("Resource", "Answer"), rows)
 
 

@@ -21,6 +21,7 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import ConsoleMessage, Page, Request, Response, Route
 
+from readfirst.domain.addresses import API
 from tests.portal.browser import chromium, signed_in
 from tests.portal.stage import Stage, staged
 from tools.screens import analysed
@@ -50,15 +51,15 @@ def fetched(folder: Path) -> Path:
 
 def serve(page: Page, stage: Stage, dist: Path) -> None:
     """From now on the portal's origin shows OHIF, and passes its calls on to the API with the person's token."""
-    configuration = _CONFIGURATION.format(root=json.dumps(f"{stage.url}/api/dicomweb"))
+    configuration = _CONFIGURATION.format(root=json.dumps(f"{stage.url}{API}/dicomweb"))
     token = stage.stack.access_token("radiologist.lakeside")
 
     def answer(route: Route) -> None:
         path = route.request.url.removeprefix(stage.url).lstrip("/")
         name = path.split("?")[0].split("#")[0]
-        if path.startswith("api/"):
+        if path.startswith(API.lstrip("/")):
             headers = {**route.request.headers, "Authorization": f"Bearer {token}"}
-            route.fulfill(response=route.fetch(url=f"{stage.api}/{path.removeprefix('api/')}", headers=headers))
+            route.fulfill(response=route.fetch(url=f"{stage.api}{path.removeprefix(API.lstrip('/'))}", headers=headers))
         elif name == "app-config.js":
             route.fulfill(body=configuration, content_type="text/javascript")
         else:

@@ -18,6 +18,7 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from function_app.http.routes import Contract
 from readfirst.domain.access.rules import RULES, Rule
+from readfirst.domain.addresses import API
 from readfirst.domain.reading.reviews import WHAT
 
 FILE = Path(__file__).parents[1] / "function_app/http/openapi.json"
@@ -87,10 +88,11 @@ def document() -> dict[str, Any]:
     references, schemas = _schemas(known)
     paths: dict[str, dict[str, Any]] = {}
     for rule in RULES:
-        paths.setdefault(f"/api/{rule.route}", {})[rule.method.lower()] = _operation(rule, known[rule.name], references)
+        paths.setdefault(f"/{rule.route}", {})[rule.method.lower()] = _operation(rule, known[rule.name], references)
     return {
         "openapi": "3.1.0",
         "info": {"title": "Readfirst", "version": "1", "description": "Worklist, study, review, DICOMweb, identity."},
+        "servers": [{"url": API}],
         "paths": paths,
         "components": {
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},

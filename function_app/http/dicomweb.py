@@ -97,7 +97,7 @@ def _instances(call: Call) -> func.HttpResponse:
 )
 def _metadata(call: Call) -> func.HttpResponse:
     call.audit("allowed")
-    base = f"{_origin(call.request)}/api/dicomweb/studies/{call.study['study_uid']}"
+    base = f"{call.api}/dicomweb/studies/{call.study['study_uid']}"
     selected = _selected(call)
     study_images.read_headers(selected)
     return _json(call, [dicom_json.metadata(i.header, base) for i in selected])
@@ -295,11 +295,6 @@ def _multipart(parts: list[tuple[bytes, str]], root: str) -> func.HttpResponse:
     return func.HttpResponse(
         body, headers={**guard.HEADERS, "Content-Type": content_type, "Cache-Control": "private, no-store"}
     )
-
-
-def _origin(request: func.HttpRequest) -> str:
-    parts = request.url.split("/", 3)
-    return "/".join(parts[:3]) if parts[0].startswith("http") else ""
 
 
 blueprint = routes.blueprint()

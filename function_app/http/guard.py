@@ -29,12 +29,13 @@ from readfirst.domain import resource_names
 from readfirst.domain.access.looks import Looks, look_of
 from readfirst.domain.access.rate_limit import Buckets
 from readfirst.domain.access.rules import RULES, App, Person, Rule
-from readfirst.domain.addresses import study_named
+from readfirst.domain.addresses import API, OLDER_API, study_named
 from readfirst.domain.analysis.messages import Command, Kind
 
 log = logging.getLogger(__name__)
 RULE = {rule.name: rule for rule in RULES}
 _UID = re.compile(r"[0-9.]{1,64}")
+_API = re.compile(f"(https?://[^/]+)?({API}|{OLDER_API})(?=/)", re.IGNORECASE)
 _BODY_LIMIT = 64 << 10
 _AFTER_THE_CALL_SECONDS = 300  # the platform answers a caller for us after 230
 HEADERS = {"Cache-Control": "private, no-cache", "X-Content-Type-Options": "nosniff"}
@@ -65,6 +66,12 @@ class Call:
     person: Person
     now: datetime
     study: Mapping[str, Any]
+
+    @property
+    def api(self) -> str:
+        """Where the caller found this API: what we name to that caller is found there too."""
+        match = _API.match(self.request.url)
+        return match[0] if match else API
 
     @property
     def path(self) -> Mapping[str, str]:

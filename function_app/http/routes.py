@@ -13,7 +13,9 @@ from pydantic import BaseModel, ConfigDict
 
 from function_app.http.guard import RULE, Handler, guarded
 from readfirst.domain.access.rules import App, Rule
+from readfirst.domain.addresses import API, OLDER_API
 
+_HOST_PREFIX = "/api"  # the host puts it before every route (host.json has no other)
 JSON = ("application/json",)
 PNG = ("image/png",)
 # The model_config of an answer that leaves out what has its default. Every other answer gives all its fields.
@@ -71,7 +73,7 @@ class Routes:
         return add
 
     def blueprint(self) -> func.Blueprint:
-        """The functions, one for each rule that has a handler here."""
+        """The functions, for each rule that has a handler here."""
         made = func.Blueprint()
         for name, handler in self.handlers.items():
             _add(made, RULE[name], handler)
@@ -79,9 +81,16 @@ class Routes:
 
 
 def _add(made: func.Blueprint, rule: Rule, handler: Handler) -> None:
+    """One function for each address of the rule. The host names a function once, so that of the older has a suffix."""
+    for name, api in ((rule.name, API), (f"{rule.name}_unversioned", OLDER_API)):
+        route = f"{api.removeprefix(_HOST_PREFIX).lstrip('/')}/{rule.route}".lstrip("/")
+        register = made.route(route=route, methods=[rule.method], auth_level=func.AuthLevel.ANONYMOUS)
+        made.function_name(name)(register(_function(name, rule, handler)))
+
+
+def _function(name: str, rule: Rule, handler: Handler) -> Callable[[func.HttpRequest], func.HttpResponse]:
     def run(req: func.HttpRequest) -> func.HttpResponse:
         return guarded(rule, handler, req)
 
-    run.__name__ = rule.name
-    route = made.route(route=rule.route, methods=[rule.method], auth_level=func.AuthLevel.ANONYMOUS)
-    made.function_name(rule.name)(route(run))
+    run.__name__ = name
+    return run

@@ -172,7 +172,7 @@ class Step(BaseModel):
     seconds: float | None
 
 
-class Prior(BaseModel):
+class PriorLine(BaseModel):
     """Another study of the same person; `days`: how long after (or, negative, before) this one it was made."""
 
     id: str
@@ -212,7 +212,7 @@ class StudyDetail(Tagged):
     review: Review
     events: list[Event]
     timeline: list[Step]
-    priors: list[Prior]
+    priors: list[PriorLine]
     cost: Cost
     progress: ProgressView | None
 
@@ -238,14 +238,14 @@ def study(call: Call) -> func.HttpResponse:
     return answer(body, etag=etag_of(record, review))
 
 
-def _priors(call: Call, record: StudyRecord) -> list[Prior]:
+def _priors(call: Call, record: StudyRecord) -> list[PriorLine]:
     """Other studies of the same person at the same clinic, the latest first, each with how long before this one."""
     found = [s for s in guard.worklist().of_patient(record.clinic, record.patient) if s["id"] != record.id]
     if not found:
         return []
     with ThreadPoolExecutor(_PARALLEL) as pool:
         this, *others = pool.map(_day, [call.study, *found])
-    priors = [Prior.model_construct(**statistics.prior(s, this, d)) for s, d in zip(found, others, strict=True)]
+    priors = [PriorLine.model_construct(**statistics.prior(s, this, d)) for s, d in zip(found, others, strict=True)]
     return sorted(priors, key=lambda p: math.inf if p.days is None else -p.days)
 
 

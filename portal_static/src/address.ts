@@ -1,6 +1,9 @@
-/** Where a study is in the portal. The definition is shared with the e-mail, the API and the command line. */
+/** Where a study is in the portal, and where the API is. The definition is shared with the e-mail, the API and the command line. */
 
 import defined from "../../readfirst/domain/addresses.json";
+
+/** Where the API is, on the apps' own hosts. */
+export const API = defined.api;
 
 /** The characters of a handle, as a class of a regular expression has them between its brackets. */
 export const HANDLE_CHARACTERS = defined.handleCharacters;

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
+from readfirst.domain.addresses import API
 from readfirst.local import certificates, job_runner, people, ports
 from readfirst.local.endpoints import container_apps
 from readfirst.local.environment import (
@@ -139,7 +140,7 @@ class Stack:
                 "Outbox (e-mails sent)": f"http://{HOST}:{p.desk}/",
                 "Key Vault, jobs, e-mail": self.environment["KEY_VAULT_URI"],
             },
-            "host": {"Functions (embedded host)": f"http://{HOST}:{p.host}/api/"},
+            "host": {"Functions (embedded host)": f"http://{HOST}:{p.host}{API}/"},
             "azurite": {"Blobs, queues, tables (Azurite)": storage},
             "cosmos": {"Index (Cosmos-compatible, in memory)": self.environment["COSMOS_ENDPOINT"]},
         }

@@ -21,6 +21,7 @@ import requests
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from function_app import blueprints
+from readfirst.domain.addresses import API
 from tests.portal import promised
 from tests.portal.served import served
 from tests.portal.studies import CLINIC_NAMES
@@ -189,7 +190,7 @@ def _provision(connection: str) -> None:
 def address(storage: None) -> Iterator[str]:
     """Where the portal's functions answer."""
     with served(*blueprints(("api", "identity"))) as url:
-        yield f"{url}/api"
+        yield f"{url}{API}"
 
 
 @pytest.fixture(scope="package")

@@ -25,6 +25,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
 from readfirst.domain import resource_names
+from readfirst.domain.addresses import API
 from readfirst.domain.analysis.findings import Box
 from readfirst.domain.reading.study_record import NOT_ANALYSED, NOT_FLAGGED, Series, StudyRecord
 from readfirst.domain.refusals import ADVICE, Reason
@@ -99,7 +100,7 @@ class Stage:
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
         self.url = stack.environment["PORTAL_URL"]
-        self.api = f"http://127.0.0.1:{stack.ports.host}/api"
+        self.api = f"http://127.0.0.1:{stack.ports.host}{API}"
         settings = stack.environment
         self.blobs = BlobServiceClient.from_connection_string(settings["STUDIES"])
         cosmos = CosmosClient(settings["COSMOS_ENDPOINT"], settings["COSMOS_KEY"], connection_verify=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from urllib.parse import urlsplit
 
 import numpy as np
 import pydicom
@@ -16,6 +17,7 @@ from readfirst.adapters import clients
 from readfirst.domain import resource_names
 from readfirst.domain.pseudonyms import patient_name
 from readfirst.domain.reading.study_record import Series, StudyRecord
+from tests.portal.conftest import Client
 from tests.portal.stage import SLICES, chest
 from tests.portal.studies import index, record
 from tests.spec import test_masks
@@ -260,6 +262,15 @@ def test_answers_come_in_the_first_form_that_the_client_takes_and_we_have(as_, s
     for path in ("/dicomweb/studies", f"{base}/metadata"):
         assert get(path, "application/dicom+json, */*;q=0.1")[0] == get(path, "application/json")[0] == 200
         assert get(path, 'multipart/related; type="application/dicom+xml"')[0] == 406
+
+
+def test_what_the_metadata_names_is_under_the_address_that_was_called(as_, address: str, study: StudyRecord) -> None:
+    """A viewer that was set up with the address of version 1.0 stays there."""
+    path = f"/dicomweb/studies/{study.study_uid}/series/{study.study_uid}.3/metadata"
+    token = as_("radiologist").headers["Authorization"].removeprefix("Bearer ")
+    for base in (address, address.removesuffix("/v1")):
+        named = Client(base, token).get(path).json()[0]["7FE00010"]["BulkDataURI"]
+        assert named.startswith(f"{urlsplit(base).path}/dicomweb/studies/")
 
 
 def test_what_the_metadata_names_as_bulk_data_can_be_had(as_, study: StudyRecord) -> None:

@@ -11,6 +11,7 @@ from openapi_spec_validator import validate
 from function_app import blueprints
 from function_app.http import openapi as served
 from readfirst.domain.access.rules import RULES
+from readfirst.domain.addresses import API
 from tools import openapi
 
 DOCUMENT = openapi.document()
@@ -40,14 +41,17 @@ def test_every_rule_says_what_it_answers() -> None:
 
 @pytest.mark.parametrize("app", ["api", "identity"])
 def test_every_module_with_handlers_is_described_and_registered(app: str) -> None:
-    """The list of the tool and the list of the apps are of the same modules."""
+    """The tool and the apps list the same modules. Each rule is at the address of this version and at that of 1.0."""
     registered = func.FunctionApp()
     for blueprint in blueprints((app,)):
         registered.register_functions(blueprint)
-    functions = {one.get_function_name() for one in registered.get_functions()}
-    described = {rule.name for rule in RULES if rule.app == app}
-    assert described <= functions
-    assert described <= openapi.contracts().keys()
+    http = [one.get_trigger() for one in registered.get_functions() if one.get_trigger().type == "httpTrigger"]
+    routes = {(one.methods[0].value, f"/api/{one.route}") for one in http}
+    own = [rule for rule in RULES if rule.app == app]
+    for api in (API, "/api"):
+        assert {(rule.method, f"{api}/{rule.route}") for rule in own} <= routes, f"at {api}"
+    assert len(routes) == 2 * len(own), "nothing else answers"
+    assert {rule.name for rule in own} <= openapi.contracts().keys()
 
 
 def test_an_answer_names_all_its_fields_and_a_body_only_those_that_must_be_sent() -> None:

@@ -13,6 +13,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from readfirst.domain.addresses import API
+
 
 class Role(StrEnum):
     """The values of the Entra app roles."""
@@ -36,7 +38,7 @@ Scope = Literal["study", "lists", "none", "any-study"]
 
 @dataclass(frozen=True)
 class Rule:
-    """One route and who may call it. `route` is relative to `/api/`; `why` is the reason for its roles."""
+    """One route and who may call it. `route` is relative to the API's address; `why` is the reason for its roles."""
 
     name: str
     method: Literal["GET", "POST"]
@@ -46,6 +48,11 @@ class Rule:
     scope: Scope
     summary: str
     why: str
+
+    @property
+    def address(self) -> str:
+        """The route with the API's address before it."""
+        return f"{API}/{self.route}"
 
     @property
     def anonymous(self) -> bool:

@@ -51,7 +51,7 @@ class Finding(Part):
     key: str  # stable within a run key: "1", "2", …
     kind: str  # the finding's kind in the model's manifest, for example "lung-nodule"
     concept: Code
-    category: int  # ACR actionable finding category 1 (minutes), 2 (hours), 3 (days)
+    category: Literal[1, 2, 3]  # ACR actionable finding category 1 (minutes), 2 (hours), 3 (days)
     probability: float  # calibrated, 0 to 1
     diameter_mm: float
     volume_mm3: float
