@@ -33,7 +33,11 @@ $(PORTAL)/node_modules/.made: $(PORTAL)/package.json $(PORTAL)/package-lock.json
 	cd $(PORTAL) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
-$(PORTAL)/dist/index.html: $(PORTAL)/node_modules/.made $(PORTAL)/index.html $(PORTAL)/vite.config.ts \
+# What the API takes and answers, as types: made from its description, which `python -m tools.openapi` writes.
+$(PORTAL)/generated/api-types.ts: $(PORTAL)/node_modules/.made $(PORTAL)/types.mjs function_app/http/openapi.json
+	cd $(PORTAL) && npm run types --silent
+
+$(PORTAL)/dist/index.html: $(PORTAL)/generated/api-types.ts $(PORTAL)/index.html $(PORTAL)/vite.config.ts \
 		$(shell find $(PORTAL)/src $(PORTAL)/public -type f) readfirst/domain/addresses.json
 	cd $(PORTAL) && npm run build --silent -- --logLevel error
 
@@ -117,4 +121,4 @@ model: env ## Train the default model from nothing (torch; minutes on free cores
 	$(BIN)/python -m model_container.training.report model_container/models/readfirst-chest docs/model-card
 
 clean: ## Remove what the commands made (not the stack's state in .readfirst)
-	rm -rf $(VENV) .venv-checkov .venv-job .venv-sbom .venv-docs $(NODE)/node_modules $(PORTAL)/node_modules $(READER)/node_modules $(PORTAL)/dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .venv-checkov .venv-job .venv-sbom .venv-docs $(NODE)/node_modules $(PORTAL)/node_modules $(READER)/node_modules $(PORTAL)/dist $(PORTAL)/generated .mypy_cache .ruff_cache .pytest_cache

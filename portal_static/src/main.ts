@@ -2,7 +2,8 @@ import { LitElement, html, nothing, type TemplateResult } from "lit";
 import { customElement, state } from "lit/decorators.js";
 
 import { studyOf } from "./address.js";
-import { Api, type Me } from "./api.js";
+import type { Me } from "../generated/api-types.js";
+import { Api } from "./api.js";
 import { go, typing } from "./page.js";
 import "./pages/worklist.js";
 

@@ -3,7 +3,8 @@
 import { LitElement, html, nothing, type TemplateResult } from "lit";
 import { property, state } from "lit/decorators.js";
 
-import { Problem, type Api, type Me } from "./api.js";
+import type { Me } from "../generated/api-types.js";
+import { Problem, type Api } from "./api.js";
 
 export class Page extends LitElement {
   @property({ attribute: false }) api!: Api;

@@ -2,8 +2,11 @@
 
 import { html, nothing, type TemplateResult } from "lit";
 
-import type { Label, Progress } from "./api.js";
+import type { ProgressView, StudyLine } from "../generated/api-types.js";
 import { interval, percent } from "./format.js";
+
+/** What the AI says of a study, word for word. */
+export type Label = StudyLine["label"];
 
 /** How often a list, or a study under analysis, is asked for again. */
 export const POLL_MS = 10_000;
@@ -21,7 +24,7 @@ export function labelOf(study: { label: Label; high_risk: boolean }): TemplateRe
   return html`<span class="label ${kind} ${study.high_risk ? "high" : ""}"><span aria-hidden="true">${mark}</span> ${study.label}</span>`;
 }
 
-const STAGES: Record<Progress["stage"], string> = {
+const STAGES: Record<ProgressView["stage"], string> = {
   waiting: "Waiting for the analysis",
   download: "Fetching the images",
   decode: "Reading the images",
@@ -31,7 +34,7 @@ const STAGES: Record<Progress["stage"], string> = {
 };
 
 /** The label, or how far the analysis is that will bring one; both where a study that has a result is analysed anew. */
-export function resultOf(study: { label: Label; high_risk: boolean; state: string }, progress: Progress | null): TemplateResult {
+export function resultOf(study: { label: Label; high_risk: boolean; state: string }, progress: ProgressView | null): TemplateResult {
   if (!progress) return labelOf(study);
   const [stage, share] = [STAGES[progress.stage], Math.round(progress.share * 100)];
   const known = progress.stage !== "waiting";

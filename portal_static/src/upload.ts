@@ -3,6 +3,7 @@
  *  The addresses create: they list, read and delete nothing. What was sent is remembered by a digest of the file's name,
  *  size and time (a name can be a patient's), so that the same folder dropped again sends only the rest. */
 
+import type { UploadAddress } from "../generated/api-types.js";
 import type { Api } from "./api.js";
 
 const BLOCK = 4 << 20;
@@ -131,7 +132,7 @@ export class Sender {
   }
 
   private async address(blob: string): Promise<string> {
-    return (await this.api.post<{ address: string }>("/uploads/address", { clinic: this.clinic, blob })).body.address;
+    return (await this.api.post<UploadAddress>("/uploads/address", { clinic: this.clinic, blob })).body.address;
   }
 }
 

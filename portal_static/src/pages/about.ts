@@ -1,16 +1,16 @@
 import { html, type TemplateResult } from "lit";
 import { customElement, state } from "lit/decorators.js";
 
-import type { Model } from "../api.js";
+import type { ModelList, UsedModel } from "../../generated/api-types.js";
 import { Page } from "../page.js";
 
 @customElement("rf-about")
 export class About extends Page {
-  @state() private models: (Model & { studies: number })[] = [];
+  @state() private models: UsedModel[] = [];
 
   protected override begin(): void {
     void this.attempt(async () => {
-      this.models = (await this.api.get<{ models: (Model & { studies: number })[] }>("/models")).models;
+      this.models = (await this.api.get<ModelList>("/models")).models;
     });
   }
 
@@ -31,7 +31,7 @@ export class About extends Page {
     </section>`;
   }
 
-  private card(m: Model & { studies: number }): TemplateResult {
+  private card(m: UsedModel): TemplateResult {
     const use = m.intended_use === "triage" ? "Triage: it sorts the worklist. It is not a diagnosis." : "Detection: it marks places to look at. It is not a diagnosis.";
     return html`<article class="card"><h3>${m.name} ${m.version}</h3><p class="notice urgent">${m.disclaimer}</p><p>${use}</p><p class="dim">${m.studies} studies in your clinics</p><p><code class="small">sha256 ${m.digest.slice(0, 32)}…</code></p></article>`;
   }

@@ -1,22 +1,9 @@
 import { html, nothing, svg, type TemplateResult } from "lit";
 import { customElement, state } from "lit/decorators.js";
 
+import type { Figures } from "../../generated/api-types.js";
 import { dollars, percent, seconds } from "../format.js";
 import { Page } from "../page.js";
-
-interface Figures {
-  studies: number;
-  per_day: { day: string; high_risk: number; other: number }[];
-  states: Record<string, number>;
-  labels: Record<string, number>;
-  stages: { stage: string; median: number; p95: number; count: number }[];
-  not_analysed: Record<string, number>;
-  refused: Record<string, number>;
-  alerts_not_sent: number;
-  past_due: number;
-  spend: { per_day: { day: string; usd: number }[]; studies: number; fixed_a_month: number; profile: string; prices: string };
-  models: { model: string; month: string; signed: number; confirmed: number; rejected: number; positive_predictive_value: number | null; missed: number; minutes_to_review: number }[];
-}
 
 @customElement("rf-operations")
 export class Operations extends Page {

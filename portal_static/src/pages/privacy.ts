@@ -1,6 +1,7 @@
 import { html, nothing, type TemplateResult } from "lit";
 import { customElement, state } from "lit/decorators.js";
 
+import type { AuditLog, Use, UseList } from "../../generated/api-types.js";
 import { clock } from "../format.js";
 import { handleField, handleOf } from "../handle.js";
 import { Page } from "../page.js";
@@ -8,36 +9,24 @@ import "../parts/deid-report.js";
 import "../parts/erasure.js";
 import "../parts/merge.js";
 
-interface Use {
-  act: { id: string; handle: string; clinic: string; by_name: string; at: string; reason: string };
-  answer: { by_name: string; at: string; yes: boolean; note: string } | null;
-  overdue: boolean;
-}
-
-interface Log {
-  day: string;
-  days: { day: string; entries: number; broken_at: number | null }[];
-  entries: { number: number; at: string; actor: string; role: string; act: string; clinic: string; outcome: string; reason: string; token: string }[];
-}
-
 @customElement("rf-privacy")
 export class Privacy extends Page {
   @state() private uses: Use[] = [];
-  @state() private log: Log | undefined;
+  @state() private log: AuditLog | undefined;
   @state() private app = "identity";
   @state() private day = "";
   @state() private handle = "";
 
   protected override begin(): void {
     void this.attempt(async () => {
-      const [uses, log] = await Promise.all([this.api.get<{ uses: Use[] }>("/identity/break-glass"), this.readLog()]);
+      const [uses, log] = await Promise.all([this.api.get<UseList>("/identity/break-glass"), this.readLog()]);
       this.uses = uses.uses;
       this.log = log;
     });
   }
 
-  private readLog(): Promise<Log> {
-    return this.api.get<Log>(`/audit?app=${this.app}${this.day ? `&day=${this.day}` : ""}`);
+  private readLog(): Promise<AuditLog> {
+    return this.api.get<AuditLog>(`/audit?app=${this.app}${this.day ? `&day=${this.day}` : ""}`);
   }
 
   private look(app: string, day: string): void {
@@ -50,7 +39,7 @@ export class Privacy extends Page {
   private async review(use: Use, justified: boolean): Promise<void> {
     await this.attempt(async () => {
       await this.api.post(`/identity/break-glass/${use.act.id}/review`, { justified });
-      this.uses = (await this.api.get<{ uses: Use[] }>("/identity/break-glass")).uses;
+      this.uses = (await this.api.get<UseList>("/identity/break-glass")).uses;
     });
   }
 

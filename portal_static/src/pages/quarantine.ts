@@ -1,47 +1,20 @@
 import { html, nothing, svg, type TemplateResult } from "lit";
 import { customElement, state } from "lit/decorators.js";
 
+import type { FrameTexts, NamedPerson, PersonList, QuarantineList, QuarantinedFile } from "../../generated/api-types.js";
 import { clock } from "../format.js";
 import { Page } from "../page.js";
-
-interface Item {
-  item: string;
-  clinic: string;
-  study: string;
-  reason: string;
-  advice: string;
-  size: number;
-  at: string;
-}
-
-interface Texts {
-  frame: number;
-  frames: number;
-  /** Shares of the picture's sides. */
-  texts: { left: number; top: number; right: number; bottom: number; marker: boolean }[];
-}
-
-interface Named {
-  patient_id: string;
-  issuer: string;
-  name: string;
-  birth_date: string;
-  sex: string;
-  files: number;
-  /** Whether the study can be given to this person alone. */
-  possible: boolean;
-}
 
 const SEVERAL = "several-persons";
 
 @customElement("rf-quarantine")
 export class Quarantine extends Page {
-  @state() private items: Item[] = [];
+  @state() private items: QuarantinedFile[] = [];
   @state() private chosen = "";
   @state() private picture = "";
   @state() private saved = "";
-  @state() private texts: Texts | undefined;
-  @state() private persons: Named[] | undefined;
+  @state() private texts: FrameTexts | undefined;
+  @state() private persons: NamedPerson[] | undefined;
   @state() private searching = false;
   @state() private boxes = true;
 
@@ -50,7 +23,7 @@ export class Quarantine extends Page {
   }
 
   private async read(): Promise<void> {
-    this.items = (await this.api.get<{ items: Item[] }>("/quarantine")).items;
+    this.items = (await this.api.get<QuarantineList>("/quarantine")).items;
   }
 
   override disconnectedCallback(): void {
@@ -58,7 +31,7 @@ export class Quarantine extends Page {
     URL.revokeObjectURL(this.picture);
   }
 
-  private async look(item: Item, frame = 1): Promise<void> {
+  private async look(item: QuarantinedFile, frame = 1): Promise<void> {
     if (this.chosen !== item.item) this.texts = undefined;
     this.chosen = item.item;
     this.saved = "";
@@ -67,7 +40,7 @@ export class Quarantine extends Page {
     if (item.reason === SEVERAL) return this.ask(path, item);
     // The picture is there at once; looking for text in it takes a second or two.
     this.searching = true;
-    const texts = this.api.get<Texts>(`${path}/texts?frame=${frame}`).catch(() => undefined);
+    const texts = this.api.get<FrameTexts>(`${path}/texts?frame=${frame}`).catch(() => undefined);
     const picture = await this.api.picture(`${path}/picture?frame=${frame}`).catch(() => "");
     if (this.chosen !== item.item) return URL.revokeObjectURL(picture);
     URL.revokeObjectURL(this.picture);
@@ -78,9 +51,9 @@ export class Quarantine extends Page {
     this.searching = false;
   }
 
-  private async ask(path: string, item: Item): Promise<void> {
+  private async ask(path: string, item: QuarantinedFile): Promise<void> {
     await this.attempt(async () => {
-      const { persons } = await this.api.get<{ persons: Named[] }>(`${path}/persons`);
+      const { persons } = await this.api.get<PersonList>(`${path}/persons`);
       if (this.chosen === item.item) this.persons = persons;
     });
   }
@@ -123,7 +96,7 @@ export class Quarantine extends Page {
       <div class="row"><button class="primary" value="release">Release</button><button class="danger" value="reject">Reject</button></div></form></article>`;
   }
 
-  private question(item: Item): TemplateResult {
+  private question(item: QuarantinedFile): TemplateResult {
     const persons = this.persons;
     if (!persons) return html`<article class="card"><h2>${item.reason}</h2><p role="status">Fetching whom the files name…</p></article>`;
     return html`<article class="card"><h2>${item.reason}</h2>
@@ -138,7 +111,7 @@ export class Quarantine extends Page {
       <div class="row"><button class="primary" value="release">All are one person</button><button class="danger" value="reject">Reject the study</button></div></form></article>`;
   }
 
-  private image(item: Item): TemplateResult {
+  private image(item: QuarantinedFile): TemplateResult {
     if (!this.picture) return html`<p class="dim" role="status">${this.searching ? "Fetching the picture…" : "This file shows no picture."}</p>`;
     const [frame, frames] = [this.texts?.frame ?? 1, this.texts?.frames ?? 1];
     const texts = this.texts?.texts ?? [];

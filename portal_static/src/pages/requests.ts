@@ -1,20 +1,14 @@
 import { html, type TemplateResult } from "lit";
 import { customElement, state } from "lit/decorators.js";
 
+import type { IdentityRequest, RequestList } from "../../generated/api-types.js";
 import { clock } from "../format.js";
 import { Page } from "../page.js";
 import "../parts/identity.js";
 
-interface Request {
-  act: { id: string; token: string; handle: string; by_name: string; at: string; reason: string };
-  answer: { by_name: string; at: string; note: string } | null;
-  state: "open" | "approved" | "declined";
-  mine: boolean;
-}
-
 @customElement("rf-requests")
 export class Requests extends Page {
-  @state() private requests: Request[] = [];
+  @state() private requests: IdentityRequest[] = [];
   @state() private decides = false;
 
   protected override begin(): void {
@@ -22,12 +16,12 @@ export class Requests extends Page {
   }
 
   private async read(): Promise<void> {
-    const answer = await this.api.get<{ requests: Request[]; decides: boolean }>("/identity/requests");
+    const answer = await this.api.get<RequestList>("/identity/requests");
     this.requests = answer.requests;
     this.decides = answer.decides;
   }
 
-  private async decide(request: Request, approve: boolean): Promise<void> {
+  private async decide(request: IdentityRequest, approve: boolean): Promise<void> {
     await this.attempt(async () => {
       await this.api.post(`/identity/requests/${request.act.id}/decision`, { approve });
       await this.read();
@@ -47,7 +41,7 @@ export class Requests extends Page {
         <td>${r.state}${r.answer ? html` <span class="dim">${r.answer.by_name}, ${clock(r.answer.at)}</span>` : ""}</td><td>${this.action(r)}</td></tr>`)}</tbody></table></div>`;
   }
 
-  private action(r: Request): TemplateResult | string {
+  private action(r: IdentityRequest): TemplateResult | string {
     if (r.mine && r.state === "approved") return html`<rf-identity .api=${this.api} .me=${this.me} .token=${r.act.token} .request=${r.act.id}></rf-identity>`;
     if (this.decides && !r.mine && r.state === "open") return html`<div class="row"><button class="primary" @click=${() => void this.decide(r, true)}>Approve</button><button @click=${() => void this.decide(r, false)}>Decline</button></div>`;
     return "–";

@@ -1,26 +1,10 @@
 import { html, nothing, type TemplateResult } from "lit";
 import { customElement, state } from "lit/decorators.js";
 
+import type { Outcome, OutcomeList } from "../../generated/api-types.js";
 import { clock } from "../format.js";
 import { Page } from "../page.js";
 import { Sender, filesOf, type Picked } from "../upload.js";
-
-interface Told {
-  clinic: string;
-  kind: "uploads" | "studies" | "access";
-  at: string;
-  upload?: string;
-  handle?: string;
-  outcome?: string;
-  state?: string;
-  label?: string;
-  images?: number;
-  reason?: string;
-  advice?: string;
-  door?: string;
-  role?: string;
-  others?: { member: string; outcome: string; advice?: string }[];
-}
 
 interface Sending extends Picked {
   share: number;
@@ -31,7 +15,7 @@ const AT_ONCE = 4;
 
 @customElement("rf-uploads")
 export class Uploads extends Page {
-  @state() private told: Told[] = [];
+  @state() private told: Outcome[] = [];
   @state() private sending: Sending[] = [];
   @state() private over = false;
   private timer = 0;
@@ -47,7 +31,7 @@ export class Uploads extends Page {
   }
 
   private async read(): Promise<void> {
-    this.told = (await this.api.get<{ items: Told[] }>("/uploads")).items;
+    this.told = (await this.api.get<OutcomeList>("/uploads")).items;
   }
 
   private async dropped(event: DragEvent): Promise<void> {
@@ -125,17 +109,17 @@ export class Uploads extends Page {
 
   private table(): TemplateResult {
     return html`<div class="scroll"><table><thead><tr><th scope="col">When</th><th scope="col">What</th><th scope="col">Outcome</th><th scope="col">What to do</th></tr></thead><tbody>
-      ${this.told.map((t) => html`<tr><td>${clock(t.at)}</td><th scope="row">${t.upload ?? html`Study <span class="handle">${t.handle}</span>`}</th><td>${outcome(t)}</td><td>${advice(t)}</td></tr>`)}</tbody></table></div>`;
+      ${this.told.map((t) => html`<tr><td>${clock(t.at ?? "")}</td><th scope="row">${t.upload ?? html`Study <span class="handle">${t.handle}</span>`}</th><td>${outcome(t)}</td><td>${advice(t)}</td></tr>`)}</tbody></table></div>`;
   }
 }
 
-function outcome(t: Told): string {
+function outcome(t: Outcome): string {
   if (t.kind === "access") return `An identity was shown (${t.door}) to a ${t.role}`;
   if (t.kind === "studies") return `${t.state}${t.label ? `: ${t.label}` : ""}, ${t.images} images`;
   return t.outcome === "taken" ? `taken, ${t.images} images` : (t.outcome ?? "");
 }
 
-function advice(t: Told): TemplateResult | string {
+function advice(t: Outcome): TemplateResult | string {
   const others = (t.others ?? []).filter((o) => o.outcome === "refused");
   if (others.length) return html`<ul class="plain">${others.map((o) => html`<li>${o.member}: ${o.advice}</li>`)}</ul>`;
   return t.advice ?? t.reason ?? "";

@@ -2,22 +2,17 @@ import { html, nothing, type TemplateResult } from "lit";
 import { customElement, state } from "lit/decorators.js";
 
 import { studyPath } from "../address.js";
-import type { Label, StudyLine } from "../api.js";
+import type { StudyLine, StudyList } from "../../generated/api-types.js";
 import { exam, images } from "../format.js";
 import { Page, go, typing } from "../page.js";
 import { fetchViewer } from "../prefetch.js";
-import { POLL_MS, resultOf, waiting } from "../study-line.js";
+import { POLL_MS, resultOf, waiting, type Label } from "../study-line.js";
 
 const TICK_MS = 30_000;
 const MODALITIES = ["CR", "CT", "DX", "MG", "MR", "NM", "PT", "RF", "US", "XA"];
 const BANDS = ["Past its maximum wait", "High risk", "In order of due time"] as const;
 const LABELS: Label[] = ["flagged", "not flagged by AI (does not exclude disease)", "READ IN PART: read as usual", "NOT ANALYSED: read as usual"];
 const FILTERS = ["review", "label", "modality", "clinic", "handle"] as const;
-
-interface Answer {
-  items: StudyLine[];
-  next: string | null;
-}
 
 @customElement("rf-worklist")
 export class Worklist extends Page {
@@ -75,7 +70,7 @@ export class Worklist extends Page {
 
   private async look(): Promise<void> {
     await this.attempt(async () => {
-      const answer = await this.api.changed<Answer>(this.address(), this.etag);
+      const answer = await this.api.changed<StudyList>(this.address(), this.etag);
       if (!answer) return;
       const known = new Set(this.items.filter((s) => s.high_risk).map((s) => s.id)); // a study is listed before its result
       const urgent = this.etag ? answer.body.items.filter((s) => s.high_risk && !known.has(s.id)) : [];
@@ -90,7 +85,7 @@ export class Worklist extends Page {
 
   private async more(): Promise<void> {
     await this.attempt(async () => {
-      const page = await this.api.get<Answer>(this.address(this.next ?? ""));
+      const page = await this.api.get<StudyList>(this.address(this.next ?? ""));
       this.items = [...this.items, ...page.items];
       this.next = page.next;
     });

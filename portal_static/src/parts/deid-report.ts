@@ -3,26 +3,18 @@
 import { html, nothing, type TemplateResult } from "lit";
 import { customElement, property, state } from "lit/decorators.js";
 
+import type { DeidReport } from "../../generated/api-types.js";
 import { Page } from "../page.js";
 
-interface Report {
-  handle: string;
-  title: string;
-  legal: string;
-  facts: [string, string][];
-  harbor: [string, string, string][];
-  rules: [string, string, string, number][];
-}
-
 @customElement("rf-deid")
-export class DeidReport extends Page {
+export class DeidReportDialog extends Page {
   /** The study's token, or its handle. */
   @property() study = "";
-  @state() private report: Report | undefined;
+  @state() private report: DeidReport | undefined;
 
   private async open(): Promise<void> {
     await this.attempt(async () => {
-      this.report = await this.api.get<Report>(`/studies/${encodeURIComponent(this.study)}/privacy`);
+      this.report = await this.api.get<DeidReport>(`/studies/${encodeURIComponent(this.study)}/privacy`);
       await this.updateComplete;
       this.querySelector("dialog")?.showModal();
     });
@@ -42,7 +34,7 @@ export class DeidReport extends Page {
     return html`<button @click=${() => void this.open()}>De-identification report</button>${this.failed()}${this.report ? this.dialog(this.report) : nothing}`;
   }
 
-  private dialog(report: Report): TemplateResult {
+  private dialog(report: DeidReport): TemplateResult {
     return html`<dialog class="report" aria-labelledby="deid-title" @close=${() => (this.report = undefined)}>
       <h2 id="deid-title">De-identification of study <span class="handle">${report.handle}</span></h2>
       <p><b>${report.title}.</b> ${report.legal}</p>

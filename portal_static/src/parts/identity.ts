@@ -3,17 +3,9 @@
 import { html, nothing, type TemplateResult } from "lit";
 import { customElement, property, state } from "lit/decorators.js";
 
+import type { Identity } from "../../generated/api-types.js";
 import { clock } from "../format.js";
 import { Page } from "../page.js";
-
-interface Identity {
-  name: string;
-  patient_id: string;
-  birth_date: string;
-  accession: string;
-  until: string;
-  watermark: string;
-}
 
 @customElement("rf-identity")
 export class IdentityDoors extends Page {

@@ -3,15 +3,16 @@
 import { html, nothing, type TemplateResult } from "lit";
 import { customElement, property, state } from "lit/decorators.js";
 
-import { imagesOf, type ImageSeries, type StudyDetail } from "../api.js";
+import type { ImageSeries, PriorLine, StudyImages } from "../../generated/api-types.js";
 import { ago } from "../format.js";
 import { Page } from "../page.js";
+import { imagesOf } from "../pictures.js";
 import { Link } from "../viewer/link.js";
 import type { Viewer } from "../viewer/viewer.js";
 
 @customElement("rf-prior")
 export class Prior extends Page {
-  @property({ attribute: false }) prior!: StudyDetail["priors"][number];
+  @property({ attribute: false }) prior!: PriorLine;
   /** The series that is shown beside it. */
   @property({ attribute: false }) beside: ImageSeries | undefined;
   @state() private series: ImageSeries | undefined;
@@ -30,7 +31,7 @@ export class Prior extends Page {
     void this.attempt(async () => {
       const [{ Viewer }, images] = await Promise.all([
         import("../viewer/viewer.js"),
-        this.api.get<{ series: ImageSeries[] }>(`/studies/${this.prior.id}/images`),
+        this.api.get<StudyImages>(`/studies/${this.prior.id}/images`),
       ]);
       const shown = images.series.filter((s) => imagesOf(s).length);
       // The most alike: of the same modality, with the most images.

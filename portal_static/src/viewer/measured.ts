@@ -3,10 +3,10 @@
 import { metaData, type Types } from "@cornerstonejs/core";
 import { LengthTool, type Types as ToolTypes } from "@cornerstonejs/tools";
 
-import type { Measured } from "../api.js";
+import type { MeasuredInput } from "../../generated/api-types.js";
 
 /** One measurement; `null` where the image has no scale that it could be kept in. */
-export function measuredOf(found: ToolTypes.Annotation, series: string, sop: string): Measured | null {
+export function measuredOf(found: ToolTypes.Annotation, series: string, sop: string): MeasuredInput | null {
   const points = found.data.handles!.points as Types.Point3[];
   const unit = unitOf(found.metadata!.referencedImageId!);
   if (!unit) return null;

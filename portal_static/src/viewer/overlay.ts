@@ -1,6 +1,7 @@
 /** Paints the AI's findings over the current slice: the segmented pixels, or the box where there are none. */
 
-import type { Finding, Mask } from "../api.js";
+import type { Finding } from "../../generated/api-types.js";
+import type { Mask } from "../pictures.js";
 import { fillDisplay } from "./places.js";
 
 export interface Shape {

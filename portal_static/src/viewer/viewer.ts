@@ -17,7 +17,8 @@ import {
   type Types as ToolTypes,
 } from "@cornerstonejs/tools";
 
-import type { Measured, Picture } from "../api.js";
+import type { MeasuredInput } from "../../generated/api-types.js";
+import type { Picture } from "../pictures.js";
 import { measuredOf } from "./measured.js";
 import { paint, type Shape } from "./overlay.js";
 import { fillDisplay, mendPlaces, onOtherDisplay, worldOf } from "./places.js";
@@ -27,7 +28,7 @@ export type Tool = "window" | "pan" | "zoom" | "length" | "ellipse";
 /** A measurement that is drawn and not saved; `null` where the image has no scale that it could be kept in. */
 export interface Drawn {
   uid: string;
-  measured: Measured | null;
+  measured: MeasuredInput | null;
 }
 
 export interface Listener {

@@ -4,10 +4,11 @@ import { html, nothing, type PropertyValues, type TemplateResult } from "lit";
 import { customElement, property, state } from "lit/decorators.js";
 import { keyed } from "lit/directives/keyed.js";
 
-import { imagesOf, type Finding, type ImageSeries, type Mask, type Missed, type Picture, type StudyDetail } from "../../api.js";
+import type { Finding, ImageSeries, Masks, Missed, PriorLine, StudyDetail } from "../../../generated/api-types.js";
 import { Page } from "../../page.js";
 import type { Prior } from "../../parts/prior.js";
 import type { Scrubber } from "../../parts/scrubber.js";
+import { imagesOf, type Picture } from "../../pictures.js";
 import type { Tool, Viewer } from "../../viewer/viewer.js";
 import "../../parts/prior.js";
 import "../../parts/scrubber.js";
@@ -26,13 +27,12 @@ const PRESETS: [string, number, number][] = [
   ["Bone", 500, 2000],
 ];
 
-export type PriorLine = StudyDetail["priors"][number];
 
 @customElement("rf-images")
 export class Images extends Page {
   @property({ attribute: false }) detail!: StudyDetail;
   @property({ attribute: false }) series: ImageSeries[] = [];
-  @property({ attribute: false }) masks: Record<string, Mask> = {};
+  @property({ attribute: false }) masks: Masks["findings"] = {};
   /** Key of the chosen finding. */
   @property() finding = "";
   /** Keys of the findings whose overlay is hidden. */

@@ -3,10 +3,10 @@
 import { html, nothing, type TemplateResult } from "lit";
 
 import { studyPath } from "../../address.js";
-import type { Accounting, Finding, StudyDetail, Verdict } from "../../api.js";
+import type { Accounting, Finding, FindingAssessment, PriorLine, StudyDetail } from "../../../generated/api-types.js";
 import { CATEGORY, ago, clock, dollars, exam, percent, seconds } from "../../format.js";
 import { labelOf } from "../../study-line.js";
-import { placed, type PriorLine } from "./images.js";
+import { placed } from "./images.js";
 
 const STAGE: Record<string, string> = { receive: "Files arrived", settle: "Waited for the whole study", deidentify: "De-identified", analyse: "Analysed", report: "Reported", alert: "Alert handed over", return: "Results returned" };
 
@@ -76,7 +76,7 @@ export function findingsSection({ study, review }: StudyDetail, view: FindingsVi
   </section>`;
 }
 
-function findingCard(f: Finding, verdict: Verdict | undefined, view: FindingsView): TemplateResult {
+function findingCard(f: Finding, verdict: FindingAssessment | undefined, view: FindingsView): TemplateResult {
   const chosen = f.key === view.chosen;
   const hidden = view.hidden.has(f.key);
   const [size, category] = [verdict?.diameter_mm ?? f.diameter_mm, verdict?.category ?? f.category];
@@ -105,12 +105,12 @@ export function priorsSection({ priors }: StudyDetail, shown: PriorLine | undefi
 }
 
 export function communicationSection({ study, review, events }: StudyDetail): TemplateResult | typeof nothing {
-  const comments = events.filter((e) => e.what.kind === "commented");
+  const comments = events.flatMap((e) => (e.what.kind === "commented" ? [{ ...e, text: e.what.text }] : []));
   if (!study.alerted && !review.told.length && !comments.length) return nothing;
   return html`<section><h2>Communication</h2><ul class="plain">
     ${study.alerted ? html`<li>Alert sent <span class="dim">${clock(study.alerted)}</span></li>` : nothing}
     ${review.told.map((t) => html`<li>${t.who} told by ${t.how}${t.read_back ? ", read back" : ", not read back"} <span class="dim">${clock(t.when)}</span></li>`)}
-    ${comments.map((e) => html`<li><q>${e.what.text}</q> <span class="dim">${e.by_name}, ${clock(e.at)}</span></li>`)}
+    ${comments.map((e) => html`<li><q>${e.text}</q> <span class="dim">${e.by_name}, ${clock(e.at)}</span></li>`)}
   </ul></section>`;
 }
 

@@ -2,7 +2,7 @@
 
 import { html, nothing, type TemplateResult } from "lit";
 
-import type { Finding, Missed, ReviewEvent, Told, Verdict } from "../../api.js";
+import type { Finding, FindingAssessmentInput, MissedInput, ReviewEvent, ToldInput } from "../../../generated/api-types.js";
 import { CATEGORY } from "../../format.js";
 
 export type Form = "" | "missed" | "told" | "correct" | "reopen" | "comment";
@@ -12,10 +12,10 @@ export interface Entry {
   /** The chosen finding, for a correction. */
   finding: Finding | undefined;
   /** The slice that is looked at, for a finding that the AI missed. Undefined where there is no image. */
-  place: Pick<Missed, "series_uid" | "sop_uid" | "slice"> | undefined;
+  place: Pick<MissedInput, "series_uid" | "sop_uid" | "slice"> | undefined;
   /** Appends to the review; `done` is said when it is kept. */
   say(what: ReviewEvent, done: string): void;
-  tell(told: Told): void;
+  tell(told: ToldInput): void;
   cancel(): void;
 }
 
@@ -59,20 +59,20 @@ function text(name: string, title: string, value = "", required = false): Templa
 }
 
 function correction(entry: Entry, finding: Finding, data: FormData): void {
-  const what: Verdict = { kind: "verdict", finding: finding.key, verdict: "correct", site: String(data.get("site")), comment: String(data.get("comment")), category: Number(data.get("category")) as 1 | 2 | 3 };
+  const what: FindingAssessmentInput = { kind: "verdict", finding: finding.key, verdict: "correct", site: String(data.get("site")), comment: String(data.get("comment")), category: Number(data.get("category")) as 1 | 2 | 3 };
   if (data.get("diameter_mm")) what.diameter_mm = Number(data.get("diameter_mm"));
   entry.say(what, "Correction saved.");
 }
 
 function missed(entry: Entry, data: FormData): void {
   if (!entry.place) return;
-  const what: Missed = { kind: "missed", what: String(data.get("what")), site: String(data.get("site")), category: Number(data.get("category")) as 1 | 2 | 3, comment: String(data.get("comment")), ...entry.place };
+  const what: MissedInput = { kind: "missed", what: String(data.get("what")), site: String(data.get("site")), category: Number(data.get("category")) as 1 | 2 | 3, comment: String(data.get("comment")), ...entry.place };
   if (data.get("diameter_mm")) what.diameter_mm = Number(data.get("diameter_mm"));
   entry.say(what, "Finding added.");
 }
 
-function toldOf(data: FormData): Told {
-  return { kind: "told", who: String(data.get("who")), how: String(data.get("how")), when: new Date(String(data.get("when"))).toISOString(), read_back: data.has("read_back"), note: String(data.get("note")) };
+function toldOf(data: FormData): ToldInput {
+  return { kind: "told", who: String(data.get("who")), how: String(data.get("how")) as ToldInput["how"], when: new Date(String(data.get("when"))).toISOString(), read_back: data.has("read_back"), note: String(data.get("note")) };
 }
 
 /** This minute, as a field for date and time has it. */

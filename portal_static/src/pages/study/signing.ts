@@ -2,7 +2,7 @@
 
 import { html, nothing, type TemplateResult } from "lit";
 
-import type { StudyDetail } from "../../api.js";
+import type { StudyDetail } from "../../../generated/api-types.js";
 import { labelOf } from "../../study-line.js";
 import type { Drawn } from "../../viewer/viewer.js";
 

@@ -2,14 +2,15 @@ import { html, nothing, type TemplateResult } from "lit";
 import { customElement, property, state } from "lit/decorators.js";
 
 import { studyOf, studyPath } from "../../address.js";
-import type { Finding, ImageSeries, Mask, ReviewEvent, StudyDetail, StudyLine, Told } from "../../api.js";
-import { Problem, imagesOf } from "../../api.js";
+import type { Finding, ImageSeries, Masks, PriorLine, ReviewEvent, StudyDetail, StudyImages, StudyList, ToldInput } from "../../../generated/api-types.js";
+import { Problem } from "../../api.js";
 import { clock, exam, images } from "../../format.js";
 import { Page, go, typing } from "../../page.js";
+import { imagesOf } from "../../pictures.js";
 import { POLL_MS, resultOf, waiting } from "../../study-line.js";
 import type { Drawn } from "../../viewer/viewer.js";
 import { absent } from "./absent.js";
-import { keyOf, type Images, type PriorLine } from "./images.js";
+import { keyOf, type Images } from "./images.js";
 import { communicationSection, costs, findingsSection, missedSection, priorsSection, provenance, resultSection, timelineSection, type FindingsView } from "./panel.js";
 import { entryForm, type Entry, type Form } from "./review-forms.js";
 import { signDialog, signTitle, type Unsaved } from "./signing.js";
@@ -36,7 +37,7 @@ export class StudyPage extends Page {
   /** What is drawn and not saved, while the sign-off asks. */
   @state() private signing: Drawn[] | undefined;
   @state() private prior: PriorLine | undefined;
-  @state() private masks: Record<string, Mask> = {};
+  @state() private masks: Masks["findings"] = {};
   private etag = "";
   private timer = 0;
   private readonly onKey = (event: KeyboardEvent): void => this.key(event);
@@ -63,9 +64,9 @@ export class StudyPage extends Page {
     const first = this.api.picture(`/studies/${this.token}/key-image`).then((url) => (this.keyImage = url), () => undefined);
     const code = Promise.race([first, new Promise((late) => setTimeout(late, FIRST_IMAGE_MS))]).then(() => import("../../viewer/viewer.js"));
     code.catch(() => undefined);
-    const images = this.api.get<{ series: ImageSeries[] }>(`/studies/${this.token}/images`);
+    const images = this.api.get<StudyImages>(`/studies/${this.token}/images`);
     // Without the segmented pixels the findings' boxes are painted: the images are shown all the same.
-    const masks = this.api.get<{ findings: Record<string, Mask> }>(`/studies/${this.token}/masks`).catch(() => ({ findings: {} }));
+    const masks = this.api.get<Masks>(`/studies/${this.token}/masks`).catch(() => ({ findings: {} }));
     images.catch(() => undefined);
     const there = await this.attempt(() => this.reload().catch((error: unknown) => this.absent(error)));
     if (!there) return;
@@ -103,7 +104,7 @@ export class StudyPage extends Page {
   private async look(): Promise<void> {
     const study = this.detail?.study;
     if (document.visibilityState !== "visible" || !study) return;
-    const lines = await this.api.get<{ items: StudyLine[] }>(`/studies?handle=${study.handle}&purpose=${study.purpose}`).catch(() => undefined);
+    const lines = await this.api.get<StudyList>(`/studies?handle=${study.handle}&purpose=${study.purpose}`).catch(() => undefined);
     const line = lines?.items.find((s) => s.id === study.id);
     if (!line || !this.isConnected) return; // asked again soon
     if (line.progress) {
@@ -117,8 +118,8 @@ export class StudyPage extends Page {
   private async arrived(): Promise<void> {
     await this.reload();
     const [images, masks] = await Promise.all([
-      this.api.get<{ series: ImageSeries[] }>(`/studies/${this.token}/images`),
-      this.api.get<{ findings: Record<string, Mask> }>(`/studies/${this.token}/masks`),
+      this.api.get<StudyImages>(`/studies/${this.token}/images`),
+      this.api.get<Masks>(`/studies/${this.token}/masks`),
     ]);
     this.series = images.series.filter((s) => imagesOf(s).length);
     this.masks = masks.findings;
@@ -281,7 +282,7 @@ export class StudyPage extends Page {
     };
   }
 
-  private async saveTold(told: Told): Promise<void> {
+  private async saveTold(told: ToldInput): Promise<void> {
     await this.attempt(async () => {
       await this.api.post(`/studies/${this.token}/told`, told);
       this.form = "";

@@ -4,7 +4,7 @@ import { html, type TemplateResult } from "lit";
 import { customElement, property } from "lit/decorators.js";
 import { until } from "lit/directives/until.js";
 
-import type { ImageSeries } from "../../api.js";
+import type { ImageSeries } from "../../../generated/api-types.js";
 import { images } from "../../format.js";
 import { Page } from "../../page.js";
 
