@@ -17,6 +17,7 @@ from readfirst.domain import resource_names
 
 _UPLOAD_ADDRESS_LIFE = timedelta(hours=2)
 _LATEST = 200
+_FOR_SYSTEMS = "/result.json"  # of a study, whose status.json says the same to people
 
 routes = Routes("identity")
 
@@ -77,11 +78,9 @@ def _told_to(clinic: str) -> list[Outcome]:
     found = []
     for name in blobs.names(container, ""):
         kind = name.split("/")[0]
-        if (
-            kind in ("uploads", "studies", "access")
-            and name.endswith(".json")
-            and (data := blobs.read(container, name))
-        ):
+        if kind not in ("uploads", "studies", "access") or not name.endswith(".json") or name.endswith(_FOR_SYSTEMS):
+            continue
+        if data := blobs.read(container, name):
             # As stored: what another version said of one study hides no other.
             found.append(Outcome.model_construct(**{**json.loads(data), "clinic": clinic, "kind": kind}))
     return found

@@ -374,6 +374,17 @@ def test_an_upload_address_creates_in_the_own_inbox_and_does_nothing_else(as_) -
     assert requests.get(f"{base}?restype=container&comp=list&{signature}", timeout=PATIENCE).status_code == 403
 
 
+def test_a_study_is_one_line_of_the_uploads_whatever_its_clinics_systems_are_given(as_) -> None:
+    """`result.json` is for a PACS: as a line it would be a study without a state."""
+    study = record(99)
+    index(study)
+    clinic_results.say_study("north", study.handle, {"state": study.state, "label": study.label, "images": 3})
+    clinic_results.say_result("north", study.handle, "1.2.3", "A1", study)
+    items = as_("clinic-user", name="Cem").get("/uploads").json()["items"]
+    (line,) = [item for item in items if item.get("handle") == study.handle]
+    assert (line["kind"], line["state"], line["images"]) == ("studies", study.state, 3)
+
+
 def test_the_app_that_signs_addresses_asks_the_inbox_nothing(as_, monkeypatch: pytest.MonkeyPatch) -> None:
     """In Azure its role on an inbox may add and write: every other request would be refused there."""
 
