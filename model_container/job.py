@@ -135,7 +135,7 @@ class Job:
             try:
                 request = InferenceRequest.model_validate_json(held.content)
                 if not all(re.fullmatch(_NAME, name) for name in (request.token, request.run_key)):
-                    raise ValueError("names that are no digests could hold anything, and would be logged")
+                    raise ValueError("names that are not digests could hold anything, and would be logged")
             except ValueError:  # no base64, no text, no JSON, no request
                 log(event="unreadable-request", tries=held.tries)  # nobody waits for an answer that can be found
                 self.studies.finish(held)

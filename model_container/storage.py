@@ -218,7 +218,7 @@ def studies(environment: Mapping[str, str] = os.environ) -> Studies:
             requests = {q: QueueClient.from_connection_string(connection, name) for q, name in _REQUESTS.items()}
             results = QueueClient.from_connection_string(connection, resource_names.INFERENCE_RESULTS, **_TEXT)
         except ValueError as error:
-            raise MissingSetting(f"{resource_names.STUDIES} is no connection string") from error
+            raise MissingSetting(f"{resource_names.STUDIES} is not a connection string") from error
         return Studies(blobs, requests, results, lease, job)
     wanted = [f"{resource_names.STUDIES}__blobServiceUri", f"{resource_names.STUDIES}__queueServiceUri"]
     missing = [name for name in wanted if not environment.get(name)]

@@ -53,7 +53,7 @@ def study_review(call: Call) -> func.HttpResponse:
     """POST studies/{token}/review: appends one event; If-Match must name the version that the reader saw."""
     what = call.body(ReviewBody).what
     if isinstance(what, Told):
-        raise Problem(422, "wrong-route", "Record who was told by POST …/told.")
+        raise Problem(422, "wrong-route", "Record who was notified by POST `…/told`.")
     expected = call.request.headers.get("If-Match", "")
     if not expected:
         raise Problem(428, "if-match-needed", "Say by If-Match which version you have read.")

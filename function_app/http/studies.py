@@ -138,7 +138,7 @@ def studies(call: Call) -> func.HttpResponse:
     try:
         cursor = Cursor.parse(call.query("after")) if call.query("after") else Cursor(now=iso(call.now))
     except (ValueError, RecursionError):
-        raise Problem(400, "bad-cursor", "`after` is no cursor of this list.") from None
+        raise Problem(400, "bad-cursor", "`after` is not a cursor of this list.") from None
     page = guard.worklist().page(clinics, wanted, cursor, size)
     progress = _progress(page.items, call.now)
     # As stored, without a look at each value: a document of another version hides no other one.

@@ -57,7 +57,7 @@ def digests(folder: Path) -> dict[str, str]:
         if path.is_dir() or name == "manifest.json":
             continue
         if not path.is_file():
-            raise NotApproved(f"{name} is no plain file")
+            raise NotApproved(f"{name} is not a plain file")
         found[name] = _digest(path, name)
     return found
 
@@ -134,9 +134,9 @@ def _complaints_about_configuration(path: Path | None, manifest: Manifest) -> li
     try:
         stated = json.loads(path.read_text())
     except ValueError as error:
-        return [f"configs/{path.name} is no JSON ({error})"]
+        return [f"configs/{path.name} is not JSON ({error})"]
     if not isinstance(stated, dict):
-        return [f"configs/{path.name} is no list of names and values"]
+        return [f"configs/{path.name} is not a list of names and values"]
     missing = [name for name in NEEDED[manifest.task] if name not in stated and name not in manifest.settings]
     return [f"configs/{path.name} has no {', '.join(missing)}, and neither have the settings"] if missing else []
 

@@ -206,7 +206,7 @@ def _padding(ds: Dataset, form: Format) -> tuple[int, int] | None:
     try:
         ends = [int(first), int(first if last is None else last)] if first is not None else []
     except (TypeError, ValueError) as error:
-        raise UnreadablePixels("a slice's PixelPaddingValue is no number") from error
+        raise UnreadablePixels("a slice's PixelPaddingValue is not a number") from error
     if form.signed:  # readers without the pixel's sign give signed padding as unsigned
         ends = [end - (1 << form.allocated) if end >= 1 << (form.allocated - 1) else end for end in ends]
     return (min(ends), max(ends)) if ends else None

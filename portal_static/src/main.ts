@@ -154,7 +154,7 @@ const KEYS: [string, [string, string][]][] = [
   ["Worklist", [["j k", "next, previous study"], ["Enter", "open"], ["/", "find by handle"], ["r", "look for news now"]]],
   ["Study", [
     ["j k", "next, previous slice"], ["n p", "next, previous finding"], ["a x c", "accept, reject, correct the finding"],
-    ["m", "add a finding that the AI missed, on this slice"], ["h", "overlay on or off"], ["b", "the latest prior beside it"], ["1 2 3", "lung, soft tissue, bone window"],
+    ["m", "add a finding that the AI missed, on this slice"], ["h", "overlay on or off"], ["b", "the latest prior next to it"], ["1 2 3", "lung, soft tissue, bone window"],
     ["w g z", "drag: window, pan, zoom"], ["l e", "drag: measure length, ellipse"], ["s", "sign off, after a question"], ["u", "back to the worklist"],
   ]],
 ];

@@ -55,8 +55,8 @@ def check(bundle: Bundle, approvals: Approvals = APPROVED, run: Run = False) -> 
         _fail(f"{manifest.name} {manifest.version} would not run: {'; '.join(wrong)}.")
     known = {m.digest for m in _listed(approvals)}
     if manifest.digest not in known:
-        _fail(f"{manifest.name} {manifest.version} ({manifest.digest[:12]}) is whole, but not approved.")
-    typer.echo(f"{manifest.name} {manifest.version} ({manifest.digest[:12]}) is whole and approved.")
+        _fail(f"{manifest.name} {manifest.version} ({manifest.digest[:12]}) is complete, but not approved.")
+    typer.echo(f"{manifest.name} {manifest.version} ({manifest.digest[:12]}) is complete and approved.")
     if run:
         _run(bundle, manifest)
 
@@ -107,7 +107,7 @@ def _listed(approvals: Path) -> tuple[Manifest, ...]:
     try:
         return models.parse_approved(approvals.read_bytes())
     except (OSError, ValueError) as error:
-        _fail(f"{approvals} is no list of approvals: {_reasons(error)}")
+        _fail(f"{approvals} is not a list of approvals: {_reasons(error)}")
 
 
 def _manifest(bundle: Path, files: dict[str, str] | None = None) -> Manifest:

@@ -54,7 +54,7 @@ ADVICE: dict[Reason, str] = {
     Reason.ENCAPSULATED: "The file wraps a document (PDF, CDA, …) that cannot be de-identified. Send images only.",
     Reason.UNSUPPORTED_OBJECT: "Objects of this kind are not accepted. Send images only.",
     Reason.VISUAL_FEATURES: "The image could show a face, and the profile in force does not allow that.",
-    Reason.RESIDUAL: "An identifier was found after de-identification. The file was kept back; the operator is told.",
+    Reason.RESIDUAL: "An identifier was found after de-identification. The file was kept back; the operator knows.",
     Reason.ARCHIVE: "Archives of this kind, and archives inside others, are not opened. "
     "Send a .zip (or .tar, .tar.gz) that holds the files themselves.",
     Reason.ZIP_UNREADABLE: "The archive is damaged. Make it again and upload it again.",

@@ -76,7 +76,7 @@ def fine(req): pass
         ("app = None", "must hold exactly one FunctionApp at module level; it holds 0"),
         ("@app.route(route='admin/x')\ndef f(req): pass", "a route must not begin with admin or runtime"),
         ("@app.route(route='a/{b:regex(x)}')\ndef f(req): pass", r"does not know the constraint 'regex\(x\)'"),
-        ("@app.timer_trigger(arg_name='t', schedule='soon')\ndef f(t): pass", "'soon' is no timer schedule"),
+        ("@app.timer_trigger(arg_name='t', schedule='soon')\ndef f(t): pass", "'soon' is not a timer schedule"),
         (
             "@app.blob_trigger(arg_name='b', path='inbox/{n}', connection='NoSuchSetting')\ndef f(b): pass",
             r"the app setting NoSuchSetting \(a storage connection string\) is not set",

@@ -72,7 +72,7 @@ def test_check_tells_whole_tampered_and_unapproved_apart(shelf):
     changed = default_model().model_copy(update={"version": "9.9"})
     (folder / "manifest.json").write_text(changed.model_dump_json())
     unapproved = model("check", folder)
-    assert unapproved.exit_code == 1 and "whole, but not approved" in unapproved.output
+    assert unapproved.exit_code == 1 and "complete, but not approved" in unapproved.output
     (folder / "calibration.json").write_text("{}")
     tampered = model("check", folder)
     assert tampered.exit_code == 1 and "calibration.json differs" in tampered.output
@@ -178,7 +178,7 @@ def another_manifest(folder):
 @pytest.mark.parametrize(
     ("add", "why"),
     [(link, "scripts is a link"), (compiled, "scripts/__pycache__ is compiled Python"),
-     (pipe, "models/pipe is no plain file"),
+     (pipe, "models/pipe is not a plain file"),
      (strange_name, r"files\.\.DS_Store"), (another_manifest, r"configs/manifest\.json was never approved")],
     ids=lambda case: getattr(case, "__name__", ""),
 )  # fmt: skip
@@ -217,8 +217,8 @@ def test_weights_in_the_old_form_are_looked_into_as_well(tmp_path):
     [(lambda f: (f / "models/model.pt").rename(f / "models/model.ts"), "model.ts is not taken instead"),
      (lambda f: (f / "models/model.pt").write_bytes(b"no zip, no pickle"), "holds more than weights (?)"),
      (lambda f: zipfile.ZipFile(f / "models/model.pt", "a").writestr("model/code/net.py", ""), "TorchScript"),
-     (lambda f: (f / "configs/inference.json").write_text("{"), "inference.json is no JSON"),
-     (lambda f: (f / "configs/inference.json").write_text("[]"), "no list of names and values"),
+     (lambda f: (f / "configs/inference.json").write_text("{"), "inference.json is not JSON"),
+     (lambda f: (f / "configs/inference.json").write_text("[]"), "is not a list of names and values"),
      (lambda f: (f / "configs/inference.json").write_text('{"device": 1}'), "has no preprocessing, network, inferer")],
 )  # fmt: skip
 def test_a_bundle_that_could_not_run_is_told_so_before_it_is_approved(tmp_path, spoil, why):
@@ -249,7 +249,7 @@ NODULE = {"index": 0, "kind": "nodule", "concept": {"value": "27925004", "scheme
 @pytest.mark.parametrize(
     ("change", "why"),
     [({"channels": [NODULE | {"concept": NODULE["concept"] | {"value": "27925005"}}]}, "check digit"),
-     ({"channels": [NODULE | {"concept": NODULE["concept"] | {"scheme": "SNOMED"}}]}, "no coding scheme"),
+     ({"channels": [NODULE | {"concept": NODULE["concept"] | {"scheme": "SNOMED"}}]}, "not a coding scheme"),
      ({"channels": [NODULE | {"concept": NODULE["concept"] | {"meaning": "x" * 65}}]}, "up to 64 characters"),
      ({"channels": [NODULE, NODULE]}, "two channels have the same index"),
      ({"channels": [NODULE | {"index": -1}]}, "channels.0.index"),
@@ -274,7 +274,7 @@ def test_a_manifest_or_a_list_of_approvals_that_is_none_is_told_so(tmp_path, tex
     folder = zoo(tmp_path / "none", pickle.dumps({}, 2))
     (tmp_path / "approvals.json").write_text(text)
     said = model("check", folder, "--approvals", tmp_path / "approvals.json")
-    assert said.exit_code == 1 and ("is no list of approvals" in said.output or text == "[]")
+    assert said.exit_code == 1 and ("is not a list of approvals" in said.output or text == "[]")
     (folder / "manifest.json").write_text(text)
     said = model("check", folder)
     assert said.exit_code == 1 and "manifest.json is not valid" in said.output

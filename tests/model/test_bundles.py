@@ -324,7 +324,7 @@ MISCHIEF = [
     ("{'pred': image}", "answers with a dict instead of one tensor"),
     ("image[..., 1:]", "answers with another size than it was given"),
     ("image", "has 1 channels, from 0; the manifest names 1"),
-    ("torch.full_like(torch.cat((image, image), 1), float('nan'))", "its answer holds values that are no numbers"),
+    ("torch.full_like(torch.cat((image, image), 1), float('nan'))", "its answer holds values that are not numbers"),
     ("__import__('time').sleep(3600)", "it took longer than 0.02 minutes"),
     ("os._exit(3)", r"its process ended \(exit status 3\)"),
     ("os.abort()", r"its process ended \(SIGABRT\)"),
@@ -425,7 +425,7 @@ def test_a_network_that_gives_no_numbers_fails_and_does_not_say_that_there_is_no
                folder / "models" / "model.pt")  # fmt: skip
     engine = BundleEngine(folder, manifest)
     try:
-        with pytest.raises(ModelFailed, match="its network gives values that are no numbers"):
+        with pytest.raises(ModelFailed, match="its network gives values that are not numbers"):
             engine.read(volume, lambda _: None)
     finally:
         engine.close()
@@ -495,7 +495,7 @@ def calls_home(folder, manifest):
 
 @pytest.mark.parametrize(
     ("spoil", "what"),
-    [(poisoned, "its weights are no plain weights"),
+    [(poisoned, "its weights are not plain weights"),
      (without_network, "its configuration has no network"),
      (without_probabilities, "its postprocessing gives no probabilities"),
      (other_weights, "its weights are missing: models/low.pt"),

@@ -194,7 +194,7 @@ def test_a_setting_that_is_no_sensible_number_is_told_by_its_name(desk, name, te
 
 
 def test_what_is_no_connection_string_is_told_without_showing_it():
-    with pytest.raises(MissingSetting, match=r"^STUDIES is no connection string$"):
+    with pytest.raises(MissingSetting, match=r"^STUDIES is not a connection string$"):
         studies({"STUDIES": "AccountKey=secret"})
 
 

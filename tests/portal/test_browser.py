@@ -364,7 +364,7 @@ def test_the_three_doors_show_an_identity_to_whom_they_should(stage: Stage, as_u
     officer.goto(f"{stage.url}/privacy")
     expect(officer.get_by_role("row", name=study.handle).first).to_contain_text("does not answer")
     officer.get_by_role("button", name="Justified", exact=True).first.click()
-    expect(officer.locator("main")).to_contain_text("Every chain of this app is whole")
+    expect(officer.locator("main")).to_contain_text("Every chain of this app is unbroken")
 
     reader.goto(f"{stage.url}/requests")
     reader.get_by_role("button", name="Show the identity").click()
@@ -532,7 +532,7 @@ def test_a_server_that_fails_or_is_away_is_told_in_words_and_the_page_goes_on_wh
         (lambda r: r.abort(), "cannot be reached"),
         (lambda r: r.fulfill(status=502, body="<html>gateway</html>"), "The server answered 502"),
     ):
-        page.route("**/api/studies?**", answer)
+        page.route("**/api/v1/studies?**", answer)
         page.keyboard.press("r")
         expect(page.get_by_role("alert")).to_contain_text(words)
         expect(page.locator("table.studies")).to_be_visible()  # what was known stays

@@ -30,7 +30,7 @@ def test_a_timeline_begins_with_the_arrival_and_says_who_did_what_in_the_review(
         studied(), said(Opened(), ACCEPT, MISSED, Commented(text="x"), TOLD, Signed(), Reopened(reason="late"))
     )
     assert [step["what"] for step in steps] == [
-        "Received", "Opened", "Finding judged", "Finding added", "Comment", "Colleague told", "Review signed",
+        "Received", "Opened", "Finding judged", "Finding added", "Comment", "Colleague notified", "Review signed",
         "Review re-opened",
     ]  # fmt: skip
     assert steps[0]["at"] == "2026-03-02T12:00:00+00:00" and {step["by"] for step in steps[1:]} == {"Rona"}

@@ -106,7 +106,7 @@ class BundleEngine:
                 raise ModelFailed(f"the bundle has {len(probabilities[0])} classes; the manifest names {channel.index}")
             shares = [one[channel.index] for one in probabilities]
             if not np.isfinite(shares).all():
-                raise ModelFailed("the bundle failed: its answer holds values that are no numbers")
+                raise ModelFailed("the bundle failed: its answer holds values that are not numbers")
             best = int(np.argmax(shares)) if len(shares) > 1 else len(volume.hu) // 2
             rows, columns = volume.hu.shape[1:]
             yield Detection(
@@ -121,7 +121,7 @@ class BundleEngine:
             sizes = " and ".join("x".join(map(str, one)) for one in (shares.shape[1:], volume.hu.shape))
             raise ModelFailed(f"the bundle failed: its answer and the volume have different sizes ({sizes})")
         if not np.isfinite(shares).all():
-            raise ModelFailed("the bundle failed: its answer holds values that are no numbers")
+            raise ModelFailed("the bundle failed: its answer holds values that are not numbers")
         first = len(shares) - len(targets)  # 1 where the others' strongest comes before the targets
         strongest = shares.argmax(0) if first else None
         for k, channel in enumerate(targets, start=first):
@@ -139,7 +139,7 @@ class BundleEngine:
         to_voxels = np.linalg.inv(_TO_RAS @ affine_of(volume))
         for box in boxes:
             if not np.isfinite([*box["corners"][0], *box["corners"][1], box["score"]]).all():
-                raise ModelFailed("the bundle failed: its answer holds values that are no numbers")
+                raise ModelFailed("the bundle failed: its answer holds values that are not numbers")
             corners = np.array(box["corners"]) @ to_voxels[:3, :3].T + to_voxels[:3, 3]
             limit = np.array(volume.hu.shape)
             low = np.clip(np.round(corners.min(0)[::-1]).astype(int), 0, limit - 1)

@@ -162,7 +162,7 @@ class Bundle:
             path = self._weights(folder)
         if not path.is_file():
             raise Unusable(f"its weights are missing: models/{path.name}")
-        with step("its weights are no plain weights, and nothing else is loaded"):
+        with step("its weights are not plain weights, and nothing else is loaded"):
             weights = self.torch.load(path, map_location=self.device, weights_only=True)
         with step("its weights do not fit its network"):
             self.network.load_state_dict(weights.get("model", weights) if isinstance(weights, dict) else weights)
@@ -190,7 +190,7 @@ class Bundle:
         for one in output.values() if isinstance(output, dict) else (output,):
             for part in one if isinstance(one, list | tuple) else (one,):
                 if self.torch.is_tensor(part) and self.torch.isnan(part).any():
-                    raise Unusable("its network gives values that are no numbers")
+                    raise Unusable("its network gives values that are not numbers")
 
     def _postprocessing(self) -> list[Any]:
         """Those steps of the bundle's postprocessing that make probabilities, and bring them back to the volume."""
@@ -198,7 +198,7 @@ class Bundle:
         while isinstance(found := self.parser[place], str) and found.startswith("@"):
             place = found[1:]
         if not isinstance(found, list):
-            raise Unusable("its postprocessing is no list of transforms")
+            raise Unusable("its postprocessing is not a list of transforms")
         kinds = [str(one.get("_target_")).rsplit(".", 1)[-1] if isinstance(one, dict) else "" for one in found]
         wanted = {"Activationsd": "gives no probabilities"}
         if self.task == "segmentation":
@@ -256,7 +256,7 @@ class Bundle:
                 if hasattr(transform, "softmax"):
                     low, high = data["pred"].aminmax()
                     if low < -0.001 or high > 1.001:
-                        raise Unusable("its values after Activationsd are no probabilities")
+                        raise Unusable("its values after Activationsd are not probabilities")
                     if targets is not None:
                         data["pred"] = self._rivals(data["pred"], targets, exclusive=transform.softmax[0])
         return data["pred"]

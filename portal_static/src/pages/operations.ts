@@ -97,7 +97,7 @@ function spend(found: Figures["spend"]): TemplateResult {
   if (!found.per_day.length) return NOTHING;
   const list = found.per_day.map((d): Column => ({ day: d.day, parts: [["cost", d.usd]] }));
   return html`${columns(list, `${dollars(found.studies)} in this period`, dollars)}
-    <p class="dim small">An estimate from each study's files and the job's measured seconds, at list prices of ${found.prices}. Beside it profile ${found.profile} costs ${dollars(found.fixed_a_month)} a month, whatever comes.</p>`;
+    <p class="dim small">An estimate from each study's files and the job's measured seconds, at list prices of ${found.prices}. In addition, profile ${found.profile} costs ${dollars(found.fixed_a_month)} a month, whatever comes.</p>`;
 }
 
 function stages(list: Figures["stages"]): TemplateResult {

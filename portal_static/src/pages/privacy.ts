@@ -74,7 +74,7 @@ export class Privacy extends Page {
         <label class="field"><span>App</span><select @change=${(e: Event) => this.look((e.target as HTMLSelectElement).value, "")}>${["identity", "api", "intake"].map((app) => html`<option ?selected=${app === this.app}>${app}</option>`)}</select></label>
         <label class="field"><span>Day</span><select @change=${(e: Event) => this.look(this.app, (e.target as HTMLSelectElement).value)}>${[...(log?.days ?? [])].reverse().map((d) => html`<option ?selected=${d.day === log?.day}>${d.day}</option>`)}</select></label>
       </div>
-      ${broken.length ? html`<p class="notice bad" role="alert">The chain is broken on ${broken.map((d) => `${d.day} at entry ${d.broken_at}`).join(", ")}.</p>` : html`<p class="notice good">Every chain of this app is whole.</p>`}
+      ${broken.length ? html`<p class="notice bad" role="alert">The chain is broken on ${broken.map((d) => `${d.day} at entry ${d.broken_at}`).join(", ")}.</p>` : html`<p class="notice good">Every chain of this app is unbroken.</p>`}
       ${log?.entries.length ? html`<div class="scroll"><table><thead><tr><th scope="col">When</th><th scope="col">Act</th><th scope="col">Outcome</th><th scope="col">Role</th><th scope="col">Actor</th><th scope="col">Clinic</th><th scope="col">Reason</th></tr></thead>
         <tbody>${log.entries.map((e) => html`<tr><td>${clock(e.at)}</td><td>${e.act}</td><td>${e.outcome}</td><td>${e.role}</td><td><code class="small">${e.actor.slice(0, 18)}</code></td><td>${e.clinic}</td><td>${e.reason}</td></tr>`)}</tbody></table></div>` : html`<p class="dim">No entries.</p>`}`;
   }

@@ -65,7 +65,7 @@ export class IdentityDoors extends Page {
     const glass = this.asking === "break-glass";
     return html`<dialog aria-labelledby="door-title" @close=${() => (this.asking = "")}>
       <h2 id="door-title">${glass ? "Break glass: see whose study this is" : "Ask for an identity, for a use that is not care"}</h2>
-      <p>${glass ? "You see it at once. The privacy officer reviews every use, and the clinic is told." : "A second person must approve before anything is shown."}</p>
+      <p>${glass ? "You see it at once. The privacy officer reviews every use, and the clinic is notified." : "A second person must approve before anything is shown."}</p>
       ${this.failed()}
       <form @submit=${(e: SubmitEvent) => void this.submit(e)}>
         <label class="field wide"><span>Reason (do not name the patient)</span><textarea name="reason" required minlength="10" maxlength="500" rows="3" autofocus></textarea></label>

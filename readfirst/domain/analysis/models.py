@@ -103,11 +103,11 @@ class RiskRule(Part):
 def wrong_with(code: Code) -> str:
     """What is wrong with a coded concept, as far as its form shows; empty if nothing is."""
     if not re.fullmatch(_SCHEMES, code.scheme):
-        return f"{code.scheme} is no coding scheme that DICOM knows; private ones begin with 99"
+        return f"{code.scheme} is not a coding scheme that DICOM knows; private ones begin with 99"
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,16}", code.value):
-        return f"{code.value} is no code value: up to 16 letters and digits"
+        return f"{code.value} is not a code value: up to 16 letters and digits"
     if code.scheme == "SCT" and not _is_sctid(code.value):
-        return f"{code.value} is no SNOMED CT identifier: its check digit is wrong"
+        return f"{code.value} is not a SNOMED CT identifier: its check digit is wrong"
     if len(code.meaning) > 64 or not re.fullmatch(_ONE_LINE, code.meaning):
         return "a code's meaning is one line of up to 64 characters"
     return ""

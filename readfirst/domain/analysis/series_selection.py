@@ -217,7 +217,7 @@ def _judge(series: Sequence[InstanceFacts], gate: Gate, study: Sequence[Instance
         judged.refusal = next((a for a in answers if isinstance(a, NotEligible)), None)
         if len(stacks) > 1 and (good or judged.refusal is None):
             judged.refusal = NotEligible(
-                Ineligible.SHIFTED, "The fields of view of the slices differ, and none covers the whole series."
+                Ineligible.SHIFTED, "The fields of view of the slices differ, and none covers the full series."
             )
         judged.refusal = judged.refusal or NotEligible(
             Ineligible.MISSING, "No picture of the series covers all of its positions."

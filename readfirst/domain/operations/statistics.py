@@ -19,7 +19,7 @@ _SAID: dict[str, str] = {
     "missed": "Finding added",
     "measured": "Measured",
     "commented": "Comment",
-    "told": "Colleague told",
+    "told": "Colleague notified",
     "signed": "Review signed",
     "reopened": "Review re-opened",
 }

@@ -92,7 +92,7 @@ def _import_script(app_dir: Path) -> ModuleType:
         sys.path.insert(0, str(app_dir))
     spec = importlib.util.spec_from_file_location(script.stem, script)
     if spec is None or spec.loader is None:
-        raise CannotRun(f"{script} is no Python module")
+        raise CannotRun(f"{script} is not a Python module")
     module = importlib.util.module_from_spec(spec)
     sys.modules[script.stem] = module
     try:

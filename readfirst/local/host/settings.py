@@ -59,7 +59,7 @@ class HostOptions:
 
 
 def read_options(app_dir: Path) -> HostOptions:
-    """Raises CannotRun when host.json is missing, is no JSON, or holds values that cannot be meant."""
+    """Raises CannotRun when host.json is missing, is not JSON, or holds values that cannot be meant."""
     path = app_dir / "host.json"
     if not path.exists():
         raise CannotRun(f"{path} is missing: every Functions app has a host.json")
@@ -118,7 +118,7 @@ def parse_duration(text: str | int) -> timedelta:
         return timedelta(milliseconds=text)
     match = re.fullmatch(r"(?:(\d+)\.)?(\d+):(\d+):(\d+(?:\.\d+)?)", text)
     if match is None:
-        raise ValueError(f"{text!r} is no time span (hh:mm:ss)")
+        raise ValueError(f"{text!r} is not a time span (hh:mm:ss)")
     days, hours, minutes, seconds = match.groups()
     return timedelta(days=int(days or 0), hours=int(hours), minutes=int(minutes), seconds=float(seconds))
 
@@ -201,7 +201,7 @@ def _load_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except ValueError as problem:
-        raise CannotRun(f"{path} is no JSON: {problem}") from problem
+        raise CannotRun(f"{path} is not JSON: {problem}") from problem
     if not isinstance(content, dict):
         raise CannotRun(f"{path} must hold a JSON object")
     return content

@@ -8,7 +8,7 @@ import { CATEGORY, ago, clock, dollars, exam, percent, seconds } from "../../for
 import { labelOf } from "../../study-line.js";
 import { placed } from "./images.js";
 
-const STAGE: Record<string, string> = { receive: "Files arrived", settle: "Waited for the whole study", deidentify: "De-identified", analyse: "Analysed", report: "Reported", alert: "Alert handed over", return: "Results returned" };
+const STAGE: Record<string, string> = { receive: "Files arrived", settle: "Waited for the complete study", deidentify: "De-identified", analyse: "Analysed", report: "Reported", alert: "Alert handed over", return: "Results returned" };
 
 /** Codes of readfirst/domain/intake/person.py. */
 const DISAGREE: Record<string, string> = {
@@ -101,7 +101,7 @@ export function missedSection({ review: { missed } }: StudyDetail): TemplateResu
 export function priorsSection({ priors }: StudyDetail, shown: PriorLine | undefined, beside: (prior: PriorLine | undefined) => void): TemplateResult | typeof nothing {
   if (!priors.length) return nothing;
   return html`<section><h2>Same patient</h2><ul class="plain">${priors.map((p) => html`<li><a class="handle" href=${studyPath(p.handle)} target="_self">${p.handle}</a> ${exam(p)} <span class="dim">${ago(p.days)}</span>
-    <button aria-pressed=${shown?.id === p.id} title="Beside this one (b)" @click=${() => beside(shown?.id === p.id ? undefined : p)}>Beside</button></li>`)}</ul></section>`;
+    <button aria-pressed=${shown?.id === p.id} title="Compare with this one (b)" @click=${() => beside(shown?.id === p.id ? undefined : p)}>Compare</button></li>`)}</ul></section>`;
 }
 
 export function communicationSection({ study, review, events }: StudyDetail): TemplateResult | typeof nothing {
@@ -109,7 +109,7 @@ export function communicationSection({ study, review, events }: StudyDetail): Te
   if (!study.alerted && !review.told.length && !comments.length) return nothing;
   return html`<section><h2>Communication</h2><ul class="plain">
     ${study.alerted ? html`<li>Alert sent <span class="dim">${clock(study.alerted)}</span></li>` : nothing}
-    ${review.told.map((t) => html`<li>${t.who} told by ${t.how}${t.read_back ? ", read back" : ", not read back"} <span class="dim">${clock(t.when)}</span></li>`)}
+    ${review.told.map((t) => html`<li>${t.who} notified by ${t.how}${t.read_back ? ", read back" : ", not read back"} <span class="dim">${clock(t.when)}</span></li>`)}
     ${comments.map((e) => html`<li><q>${e.text}</q> <span class="dim">${e.by_name}, ${clock(e.at)}</span></li>`)}
   </ul></section>`;
 }

@@ -27,7 +27,7 @@ export function entryForm(kind: Form, entry: Entry): TemplateResult | typeof not
     case "missed":
       return form(entry, `Finding that the AI missed, on slice ${(entry.place?.slice ?? 0) + 1}`, html`${text("what", "What it is", "", true)}${text("site", "Place")}${size()}${category(2)}${COMMENT}`, (d) => missed(entry, d));
     case "told":
-      return form(entry, "Who was told", html`${text("who", "Who (role, never the patient)", "", true)}<label class="field"><span>How</span><select name="how"><option>telephone</option><option>in person</option><option>secure message</option></select></label>
+      return form(entry, "Who was notified", html`${text("who", "Who (role, never the patient)", "", true)}<label class="field"><span>How</span><select name="how"><option>telephone</option><option>in person</option><option>secure message</option></select></label>
         <label class="field"><span>When</span><input name="when" type="datetime-local" required .value=${localNow()} max=${localNow()} /></label>
         <label class="check"><input type="checkbox" name="read_back" />They read it back to me</label><label class="field wide"><span>Note</span><textarea name="note" maxlength="2000" rows="2"></textarea></label>`, (d) => entry.tell(toldOf(d)));
     case "reopen":

@@ -327,7 +327,7 @@ export class StudyPage extends Page {
     return html`<section class="actions">
       <div class="row">
         ${open ? html`<button @click=${() => this.openForm("missed")} title="Add a finding (m)">Add missed finding</button><button @click=${() => this.openForm("comment")}>Comment</button><button @click=${() => void this.saveMeasurements()}>Save measurements</button>` : nothing}
-        ${this.may("study_told") ? html`<button @click=${() => this.openForm("told")}>Record who was told</button>` : nothing}
+        ${this.may("study_told") ? html`<button @click=${() => this.openForm("told")}>Record who was notified</button>` : nothing}
         ${this.may("study_review") && review.state === "signed" ? html`<button @click=${() => this.openForm("reopen")}>Re-open</button>` : nothing}
       </div>
       ${review.state === "signed" ? html`<p class="notice good">Signed by ${review.reader_name}, ${clock(review.signed)}</p>` : nothing}

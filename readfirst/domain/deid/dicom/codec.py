@@ -235,7 +235,7 @@ class Parser:
             if tag == SEQUENCE_END:
                 return items, position
             if tag != ITEM:
-                raise Unreadable(Reason.UNREADABLE, "a sequence holds something that is no item")
+                raise Unreadable(Reason.UNREADABLE, "a sequence holds something that is not an item")
             if length != UNDEFINED and length > end - position:
                 raise Unreadable(Reason.TRUNCATED, "an item is longer than what holds it")
             self._count_item()

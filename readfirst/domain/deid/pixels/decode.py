@@ -28,7 +28,7 @@ def decoded_frames(fragments: Fragments, form: Stored) -> Iterator[Frame]:
     Raises Unreadable for what cannot be decoded in time.
     """
     if not _of_the_right_size(fragments, form):
-        raise Unreadable(Reason.PIXELS_UNVERIFIED, "a frame is no JPEG picture of the size that the header says")
+        raise Unreadable(Reason.PIXELS_UNVERIFIED, "a frame is not a JPEG picture of the size that the header says")
     try:
         for part in fragments.parts[1:]:
             stream = fragment_bytes(part)

@@ -66,7 +66,7 @@ _BESIDE_THE_TABLE = """\
 | A VR that is not the attribute's | read as the standard's VR, or emptied | a hiding place |
 | Private attributes and their creators | removed, but for those listed below or by the profile | PS3.15 E.3.10 |
 | Overlays, curves (groups 60xx, 50xx) | removed; with `graphics`, overlays without text stay | may show text |
-| Bits of a pixel beside its value | cleared | old overlays lie there |
+| Bits of a pixel outside its value | cleared | old overlays lie there |
 | Pixel data inside sequences | removed | icons |
 | Preamble, group 0002 | written anew | may hold text |
 | Bytes after the data set or after the last pixel, trailing padding | removed | a hiding place |
@@ -89,7 +89,7 @@ def page() -> str:
         "## Set anew in every clean copy",
         "",
         _SET_ANEW,
-        "## Beside the table",
+        "## In addition to the table",
         "",
         _BESIDE_THE_TABLE,
         "## Removed, emptied or dummy, though the table does not list them",
@@ -98,7 +98,7 @@ def page() -> str:
         "|---|---|---|",
         *(f"| {DicomDictionary[t][2]} | {t:08X} | {why} |" for t, why in sorted(UNLISTED.items())),
         "",
-        "## What free text is searched for beside the study's own identifiers",
+        "## What free text is searched for in addition to the study's own identifiers",
         "",
         "| Pattern | Found, for example | Left, for example |",
         "|---|---|---|",

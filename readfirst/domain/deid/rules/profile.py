@@ -89,7 +89,7 @@ class Profile(Part):
                 (self.options.institution_identity, "it keeps the institution's identity"),
                 (self.options.device_identity, "it keeps device serial numbers"),
                 (not self.options.pixels, "it does not search the pictures for burned-in text"),
-                (self.scope.objects != "images", "it takes objects that are no images"),
+                (self.scope.objects != "images", "it takes objects that are not images"),
                 (self.scope.documents != "refuse", "it takes encapsulated documents"),
             )
             if wrong

@@ -34,7 +34,7 @@ def parse_schedule(text: str) -> Schedule:
     if len(fields) == 5:
         fields.insert(0, "0")
     if len(fields) != 6:
-        raise CannotRun(f"{text!r} is no timer schedule: it must have five or six fields")
+        raise CannotRun(f"{text!r} is not a timer schedule: it must have five or six fields")
     cron = _Cron(
         seconds=_field(fields[0], 0, 59),
         minutes=_field(fields[1], 0, 59),
@@ -83,7 +83,7 @@ def _field(text: str, low: int, high: int, names: dict[str, int] | None = None) 
     for part in text.lower().split(","):
         match = re.fullmatch(r"(\*|\w+)(?:-(\w+))?(?:/(\d+))?", part)
         if match is None:
-            raise CannotRun(f"{text!r} is no field of a timer schedule")
+            raise CannotRun(f"{text!r} is not a field of a timer schedule")
         first, second, step = match.groups()
         if first == "*":
             start, end = low, high
@@ -91,7 +91,7 @@ def _field(text: str, low: int, high: int, names: dict[str, int] | None = None) 
             start = _number(first, names)
             end = _number(second, names) if second else (high if step else start)
         if not (low <= start <= end <= high) or step == "0":
-            raise CannotRun(f"{text!r} is no field of a timer schedule: {low} to {high} is allowed")
+            raise CannotRun(f"{text!r} is not a field of a timer schedule: {low} to {high} is allowed")
         values.update(range(start, end + 1, int(step or 1)))
     return frozenset(values)
 
@@ -100,5 +100,5 @@ def _number(text: str, names: dict[str, int] | None) -> int:
     if names and text[:3] in names:
         return names[text[:3]]
     if not text.isdigit():
-        raise CannotRun(f"{text!r} is no number in a timer schedule")
+        raise CannotRun(f"{text!r} is not a number in a timer schedule")
     return int(text)
