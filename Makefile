@@ -10,7 +10,7 @@ READER := tests/model/reader
 STUDY ?=
 MODEL_VERSION ?= $(shell sed -n 's/.*"version": "\(.*\)".*/\1/p' model_container/models/readfirst-chest/manifest.json)
 
-.PHONY: help demo up test drawn check docs policy bench env portal clean model sbom
+.PHONY: help demo up test drawn check check-python docs policy bench env portal clean model sbom
 help: ## This list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
@@ -51,7 +51,16 @@ demo: env ## Start the stack, run a study from upload to alert, show the result 
 up: env portal ## Start the stack and leave it running (Ctrl-C stops it)
 	$(BIN)/readfirst up
 
-check: $(BIN)/.made ## Formatting, lint, types, import directions, words
+check: $(BIN)/.made $(PORTAL)/generated/api-types.ts ## Formatting, lint, types, import directions, words
+	@$(MAKE) --no-print-directory --jobs 2 check-python $(PORTAL)/node_modules/.checked
+
+# Types, lint and layout of the portal, where something of it is newer than the last time that all was well.
+$(PORTAL)/node_modules/.checked: $(PORTAL)/generated/api-types.ts $(shell find $(PORTAL)/src -name '*.ts') \
+		$(addprefix $(PORTAL)/,vite.config.ts types.mjs tsconfig.json eslint.config.js .prettierrc.json .prettierignore)
+	cd $(PORTAL) && npm run check --silent
+	@touch $@
+
+check-python: $(BIN)/.made
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/mypy

@@ -1,6 +1,7 @@
 // Makes generated/api-types.ts, the types of what the API takes and answers, from the API's description in the repository.
 
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { URL } from "node:url";
 import openapiTS, { astToString } from "openapi-typescript";
 
 const description = JSON.parse(readFileSync(new URL("../function_app/http/openapi.json", import.meta.url), "utf8"));

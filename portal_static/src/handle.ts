@@ -3,6 +3,7 @@
 import { html, type TemplateResult } from "lit";
 
 import { HANDLE_CHARACTERS } from "./address.js";
+import { typed } from "./form.js";
 
 const PATTERN = `\\s*[${HANDLE_CHARACTERS}${HANDLE_CHARACTERS.toLowerCase()}]{8}\\s*`;
 
@@ -13,5 +14,5 @@ export function handleField(name: string, words: string): TemplateResult {
 
 /** The handle that a sent form holds, as it is stored. */
 export function handleOf(form: FormData, name: string): string {
-  return String(form.get(name)).trim().toUpperCase();
+  return typed(form, name).trim().toUpperCase();
 }

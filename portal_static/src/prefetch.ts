@@ -2,5 +2,5 @@
 
 export async function fetchViewer(): Promise<void> {
   await import("./pages/study/study.js");
-  await (await import("./viewer/viewer.js")).warm();
+  (await import("./viewer/viewer.js")).warm();
 }

@@ -2,6 +2,7 @@ import { html, nothing, svg, type TemplateResult } from "lit";
 import { customElement, state } from "lit/decorators.js";
 
 import type { FrameTexts, NamedPerson, PersonList, QuarantineList, QuarantinedFile } from "../../generated/api-types.js";
+import { typed } from "../form.js";
 import { clock } from "../format.js";
 import { Page } from "../page.js";
 
@@ -62,7 +63,7 @@ export class Quarantine extends Page {
     event.preventDefault();
     const wish = (event.submitter as HTMLButtonElement).value;
     const release = wish !== "reject";
-    const reason = String(new FormData(event.target as HTMLFormElement).get("reason"));
+    const reason = typed(new FormData(event.target as HTMLFormElement), "reason");
     const person = /^\d+$/.test(wish) ? { person: Number(wish) } : {};
     await this.attempt(async () => {
       await this.api.post(`/quarantine/${encodeURIComponent(this.chosen)}/decision`, { release, reason, ...person });

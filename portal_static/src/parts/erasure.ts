@@ -4,6 +4,7 @@ import { html, nothing, type TemplateResult } from "lit";
 import { customElement, state } from "lit/decorators.js";
 
 import type { Erasing } from "../../generated/api-types.js";
+import { typed } from "../form.js";
 import { handleField, handleOf } from "../handle.js";
 import { Page } from "../page.js";
 
@@ -16,7 +17,7 @@ export class Erasure extends Page {
     const form = event.target as HTMLFormElement;
     const given = new FormData(form);
     await this.attempt(async () => {
-      const body = { reason: String(given.get("why")).trim(), of: String(given.get("of")) };
+      const body = { reason: typed(given, "why").trim(), of: typed(given, "of") };
       this.handles = (await this.api.post<Erasing>(`/identity/erasures/${encodeURIComponent(handleOf(given, "erased"))}`, body)).body.handles;
       form.reset();
     });

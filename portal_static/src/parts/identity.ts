@@ -4,6 +4,7 @@ import { html, nothing, type TemplateResult } from "lit";
 import { customElement, property, state } from "lit/decorators.js";
 
 import type { Identity } from "../../generated/api-types.js";
+import { typed } from "../form.js";
 import { clock } from "../format.js";
 import { Page } from "../page.js";
 
@@ -33,7 +34,7 @@ export class IdentityDoors extends Page {
 
   private async submit(event: SubmitEvent): Promise<void> {
     event.preventDefault();
-    const reason = String(new FormData(event.target as HTMLFormElement).get("reason"));
+    const reason = typed(new FormData(event.target as HTMLFormElement), "reason");
     if (this.asking === "break-glass") return this.show(`/identity/break-glass/${this.token}`, { reason });
     await this.attempt(async () => {
       await this.api.post(`/identity/requests/${this.token}`, { reason });

@@ -3,6 +3,7 @@
 import { html, nothing, type TemplateResult } from "lit";
 import { customElement, state } from "lit/decorators.js";
 
+import { typed } from "../form.js";
 import { handleField, handleOf } from "../handle.js";
 import { Page } from "../page.js";
 
@@ -16,7 +17,7 @@ export class Merge extends Page {
     const given = new FormData(form);
     const [merged, into] = [handleOf(given, "merged"), handleOf(given, "into")];
     await this.attempt(async () => {
-      await this.api.post(`/identity/merges/${encodeURIComponent(merged)}`, { into, reason: String(given.get("because")).trim() });
+      await this.api.post(`/identity/merges/${encodeURIComponent(merged)}`, { into, reason: typed(given, "because").trim() });
       this.asked = merged === into ? `The merge of ${merged} is being undone.` : `${merged} is being joined to ${into}.`;
       form.reset();
     });

@@ -39,7 +39,7 @@ export class Prior extends Page {
       if (!this.series || !this.isConnected) return;
       this.link = new Link(this.places(this.beside), this.places(this.series));
       await this.updateComplete;
-      this.viewer = await Viewer.open(this.querySelector<HTMLDivElement>(".viewport")!, {
+      this.viewer = Viewer.open(this.querySelector<HTMLDivElement>(".viewport")!, {
         slice: (index) => (this.slice = index),
         loaded: () => undefined,
         drawn: () => undefined,

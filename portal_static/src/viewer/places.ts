@@ -66,7 +66,7 @@ export function worldOf(viewport: Viewport, column: number, row: number): Types.
 function step(viewport: Viewport, from: Types.Point3, columns: number, rows: number): Types.Point3 {
   if (!columns && !rows) return from;
   const { direction, spacing } = viewport.getImageData();
-  const along = (axis: 0 | 1 | 2): number => from[axis] + direction[axis]! * spacing[0] * columns + direction[axis + 3]! * spacing[1] * rows;
+  const along = (axis: 0 | 1 | 2): number => from[axis] + direction[axis] * spacing[0] * columns + direction[axis + 3]! * spacing[1] * rows;
   return [along(0), along(1), along(2)];
 }
 

@@ -46,11 +46,11 @@ const TOOLS: Record<Tool, string> = {
 };
 const AT_ONCE = 6;
 const CACHE_BYTES = 1 << 30;
-let ready: Promise<void> | undefined;
+let ready = false;
 let opened = 0;
 
-async function start(): Promise<void> {
-  await initCore();
+function start(): void {
+  initCore();
   // A graphics card that is only imitated (remote desktops, virtual machines) draws a slice slower than the processor
   // does by itself.
   if (imitated()) setUseCPURendering(true);
@@ -69,12 +69,9 @@ function imitated(): boolean {
 }
 
 /** Starts what takes a while (decoders, rendering), so that the first study finds it ready. */
-export function warm(): Promise<void> {
-  ready ??= start().catch((error: unknown) => {
-    ready = undefined;
-    throw error;
-  });
-  return ready;
+export function warm(): void {
+  if (!ready) start();
+  ready = true;
 }
 
 export class Viewer {
@@ -96,8 +93,8 @@ export class Viewer {
   private opacity = 0.5;
   private streaming = 0;
 
-  static async open(element: HTMLDivElement, listener: Listener): Promise<Viewer> {
-    await warm();
+  static open(element: HTMLDivElement, listener: Listener): Viewer {
+    warm();
     return new Viewer(element, listener);
   }
 
@@ -107,7 +104,7 @@ export class Viewer {
   ) {
     this.engine = new RenderingEngine(this.id);
     this.engine.enableElement({ viewportId: this.id, type: Enums.ViewportType.STACK, element, defaultOptions: { background: [0, 0, 0] } });
-    this.viewport = this.engine.getViewport(this.id) as Types.IStackViewport;
+    this.viewport = this.engine.getViewport<Types.IStackViewport>(this.id);
     mendPlaces(this.viewport, this.byProcessor);
     this.canvas.className = "overlay";
     element.append(this.canvas);
@@ -254,7 +251,7 @@ export class Viewer {
     const id = this.viewport.getCurrentImageId();
     const image = this.images[this.ids.indexOf(id ?? "")];
     if (!image || !this.viewport.getImageData()) return;
-    const place = (column: number, row: number): [number, number] => this.viewport.worldToCanvas(worldOf(this.viewport, column, row)) as [number, number];
+    const place = (column: number, row: number): [number, number] => this.viewport.worldToCanvas(worldOf(this.viewport, column, row));
     paint(this.canvas, this.shapes, image.key, this.opacity, place);
   }
 }

@@ -58,7 +58,7 @@ export class Images extends Page {
 
   /** Shows the first series. */
   async open(code: typeof import("../../viewer/viewer.js"), series: ImageSeries, finding: Finding | undefined): Promise<void> {
-    this.viewer = await code.Viewer.open(this.querySelector<HTMLDivElement>(".viewport")!, {
+    this.viewer = code.Viewer.open(this.querySelector<HTMLDivElement>(".viewport")!, {
       slice: (index) => this.moved(index),
       loaded: (count) => (this.scrubber.loaded = count),
       drawn: () => (this.drawn = true),

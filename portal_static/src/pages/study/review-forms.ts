@@ -3,6 +3,7 @@
 import { html, nothing, type TemplateResult } from "lit";
 
 import type { Finding, FindingAssessmentInput, MissedInput, ReviewEvent, ToldInput } from "../../../generated/api-types.js";
+import { typed } from "../../form.js";
 import { CATEGORY } from "../../format.js";
 
 export type Form = "" | "missed" | "told" | "correct" | "reopen" | "comment";
@@ -31,9 +32,9 @@ export function entryForm(kind: Form, entry: Entry): TemplateResult | typeof not
         <label class="field"><span>When</span><input name="when" type="datetime-local" required .value=${localNow()} max=${localNow()} /></label>
         <label class="check"><input type="checkbox" name="read_back" />They read it back to me</label><label class="field wide"><span>Note</span><textarea name="note" maxlength="2000" rows="2"></textarea></label>`, (d) => entry.tell(toldOf(d)));
     case "reopen":
-      return form(entry, "Re-open the review", html`<label class="field wide"><span>Reason</span><textarea name="reason" required minlength="3" maxlength="2000" rows="2"></textarea></label>`, (d) => entry.say({ kind: "reopened", reason: String(d.get("reason")) }, "Re-opened."));
+      return form(entry, "Re-open the review", html`<label class="field wide"><span>Reason</span><textarea name="reason" required minlength="3" maxlength="2000" rows="2"></textarea></label>`, (d) => entry.say({ kind: "reopened", reason: typed(d, "reason") }, "Re-opened."));
     case "comment":
-      return form(entry, "Comment", html`<label class="field wide"><span>Text (do not name the patient)</span><textarea name="text" required maxlength="2000" rows="3"></textarea></label>`, (d) => entry.say({ kind: "commented", text: String(d.get("text")) }, "Comment saved."));
+      return form(entry, "Comment", html`<label class="field wide"><span>Text (do not name the patient)</span><textarea name="text" required maxlength="2000" rows="3"></textarea></label>`, (d) => entry.say({ kind: "commented", text: typed(d, "text") }, "Comment saved."));
     default:
       return nothing;
   }
@@ -59,20 +60,20 @@ function text(name: string, title: string, value = "", required = false): Templa
 }
 
 function correction(entry: Entry, finding: Finding, data: FormData): void {
-  const what: FindingAssessmentInput = { kind: "verdict", finding: finding.key, verdict: "correct", site: String(data.get("site")), comment: String(data.get("comment")), category: Number(data.get("category")) as 1 | 2 | 3 };
+  const what: FindingAssessmentInput = { kind: "verdict", finding: finding.key, verdict: "correct", site: typed(data, "site"), comment: typed(data, "comment"), category: Number(data.get("category")) as 1 | 2 | 3 };
   if (data.get("diameter_mm")) what.diameter_mm = Number(data.get("diameter_mm"));
   entry.say(what, "Correction saved.");
 }
 
 function missed(entry: Entry, data: FormData): void {
   if (!entry.place) return;
-  const what: MissedInput = { kind: "missed", what: String(data.get("what")), site: String(data.get("site")), category: Number(data.get("category")) as 1 | 2 | 3, comment: String(data.get("comment")), ...entry.place };
+  const what: MissedInput = { kind: "missed", what: typed(data, "what"), site: typed(data, "site"), category: Number(data.get("category")) as 1 | 2 | 3, comment: typed(data, "comment"), ...entry.place };
   if (data.get("diameter_mm")) what.diameter_mm = Number(data.get("diameter_mm"));
   entry.say(what, "Finding added.");
 }
 
 function toldOf(data: FormData): ToldInput {
-  return { kind: "told", who: String(data.get("who")), how: String(data.get("how")) as ToldInput["how"], when: new Date(String(data.get("when"))).toISOString(), read_back: data.has("read_back"), note: String(data.get("note")) };
+  return { kind: "told", who: typed(data, "who"), how: typed(data, "how") as ToldInput["how"], when: new Date(typed(data, "when")).toISOString(), read_back: data.has("read_back"), note: typed(data, "note") };
 }
 
 /** This minute, as a field for date and time has it. */
