@@ -35,6 +35,7 @@ from readfirst.domain.analysis.models import Manifest
 from readfirst.domain.analysis.series_selection import Selection, run_key
 from readfirst.domain.analysis.turns import Turns
 from readfirst.domain.deid import ReceiptBatch
+from readfirst.domain.faults import Fault
 from readfirst.domain.instance_facts import InstanceFacts
 
 TRIES = 3
@@ -43,7 +44,7 @@ _NAME = "[0-9a-f]{32}"  # of a study and of a run
 _GRACE_SECONDS = 20.0  # of the 30 that Container Apps leaves between SIGTERM and SIGKILL
 
 
-class CannotAnalyse(Exception):
+class CannotAnalyse(Fault):
     """The order can never be carried out; trying again does not help. The message holds no content."""
 
 

@@ -19,6 +19,7 @@ from azure.storage.queue import QueueClient, QueueMessage, TextBase64EncodePolic
 from readfirst.domain import blob_paths, resource_names
 from readfirst.domain.analysis.messages import InferenceAnswer
 from readfirst.domain.analysis.turns import Queue
+from readfirst.domain.faults import WrongCall
 
 # Answers travel as the Functions host reads them. Requests are taken as they lie there, and read one by one: the client
 # would fail at one that is no base64, and nobody would ever take it away.
@@ -31,7 +32,7 @@ _REQUESTS: dict[Queue, str] = {
 _BEAT_SECONDS = 5.0
 
 
-class MissingSetting(ValueError):
+class MissingSetting(WrongCall, ValueError):
     """The environment does not say where the studies account is, or says what makes no sense."""
 
 

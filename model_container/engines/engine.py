@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from model_container.images.volume import Volume
 from readfirst.domain.analysis.models import Channel
+from readfirst.domain.faults import Fault
 
 Progress = Callable[[float], None]
 """Called with the share of the inference that is done, from 0 to 1."""
@@ -55,7 +56,7 @@ class Detection:
         return self.mask.start[0] + int(self.mask.voxels.sum((1, 2)).argmax())
 
 
-class ModelFailed(RuntimeError):
+class ModelFailed(Fault, RuntimeError):
     """A model cannot be loaded, or failed at a study. The message names what went wrong and holds no content."""
 
 

@@ -19,6 +19,7 @@ from typing import IO
 
 from model_container.engines.engine import Engine
 from readfirst.domain.analysis.models import Manifest, approved
+from readfirst.domain.faults import Fault
 
 # What plain weights are made of.
 _PLAIN = {
@@ -37,7 +38,7 @@ _CALLED = re.compile(r"""_target_["']?\s*:\s*["']?(?!monai\.|torch\.nn\.)\w+\.""
 MODELS = Path(__file__).parents[1] / "models"
 
 
-class NotApproved(Exception):
+class NotApproved(Fault):
     """The model may not run; the message says why and what to do, without content."""
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from readfirst.adapters import blobs, clients
 from readfirst.domain import resource_names
+from readfirst.domain.faults import Fault
 from readfirst.domain.operations.key_rotation import LIFE, due
 
 _RSA = "RSA-OAEP-256"
@@ -21,11 +22,11 @@ _JSON = "application/json"
 ESCROW = "root/wrapped.json"  # blob in `arrivals`: the wrapped root once more; only `pseudonym-kek` opens it
 
 
-class RootSecretLost(Exception):
+class RootSecretLost(Fault):
     """The root pseudonym secret is gone although studies exist: a new one would part them from all later ones."""
 
 
-class SecretDeleted(Exception):
+class SecretDeleted(Fault):
     """A secret was deleted, and the vault keeps its name: only whoever may recover or purge it can go on."""
 
 

@@ -13,12 +13,13 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from readfirst.adapters.process_cache import once
 from readfirst.domain import resource_names
 from readfirst.domain.access.rules import Grant
+from readfirst.domain.faults import WrongCall
 from readfirst.domain.operations.costs import Profile
 
 App = Literal["intake", "api", "identity"]
 
 
-class SettingsError(Exception):
+class SettingsError(WrongCall):
     """Settings that are missing or wrong, each named with what it should hold."""
 
 

@@ -32,7 +32,6 @@ def demo(
 
     from readfirst.cli.printing import Terminal
     from readfirst.local import demo as demonstration
-    from readfirst.local.phantom import NoStudy
     from readfirst.local.stack import Stack, running_stack
 
     console = Terminal()
@@ -58,9 +57,6 @@ def demo(
                 shown = demonstration.run(
                     environment, state, folder, planted, lambda stage, at: console.print(f"  {at:6.1f} s  {stage}")
                 )
-            except NoStudy as error:
-                console.print(f"[bold red]{escape(str(error))}[/]")
-                raise typer.Exit(2) from None
             except TimeoutError as error:
                 console.print(f"[bold red]{escape(str(error))}[/]\nThe logs are in {escape(str(state / 'logs'))}")
                 raise typer.Exit(1) from None

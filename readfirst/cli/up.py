@@ -18,7 +18,6 @@ from rich.table import Table
 
 from readfirst.cli.printing import Terminal, Whole
 from readfirst.local.certificates import write_private
-from readfirst.local.ports import PortsTaken
 from readfirst.local.processes import StackError, tail
 from readfirst.local.stack import Stack
 
@@ -47,9 +46,6 @@ def up(
             stack.start(lambda done: console.print(f"[green]✓[/] {escape(done)}"))
         _show(stack, console, without_host)
         _watch(stack, console)
-    except (StackError, PortsTaken) as error:
-        console.print(f"[red]✗[/] {escape(str(error))}", highlight=False)
-        raise typer.Exit(1) from None
     except KeyboardInterrupt:
         _next_time_at_once()  # before it is said: who reads it may ask again
         console.print("Stopping…")

@@ -27,6 +27,7 @@ from model_container.phantoms.shapes import Grid
 from model_container.phantoms.thorax import Thorax, sample_thorax, with_lesions
 from readfirst.domain.deid.dicom.codec import with_preamble
 from readfirst.domain.deid.dicom.elements import Unreadable
+from readfirst.domain.faults import WrongCall
 
 Planted = dict[str, str]
 """What was planted: a name for the place, and the string that must not be found outside uploads and vault."""
@@ -40,7 +41,7 @@ _PLACES = ("Sankt-Fridolin-Spital", "Querfurth Imaging Centre", "Hospital Santa 
 _STREETS = ("Zwiebelgässchen", "Old Thistlewick Lane", "Rue des Ecureuils", "Kvæfjordveien")
 
 
-class NoStudy(Exception):
+class NoStudy(WrongCall):
     """There is no DICOM image where a study was expected."""
 
 

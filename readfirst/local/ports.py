@@ -9,6 +9,8 @@ from collections.abc import Collection
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Literal
 
+from readfirst.domain.faults import Fault
+
 HOST = "127.0.0.1"
 # Below Linux's ephemeral range (32768 and up): no outgoing connection takes such a port between choice and use.
 _AUTO_RANGE = range(20_000, 32_000)
@@ -16,7 +18,7 @@ _AUTO_RANGE = range(20_000, 32_000)
 Choice = Literal["default", "auto"] | int
 
 
-class PortsTaken(Exception):
+class PortsTaken(Fault):
     """Ports that something else holds; the message says which, what they are for, and what to do."""
 
 

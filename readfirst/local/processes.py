@@ -16,12 +16,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from readfirst.domain.faults import Fault
+
 PROJECT = Path(__file__).resolve().parents[2]
 _LEASH = Path(__file__).with_name("leash.py")
 _TAIL_LINES = 25
 
 
-class StackError(Exception):
+class StackError(Fault):
     """The stack cannot start or go on; the message says why and what to do."""
 
 

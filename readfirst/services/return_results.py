@@ -10,11 +10,12 @@ from readfirst.adapters import blobs, clients
 from readfirst.adapters.identity import identities
 from readfirst.adapters.uploads import clinic_results
 from readfirst.domain import resource_names
+from readfirst.domain.faults import Fault
 from readfirst.domain.reading.reidentify import relink, unlinked
 from readfirst.services import list_study
 
 
-class NoIdentity(Exception):
+class NoIdentity(Fault):
     """The vault holds no identity of the study: it was erased, or its de-identification never ended."""
 
 

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict
 from readfirst.adapters import blobs, clients
 from readfirst.adapters.process_cache import once
 from readfirst.domain import resource_names
+from readfirst.domain.faults import Fault
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.padding import OAEP
@@ -28,7 +29,7 @@ _KEY_LIFE_SECONDS = 300
 WRAPPED_BY = "wrappedby"  # metadata of a record: the version of `identity-kek`, to find what a rotation left behind
 
 
-class KeyNotUsable(Exception):
+class KeyNotUsable(Fault):
     """The newest version of `identity-kek` may not be used: nothing is sealed until somebody has seen to it."""
 
 

@@ -14,6 +14,7 @@ from readfirst.domain.analysis.findings import Analysis
 from readfirst.domain.analysis.messages import AnalysisRequest, Progress
 from readfirst.domain.blob_paths import BatchFacts, RefusedFile
 from readfirst.domain.deid import Receipt, ReceiptBatch, verify
+from readfirst.domain.faults import Fault
 from readfirst.domain.instance_facts import InstanceFacts
 
 _PARALLEL = 8
@@ -32,7 +33,7 @@ class Receipted:
     released: frozenset[str] = frozenset()  # arrivals that a person released: other arrivals took their place
 
 
-class UnsignedReceipts(Exception):
+class UnsignedReceipts(Fault):
     """A receipts blob whose signature does not verify: someone wrote it who is not the de-identification."""
 
 

@@ -11,10 +11,12 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from readfirst.domain.faults import WrongCall
+
 READY = ("triage-default", "research-sharing", "strict")
 
 
-class ProfileError(ValueError):
+class ProfileError(WrongCall, ValueError):
     """A profile file that cannot be used; the message names the line where it can."""
 
 
