@@ -155,11 +155,13 @@ def test_a_role_is_added_in_three_files(workshop: Workshop) -> None:
         '        ("operator", "Oda Peters (operator)"),\n        ("medical-physicist", "Mo Silva (physicist)"),\n',
     )
     workshop.run("-m", "tools.access_page")
+    workshop.run("-m", "tools.openapi")
 
     assert "medical-physicist" in (workshop.root / "docs/access.md").read_text()
     assert len(workshop.touched) == 3
     workshop.holds(
         "tests/spec/test_access_rules.py",
+        "tests/spec/test_openapi.py",
         "tests/cloud/test_hooks.py::test_a_first_deployment_gets_an_application_without_a_secret_and_every_default",
     )
 
