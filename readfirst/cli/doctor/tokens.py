@@ -14,13 +14,15 @@ from urllib.request import Request, urlopen
 
 from readfirst.cli.doctor.findings import Seen
 from readfirst.domain.access.rules import RULES, App, Role
+from readfirst.domain.addresses import OLDER_API
 
 _TIMEOUT_SECONDS = 30
 
 
 def knock(app: App, address: str, issuer: str = "", audience: str = "") -> Iterator[Seen]:
     """Tries every forgery at an app that readers call."""
-    door = f"{address.rstrip('/')}/api/{_guarded_route(app)}"
+    # The older address, which a deployment of any version has.
+    door = f"{address.rstrip('/')}{OLDER_API}/{_guarded_route(app)}"
     for what, token in forgeries(issuer or "https://example.invalid", audience or "api://forged").items():
         status = _status(door, token)
         if isinstance(status, str):
@@ -35,7 +37,7 @@ def knock(app: App, address: str, issuer: str = "", audience: str = "") -> Itera
 
 def closed(address: str) -> Seen:
     """Intake has no public surface: the platform itself refuses."""
-    status = _status(f"{address.rstrip('/')}/api/me", "")
+    status = _status(f"{address.rstrip('/')}{OLDER_API}/me", "")
     good = status in (401, 403) or isinstance(status, str)
     remedy = "" if good else "deploy again: intake must answer nobody"
     return Seen("intake: a stranger", "ok" if good else "missing", f"answered {status}", remedy)
