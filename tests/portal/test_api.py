@@ -355,6 +355,13 @@ def test_the_address_of_version_1_0_answers_as_this_ones_does(as_, address: str)
     assert stranger.get(f"/studies/{study.id}").status_code == 401
 
 
+def test_an_operator_has_a_study_replayed_or_cancelled_by_a_command(as_) -> None:
+    study, operator = _fresh(46), as_("operator", name="Oda")
+    for what in ("replay", "cancel"):
+        answer = operator.post(f"/studies/{study.id}/{what}", json={})
+        assert (answer.status_code, answer.json()) == (202, {"accepted": True})
+
+
 def test_me_names_my_roles_my_clinics_and_what_i_may_do(as_) -> None:
     me = as_("clinician", name="Dr Cleo Care").get("/me").json()
     assert me["roles"] == ["clinician"] and [c["id"] for c in me["clinics"]] == ["north"]

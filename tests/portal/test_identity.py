@@ -14,7 +14,7 @@ import requests
 from function_app.http.guard import Problem
 from function_app.http.identity_access import _patient_of
 from readfirst.adapters import clients
-from readfirst.adapters.identity import identity_requests
+from readfirst.adapters.identity import identities, identity_requests
 from readfirst.adapters.uploads import clinic_results
 from readfirst.domain import resource_names
 from readfirst.domain.access.identity_requests import Act, Answer, Case, may_decide, may_open
@@ -325,6 +325,37 @@ def test_nobody_is_shown_for_a_study_of_which_it_is_not_clear_whose_it_is() -> N
         with pytest.raises(Problem):
             _patient_of(both, study)
     assert _patient_of(both.model_copy(update={"patients": {"a": one}}), {"patient": ""}) == one
+
+
+def test_every_door_shows_the_same_of_a_patient_for_minutes(as_, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The vault's own reading is tested with the vault; here is what a person is shown."""
+    study = record(106)
+    index(study)
+    kept = IdentityRecord(
+        clinic=study.clinic,
+        token=study.id,
+        handle=study.handle,
+        clean_study_uid=study.study_uid,
+        study=StudyIdentity(accession_number="A7"),
+        patients={study.patient: PatientIdentity(patient_id="P1", name="MOOR^ANNA", birth_date="19600102")},
+    )
+    monkeypatch.setattr(identities, "of_study", lambda token: kept if token == study.id else None)
+    rita, pia = as_("clinician", name="Rita"), as_("privacy-officer", name="Pia")
+    request = rita.post(f"/identity/requests/{study.id}", json=REASON).json()["id"]
+    assert pia.post(f"/identity/requests/{request}/decision", json={"approve": True}).status_code == 200
+    shown = [
+        rita.post(path, json=body)
+        for path, body in (
+            (f"/identity/treatment/{study.id}", {}),
+            (f"/identity/break-glass/{study.id}", REASON),
+            (f"/identity/requests/{request}/open", {}),
+        )
+    ]
+    assert [answer.status_code for answer in shown] == [200, 200, 200]
+    for answer in shown:
+        one = answer.json()
+        assert (one["name"], one["patient_id"], one["accession"]) == ("MOOR ANNA", "P1", "A7")
+        assert one["watermark"].startswith("Rita ") and one["until"] > one["watermark"].removeprefix("Rita ")
 
 
 def test_the_places_with_text_are_pointed_at_frame_by_frame_and_never_spelled_out(as_) -> None:
