@@ -9,7 +9,9 @@ export const API = defined.api;
 export const HANDLE_CHARACTERS = defined.handleCharacters;
 
 const HOLES: Record<string, string> = { handle: `[${HANDLE_CHARACTERS}]{8}`, token: defined.token };
-const FORMS = [defined.study, ...defined.older].map((form) => new RegExp(`^${form.replace(/\{(\w+)\}/, (_, name: string) => `(${HOLES[name]})`)}/?$`, "i"));
+const FORMS = [defined.study, ...defined.older].map(
+  (form) => new RegExp(`^${form.replace(/\{(\w+)\}/, (_, name: string) => `(${HOLES[name]})`)}/?$`, "i"),
+);
 
 /** The path of a study's page. */
 export function studyPath(handle: string): string {

@@ -66,7 +66,11 @@ export class Api {
 
   private async call(method: string, path: string, body?: string, headers: Record<string, string> = {}): Promise<Response> {
     const base = /^\/(identity|quarantine|uploads)/.test(path) ? this.config.identity : this.config.api;
-    const all = { ...headers, Authorization: `Bearer ${await this.signIn.token()}`, ...(body ? { "Content-Type": "application/json" } : {}) };
+    const all = {
+      ...headers,
+      Authorization: `Bearer ${await this.signIn.token()}`,
+      ...(body ? { "Content-Type": "application/json" } : {}),
+    };
     let answer: Response;
     try {
       answer = await fetch(`${base}${API}${path}`, { method, headers: all, cache: "no-store", ...(body ? { body } : {}) });

@@ -44,7 +44,8 @@ export function ago(days: number | null): string {
   if (days === null) return "interval unknown";
   if (days === 0) return "the same day";
   const count = Math.abs(days);
-  const [amount, unit] = count < 60 ? [count, "day"] : count < 730 ? [Math.round(count / 30.44), "month"] : [Math.round(count / 365.25), "year"];
+  const [amount, unit] =
+    count < 60 ? [count, "day"] : count < 730 ? [Math.round(count / 30.44), "month"] : [Math.round(count / 365.25), "year"];
   return `${days < 0 ? "−" : "+"}${amount} ${unit}${amount === 1 ? "" : "s"}`;
 }
 

@@ -100,7 +100,8 @@ export class App extends LitElement {
   }
 
   protected override render(): TemplateResult {
-    if (this.failure) return html`<main class="alone"><h1>Readfirst</h1><p class="notice bad" role="alert">${this.failure}</p><p><a href=${location.pathname + location.search} target="_self">Try again</a></p></main>`;
+    if (this.failure)
+      return html`<main class="alone"><h1>Readfirst</h1><p class="notice bad" role="alert">${this.failure}</p><p><a href=${location.pathname + location.search} target="_self">Try again</a></p></main>`;
     if (!this.me) return html`<main class="alone"><h1>Readfirst</h1><p role="status">Signing in…</p></main>`;
     const dark = document.documentElement.dataset["theme"] === "dark";
     return html`
@@ -150,13 +151,38 @@ function setTheme(theme: string): void {
 }
 
 const KEYS: [string, [string, string][]][] = [
-  ["Everywhere", [["?", "this list"], ["t", "dark or light theme"]]],
-  ["Worklist", [["j k", "next, previous study"], ["Enter", "open"], ["/", "find by handle"], ["r", "look for news now"]]],
-  ["Study", [
-    ["j k", "next, previous slice"], ["n p", "next, previous finding"], ["a x c", "accept, reject, correct the finding"],
-    ["m", "add a finding that the AI missed, on this slice"], ["h", "overlay on or off"], ["b", "the latest prior next to it"], ["1 2 3", "lung, soft tissue, bone window"],
-    ["w g z", "drag: window, pan, zoom"], ["l e", "drag: measure length, ellipse"], ["s", "sign off, after a question"], ["u", "back to the worklist"],
-  ]],
+  [
+    "Everywhere",
+    [
+      ["?", "this list"],
+      ["t", "dark or light theme"],
+    ],
+  ],
+  [
+    "Worklist",
+    [
+      ["j k", "next, previous study"],
+      ["Enter", "open"],
+      ["/", "find by handle"],
+      ["r", "look for news now"],
+    ],
+  ],
+  [
+    "Study",
+    [
+      ["j k", "next, previous slice"],
+      ["n p", "next, previous finding"],
+      ["a x c", "accept, reject, correct the finding"],
+      ["m", "add a finding that the AI missed, on this slice"],
+      ["h", "overlay on or off"],
+      ["b", "the latest prior next to it"],
+      ["1 2 3", "lung, soft tissue, bone window"],
+      ["w g z", "drag: window, pan, zoom"],
+      ["l e", "drag: measure length, ellipse"],
+      ["s", "sign off, after a question"],
+      ["u", "back to the worklist"],
+    ],
+  ],
 ];
 
 function keys(): TemplateResult {
@@ -168,4 +194,3 @@ function keys(): TemplateResult {
     <form method="dialog"><button autofocus>Close</button></form>
   </dialog>`;
 }
-

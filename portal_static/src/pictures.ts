@@ -13,11 +13,19 @@ export interface Picture {
 }
 
 export function imagesOf(series: ImageSeries): Picture[] {
-  return series.instances.filter((i) => i.image).flatMap(({ sop_uid, frames, at, url }) =>
-    frames > 1
-      ? Array.from({ length: frames }, (_, i) => ({ sop_uid, frame: i + 1, key: `${sop_uid}#${i + 1}`, at: null, url: `${url}&frame=${i + 1}` }))
-      : [{ sop_uid, frame: 0, key: sop_uid, at, url }],
-  );
+  return series.instances
+    .filter((i) => i.image)
+    .flatMap(({ sop_uid, frames, at, url }) =>
+      frames > 1
+        ? Array.from({ length: frames }, (_, i) => ({
+            sop_uid,
+            frame: i + 1,
+            key: `${sop_uid}#${i + 1}`,
+            at: null,
+            url: `${url}&frame=${i + 1}`,
+          }))
+        : [{ sop_uid, frame: 0, key: sop_uid, at, url }],
+    );
 }
 
 /** A finding's pixels: instance → runs [row, first column, length]. */

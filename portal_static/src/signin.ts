@@ -102,7 +102,11 @@ export class SignIn {
     const answer = await fetch(token_endpoint, { method: "POST", body });
     if (!answer.ok) throw new Error("The sign-in could not be completed. Please try again.");
     const tokens = (await answer.json()) as { access_token: string; refresh_token?: string; expires_in: number };
-    const session: Session = { access: tokens.access_token, refresh: tokens.refresh_token ?? "", until: Date.now() + tokens.expires_in * 1000 };
+    const session: Session = {
+      access: tokens.access_token,
+      refresh: tokens.refresh_token ?? "",
+      until: Date.now() + tokens.expires_in * 1000,
+    };
     sessionStorage.setItem(SESSION, JSON.stringify(session));
     return session.access;
   }
@@ -131,5 +135,8 @@ async function challenge(verifier: string): Promise<string> {
 }
 
 function base64url(bytes: Uint8Array): string {
-  return btoa(String.fromCharCode(...bytes)).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
+  return btoa(String.fromCharCode(...bytes))
+    .replace(/\+/g, "-")
+    .replace(/\//g, "_")
+    .replace(/=+$/, "");
 }

@@ -12,7 +12,7 @@ export type Label = StudyLine["label"];
 export const POLL_MS = 10_000;
 
 const MARKS: Record<Label, [string, string]> = {
-  "flagged": ["flagged", "▲"],
+  flagged: ["flagged", "▲"],
   "not flagged by AI (does not exclude disease)": ["unflagged", "–"],
   "READ IN PART: read as usual": ["unanalysed", "◐"],
   "NOT ANALYSED: read as usual": ["unanalysed", "◇"],

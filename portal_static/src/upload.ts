@@ -147,10 +147,22 @@ async function fingerprint(clinic: string, { file, name }: Picked): Promise<stri
 }
 
 /** Puts a piece, several times if need be. An address that has lapsed is asked for anew, once. */
-async function put(address: (fresh: boolean) => Promise<string>, query: string, body: Blob, headers: Record<string, string> = {}): Promise<void> {
+async function put(
+  address: (fresh: boolean) => Promise<string>,
+  query: string,
+  body: Blob,
+  headers: Record<string, string> = {},
+): Promise<void> {
   let fresh = false;
   for (let attempt = 1; ; attempt++) {
-    const status: number = await fetch((await address(fresh)) + query, { method: "PUT", body, headers: { "x-ms-version": "2024-11-04", ...headers } }).then((a) => a.status, () => 0);
+    const status: number = await fetch((await address(fresh)) + query, {
+      method: "PUT",
+      body,
+      headers: { "x-ms-version": "2024-11-04", ...headers },
+    }).then(
+      (a) => a.status,
+      () => 0,
+    );
     // 409 and 412: it is there. An answer was lost, in this try or before a reload; nobody else knows the folder's name.
     const before = attempt > 1 || "If-None-Match" in headers;
     if ((status >= 200 && status < 300) || ((status === 409 || status === 412) && before)) return;

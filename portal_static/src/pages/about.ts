@@ -32,7 +32,10 @@ export class About extends Page {
   }
 
   private card(m: UsedModel): TemplateResult {
-    const use = m.intended_use === "triage" ? "Triage: it sorts the worklist. It is not a diagnosis." : "Detection: it marks places to look at. It is not a diagnosis.";
+    const use =
+      m.intended_use === "triage"
+        ? "Triage: it sorts the worklist. It is not a diagnosis."
+        : "Detection: it marks places to look at. It is not a diagnosis.";
     return html`<article class="card"><h3>${m.name} ${m.version}</h3><p class="notice urgent">${m.disclaimer}</p><p>${use}</p><p class="dim">${m.studies} studies in your clinics</p><p><code class="small">sha256 ${m.digest.slice(0, 32)}…</code></p></article>`;
   }
 }

@@ -20,10 +20,15 @@ export class Operations extends Page {
     const f = this.figures;
     return html`<section class="sheet">
       <div class="head"><h1>Operations</h1>
-        <label class="field"><span>Period</span><select @change=${(e: Event) => { this.days = Number((e.target as HTMLSelectElement).value); this.begin(); }}>
+        <label class="field"><span>Period</span><select @change=${(e: Event) => {
+          this.days = Number((e.target as HTMLSelectElement).value);
+          this.begin();
+        }}>
           ${[7, 30, 90, 365].map((d) => html`<option value=${d} ?selected=${d === this.days}>${d} days</option>`)}</select></label></div>
       ${this.failed()}
-      ${f ? html`
+      ${
+        f
+          ? html`
         <div class="cards">
           <p class="card"><b>${f.studies}</b>studies</p>
           <p class="card"><b>${f.labels["flagged"] ?? 0}</b>flagged</p>
@@ -40,7 +45,11 @@ export class Operations extends Page {
           <section class="card"><h2>Why not analysed</h2>${counts(f.not_analysed)}</section>
           <section class="card"><h2>Files refused</h2>${counts(f.refused)}</section>
         </div>
-        <section><h2>The model's record, from signed reviews</h2>${models(f.models)}</section>` : this.loading ? this.skeleton() : nothing}
+        <section><h2>The model's record, from signed reviews</h2>${models(f.models)}</section>`
+          : this.loading
+            ? this.skeleton()
+            : nothing
+      }
     </section>`;
   }
 }
@@ -89,7 +98,13 @@ const NOTHING = html`<p class="dim">No studies in this period.</p>`;
 function perDay(days: Figures["per_day"]): TemplateResult {
   if (!days.length) return NOTHING;
   const total = days.reduce((sum, d) => sum + d.high_risk + d.other, 0);
-  const list = days.map((d): Column => ({ day: d.day, parts: [["other", d.other], ["high", d.high_risk]] }));
+  const list = days.map((d): Column => ({
+    day: d.day,
+    parts: [
+      ["other", d.other],
+      ["high", d.high_risk],
+    ],
+  }));
   return html`${columns(list, `${total} studies on ${days.length} days`, (n) => String(n))}<p class="dim small"><span class="swatch high"></span>high risk <span class="swatch other"></span>the rest</p>`;
 }
 

@@ -53,7 +53,10 @@ export class Privacy extends Page {
 
   private reports(): TemplateResult {
     return html`<section><h2>De-identification reports</h2>
-      <form class="row" @submit=${(e: SubmitEvent) => { e.preventDefault(); this.handle = handleOf(new FormData(e.target as HTMLFormElement), "handle"); }}>
+      <form class="row" @submit=${(e: SubmitEvent) => {
+        e.preventDefault();
+        this.handle = handleOf(new FormData(e.target as HTMLFormElement), "handle");
+      }}>
         ${handleField("handle", "Handle of a study of your clinics")}
         <button class="below">Look it up</button></form>
       ${this.handle ? html`<p>${this.handle}: <rf-deid .api=${this.api} .me=${this.me} .study=${this.handle}></rf-deid></p>` : nothing}</section>`;
@@ -62,9 +65,17 @@ export class Privacy extends Page {
   private usesTable(): TemplateResult {
     if (!this.uses.length) return html`<p class="dim">Nobody broke the glass.</p>`;
     return html`<div class="scroll"><table><thead><tr><th scope="col">When</th><th scope="col">Study</th><th scope="col">Who</th><th scope="col">Reason</th><th scope="col">Review</th></tr></thead>
-      <tbody>${this.uses.map((u) => html`<tr><td>${clock(u.act.at)}</td><th scope="row" class="handle">${u.act.handle}</th><td>${u.act.by_name}</td><td>${u.act.reason}</td>
-        <td>${u.answer ? html`${u.answer.yes ? "Justified" : "Not justified"} <span class="dim">${u.answer.by_name}, ${clock(u.answer.at)}</span>` : html`<div class="row">${u.overdue ? html`<span class="overdue">Overdue</span>` : nothing}
-          <button @click=${() => void this.review(u, true)}>Justified</button><button class="danger" @click=${() => void this.review(u, false)}>Not justified</button></div>`}</td></tr>`)}</tbody></table></div>`;
+      <tbody>${this.uses.map(
+        (
+          u,
+        ) => html`<tr><td>${clock(u.act.at)}</td><th scope="row" class="handle">${u.act.handle}</th><td>${u.act.by_name}</td><td>${u.act.reason}</td>
+        <td>${
+          u.answer
+            ? html`${u.answer.yes ? "Justified" : "Not justified"} <span class="dim">${u.answer.by_name}, ${clock(u.answer.at)}</span>`
+            : html`<div class="row">${u.overdue ? html`<span class="overdue">Overdue</span>` : nothing}
+          <button @click=${() => void this.review(u, true)}>Justified</button><button class="danger" @click=${() => void this.review(u, false)}>Not justified</button></div>`
+        }</td></tr>`,
+      )}</tbody></table></div>`;
   }
 
   private logView(): TemplateResult {
@@ -75,7 +86,11 @@ export class Privacy extends Page {
         <label class="field"><span>Day</span><select @change=${(e: Event) => this.look(this.app, (e.target as HTMLSelectElement).value)}>${[...(log?.days ?? [])].reverse().map((d) => html`<option ?selected=${d.day === log?.day}>${d.day}</option>`)}</select></label>
       </div>
       ${broken.length ? html`<p class="notice bad" role="alert">The chain is broken on ${broken.map((d) => `${d.day} at entry ${d.broken_at}`).join(", ")}.</p>` : html`<p class="notice good">Every chain of this app is unbroken.</p>`}
-      ${log?.entries.length ? html`<div class="scroll"><table><thead><tr><th scope="col">When</th><th scope="col">Act</th><th scope="col">Outcome</th><th scope="col">Role</th><th scope="col">Actor</th><th scope="col">Clinic</th><th scope="col">Reason</th></tr></thead>
-        <tbody>${log.entries.map((e) => html`<tr><td>${clock(e.at)}</td><td>${e.act}</td><td>${e.outcome}</td><td>${e.role}</td><td><code class="small">${e.actor.slice(0, 18)}</code></td><td>${e.clinic}</td><td>${e.reason}</td></tr>`)}</tbody></table></div>` : html`<p class="dim">No entries.</p>`}`;
+      ${
+        log?.entries.length
+          ? html`<div class="scroll"><table><thead><tr><th scope="col">When</th><th scope="col">Act</th><th scope="col">Outcome</th><th scope="col">Role</th><th scope="col">Actor</th><th scope="col">Clinic</th><th scope="col">Reason</th></tr></thead>
+        <tbody>${log.entries.map((e) => html`<tr><td>${clock(e.at)}</td><td>${e.act}</td><td>${e.outcome}</td><td>${e.role}</td><td><code class="small">${e.actor.slice(0, 18)}</code></td><td>${e.clinic}</td><td>${e.reason}</td></tr>`)}</tbody></table></div>`
+          : html`<p class="dim">No entries.</p>`
+      }`;
   }
 }

@@ -67,7 +67,11 @@ export class Quarantine extends Page {
     const person = /^\d+$/.test(wish) ? { person: Number(wish) } : {};
     await this.attempt(async () => {
       await this.api.post(`/quarantine/${encodeURIComponent(this.chosen)}/decision`, { release, reason, ...person });
-      this.saved = release ? (this.persons ? "Your word is noted: the pipeline does the study again." : "Release asked for: the pipeline carries it out.") : "Rejected: the pipeline removes it.";
+      this.saved = release
+        ? this.persons
+          ? "Your word is noted: the pipeline does the study again."
+          : "Release asked for: the pipeline carries it out."
+        : "Rejected: the pipeline removes it.";
       this.items = this.items.filter((i) => i.item !== this.chosen);
       this.chosen = "";
     });
@@ -104,8 +108,13 @@ export class Quarantine extends Page {
       <p>The files of one study name several persons. It is not analysed and nothing of it goes back to the clinic until you say whose it is.</p>
       <form @submit=${(e: SubmitEvent) => void this.decide(e)}>
       <div class="scroll"><table><thead><tr><th scope="col">Name</th><th scope="col">Patient ID</th><th scope="col">Born</th><th scope="col">Files</th><th scope="col">Split</th></tr></thead><tbody>
-        ${persons.map((p, i) => html`<tr><th scope="row">${p.name || "none"}</th><td>${p.patient_id || "none"}${p.issuer ? html` <span class="dim">${p.issuer}</span>` : nothing}</td><td>${p.birth_date || "none"}</td><td>${p.files}</td>
-          <td><button value=${i} ?disabled=${!p.possible}>Only this person's files</button></td></tr>`)}
+        ${persons.map(
+          (
+            p,
+            i,
+          ) => html`<tr><th scope="row">${p.name || "none"}</th><td>${p.patient_id || "none"}${p.issuer ? html` <span class="dim">${p.issuer}</span>` : nothing}</td><td>${p.birth_date || "none"}</td><td>${p.files}</td>
+          <td><button value=${i} ?disabled=${!p.possible}>Only this person's files</button></td></tr>`,
+        )}
       </tbody></table></div>
       <p class="dim">A split takes the files of one person; the clinic is asked to send the others' under a Study Instance UID of their own.</p>
       <label class="field wide"><span>Reason for the decision</span><textarea name="reason" required minlength="3" maxlength="500" rows="2"></textarea></label>
@@ -113,7 +122,8 @@ export class Quarantine extends Page {
   }
 
   private image(item: QuarantinedFile): TemplateResult {
-    if (!this.picture) return html`<p class="dim" role="status">${this.searching ? "Fetching the picture…" : "This file shows no picture."}</p>`;
+    if (!this.picture)
+      return html`<p class="dim" role="status">${this.searching ? "Fetching the picture…" : "This file shows no picture."}</p>`;
     const [frame, frames] = [this.texts?.frame ?? 1, this.texts?.frames ?? 1];
     const texts = this.texts?.texts ?? [];
     return html`<div class="kept">

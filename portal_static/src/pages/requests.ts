@@ -37,13 +37,19 @@ export class Requests extends Page {
 
   private table(): TemplateResult {
     return html`<div class="scroll"><table><thead><tr><th scope="col">When</th><th scope="col">Study</th><th scope="col">Who</th><th scope="col">Reason</th><th scope="col">State</th><th scope="col">Action</th></tr></thead>
-      <tbody>${this.requests.map((r) => html`<tr><td>${clock(r.act.at)}</td><th scope="row" class="handle">${r.act.handle}</th><td>${r.mine ? "me" : r.act.by_name}</td><td>${r.act.reason}</td>
-        <td>${r.state}${r.answer ? html` <span class="dim">${r.answer.by_name}, ${clock(r.answer.at)}</span>` : ""}</td><td>${this.action(r)}</td></tr>`)}</tbody></table></div>`;
+      <tbody>${this.requests.map(
+        (
+          r,
+        ) => html`<tr><td>${clock(r.act.at)}</td><th scope="row" class="handle">${r.act.handle}</th><td>${r.mine ? "me" : r.act.by_name}</td><td>${r.act.reason}</td>
+        <td>${r.state}${r.answer ? html` <span class="dim">${r.answer.by_name}, ${clock(r.answer.at)}</span>` : ""}</td><td>${this.action(r)}</td></tr>`,
+      )}</tbody></table></div>`;
   }
 
   private action(r: IdentityRequest): TemplateResult | string {
-    if (r.mine && r.state === "approved") return html`<rf-identity .api=${this.api} .me=${this.me} .token=${r.act.token} .request=${r.act.id}></rf-identity>`;
-    if (this.decides && !r.mine && r.state === "open") return html`<div class="row"><button class="primary" @click=${() => void this.decide(r, true)}>Approve</button><button @click=${() => void this.decide(r, false)}>Decline</button></div>`;
+    if (r.mine && r.state === "approved")
+      return html`<rf-identity .api=${this.api} .me=${this.me} .token=${r.act.token} .request=${r.act.id}></rf-identity>`;
+    if (this.decides && !r.mine && r.state === "open")
+      return html`<div class="row"><button class="primary" @click=${() => void this.decide(r, true)}>Approve</button><button @click=${() => void this.decide(r, false)}>Decline</button></div>`;
     return "–";
   }
 }

@@ -74,7 +74,10 @@ export class Uploads extends Page {
   protected override render(): TemplateResult {
     return html`<section class="sheet"><h1>Uploads</h1>
       ${this.failed()}
-      <div class="drop ${this.over ? "over" : ""}" @dragover=${(e: DragEvent) => { e.preventDefault(); this.over = true; }} @dragleave=${() => (this.over = false)} @drop=${(e: DragEvent) => void this.dropped(e)}>
+      <div class="drop ${this.over ? "over" : ""}" @dragover=${(e: DragEvent) => {
+        e.preventDefault();
+        this.over = true;
+      }} @dragleave=${() => (this.over = false)} @drop=${(e: DragEvent) => void this.dropped(e)}>
         <p class="big">Drop a folder or a zip of DICOM files here</p>
         ${this.me.clinics.length > 1 ? html`<label class="field"><span>Clinic</span><select id="clinic">${this.me.clinics.map((c) => html`<option value=${c.id}>${c.name}</option>`)}</select></label>` : nothing}
         <div class="row"><label class="field"><span>Files</span><input type="file" multiple @change=${(e: Event) => this.picked(e)} /></label>
@@ -101,8 +104,12 @@ export class Uploads extends Page {
     const open = all.filter((s) => s.state !== "sent" && s.state !== "before").slice(0, 20);
     return html`<p role="status"><b>${sent!.length}</b> of ${all.length} sent${before!.length ? html`, ${before!.length} sent before` : nothing}${failed!.length ? html`, <span class="overdue">${failed!.length} failed</span>` : nothing}</p>
       <progress class="whole" max=${Math.max(1, bytes)} .value=${gone} aria-label="All files"></progress>
-      ${failed!.length ? html`<p class="notice bad">The connection broke off. What has arrived stays: go on, or drop the same files again later.
-        <button @click=${() => void this.attempt(() => this.sendAll(failed!))}>Go on</button></p>` : nothing}
+      ${
+        failed!.length
+          ? html`<p class="notice bad">The connection broke off. What has arrived stays: go on, or drop the same files again later.
+        <button @click=${() => void this.attempt(() => this.sendAll(failed!))}>Go on</button></p>`
+          : nothing
+      }
       ${before!.length ? html`<p><button class="quiet" @click=${() => void this.attempt(() => this.sendAll(before!, true))}>Send those once more</button></p>` : nothing}
       ${open.map((s) => html`<div class="file"><span>${s.name}</span><progress max="1" .value=${s.share} aria-label=${s.name}></progress><span>${s.state}</span></div>`)}`;
   }

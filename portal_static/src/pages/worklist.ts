@@ -11,7 +11,12 @@ import { POLL_MS, resultOf, waiting, type Label } from "../study-line.js";
 const TICK_MS = 30_000;
 const MODALITIES = ["CR", "CT", "DX", "MG", "MR", "NM", "PT", "RF", "US", "XA"];
 const BANDS = ["Past its maximum wait", "High risk", "In order of due time"] as const;
-const LABELS: Label[] = ["flagged", "not flagged by AI (does not exclude disease)", "READ IN PART: read as usual", "NOT ANALYSED: read as usual"];
+const LABELS: Label[] = [
+  "flagged",
+  "not flagged by AI (does not exclude disease)",
+  "READ IN PART: read as usual",
+  "NOT ANALYSED: read as usual",
+];
 const FILTERS = ["review", "label", "modality", "clinic", "handle"] as const;
 
 @customElement("rf-worklist")
@@ -79,7 +84,10 @@ export class Worklist extends Page {
       this.items = answer.body.items;
       this.next = answer.body.next;
       this.etag = answer.etag;
-      this.chosen = Math.max(0, this.items.findIndex((s) => s.id === at));
+      this.chosen = Math.max(
+        0,
+        this.items.findIndex((s) => s.id === at),
+      );
     });
   }
 
@@ -150,7 +158,12 @@ export class Worklist extends Page {
         </select>
       </label>`;
     return html`<search class="controls" aria-label="Filter the worklist">
-      ${select("review", "Review", [["", "To read"], ["unread", "Unread"], ["in progress", "In progress"], ["signed", "Signed"]])}
+      ${select("review", "Review", [
+        ["", "To read"],
+        ["unread", "Unread"],
+        ["in progress", "In progress"],
+        ["signed", "Signed"],
+      ])}
       ${select("label", "AI result", [["", "All"], ...LABELS.map((label): [string, string] => [label, label])])}
       ${select("modality", "Modality", [["", "All"], ...modalities(filters.get("modality")).map((m): [string, string] => [m, m])])}
       ${this.me.clinics.length > 1 ? select("clinic", "Clinic", [["", "All"], ...this.me.clinics.map((c): [string, string] => [c.id, c.name])]) : nothing}

@@ -39,11 +39,19 @@ export class DeidReportDialog extends Page {
       <h2 id="deid-title">De-identification of study <span class="handle">${report.handle}</span></h2>
       <p><b>${report.title}.</b> ${report.legal}</p>
       <dl class="facts">${report.facts.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>
-      ${report.harbor.length ? html`<h3>The 18 identifiers of HIPAA Safe Harbor</h3><div class="scroll"><table><thead><tr><th scope="col">Letter</th><th scope="col">Identifier</th><th scope="col">What happened to it</th></tr></thead>
-        <tbody>${report.harbor.map(([letter, what, how]) => html`<tr><td>${letter}</td><th scope="row">${what}</th><td>${how}</td></tr>`)}</tbody></table></div>` : nothing}
+      ${
+        report.harbor.length
+          ? html`<h3>The 18 identifiers of HIPAA Safe Harbor</h3><div class="scroll"><table><thead><tr><th scope="col">Letter</th><th scope="col">Identifier</th><th scope="col">What happened to it</th></tr></thead>
+        <tbody>${report.harbor.map(([letter, what, how]) => html`<tr><td>${letter}</td><th scope="row">${what}</th><td>${how}</td></tr>`)}</tbody></table></div>`
+          : nothing
+      }
       <h3>Every rule that acted</h3>
-      ${report.rules.length ? html`<div class="scroll"><table><thead><tr><th scope="col">Attribute</th><th scope="col">Action</th><th scope="col">Why</th><th scope="col">Times</th></tr></thead>
-        <tbody>${report.rules.map(([name, action, why, times]) => html`<tr><th scope="row">${name}</th><td>${action}</td><td>${why}</td><td>${times}</td></tr>`)}</tbody></table></div>` : html`<p class="dim">There are no receipts of this study.</p>`}
+      ${
+        report.rules.length
+          ? html`<div class="scroll"><table><thead><tr><th scope="col">Attribute</th><th scope="col">Action</th><th scope="col">Why</th><th scope="col">Times</th></tr></thead>
+        <tbody>${report.rules.map(([name, action, why, times]) => html`<tr><th scope="row">${name}</th><td>${action}</td><td>${why}</td><td>${times}</td></tr>`)}</tbody></table></div>`
+          : html`<p class="dim">There are no receipts of this study.</p>`
+      }
       <p class="dim small">No value is recorded. Attributes that are not listed stayed as they were.</p>
       <form method="dialog" class="row"><button autofocus class="primary">Close</button><button type="button" @click=${() => void this.keep()}>Save as a page</button></form>
     </dialog>`;

@@ -18,7 +18,9 @@ export class Erasure extends Page {
     const given = new FormData(form);
     await this.attempt(async () => {
       const body = { reason: typed(given, "why").trim(), of: typed(given, "of") };
-      this.handles = (await this.api.post<Erasing>(`/identity/erasures/${encodeURIComponent(handleOf(given, "erased"))}`, body)).body.handles;
+      this.handles = (
+        await this.api.post<Erasing>(`/identity/erasures/${encodeURIComponent(handleOf(given, "erased"))}`, body)
+      ).body.handles;
       form.reset();
     });
   }

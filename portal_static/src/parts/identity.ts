@@ -45,7 +45,8 @@ export class IdentityDoors extends Page {
 
   protected override render(): TemplateResult {
     if (this.shown) return this.card(this.shown);
-    if (this.request) return html`<button class="primary" @click=${() => void this.show(`/identity/requests/${this.request}/open`, {})}>Show the identity</button>${this.failed()}`;
+    if (this.request)
+      return html`<button class="primary" @click=${() => void this.show(`/identity/requests/${this.request}/open`, {})}>Show the identity</button>${this.failed()}`;
     return html`<span class="doors">
       ${this.may("treatment") ? html`<button @click=${() => void this.show(`/identity/treatment/${this.token}`, {})}>Show patient</button>` : nothing}
       ${this.may("break_glass") ? html`<button class="danger" @click=${() => this.ask("break-glass")}>Break glass</button>` : nothing}

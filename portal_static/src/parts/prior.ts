@@ -80,8 +80,12 @@ export class Prior extends Page {
       ${this.loading ? html`<p class="corner middle" role="status">Loading the prior…</p>` : count ? nothing : html`<p class="corner middle">${this.failure || "The prior has no image."}</p>`}
       <p class="corner bottom">${count ? html`<span class="slice">${this.slice + 1} / ${count}</span>` : nothing}</p>
       <div class="over">
-        ${count ? html`<button aria-pressed=${this.linked} title="Scroll both together" @click=${() => this.toggle()}>Linked</button>
-          <input type="range" min="0" max=${count - 1} .value=${String(this.slice)} aria-label="Slice of the prior" @input=${(e: Event) => this.viewer?.goTo(Number((e.target as HTMLInputElement).value))} />` : nothing}
+        ${
+          count
+            ? html`<button aria-pressed=${this.linked} title="Scroll both together" @click=${() => this.toggle()}>Linked</button>
+          <input type="range" min="0" max=${count - 1} .value=${String(this.slice)} aria-label="Slice of the prior" @input=${(e: Event) => this.viewer?.goTo(Number((e.target as HTMLInputElement).value))} />`
+            : nothing
+        }
         <button @click=${() => this.dispatchEvent(new CustomEvent("closed"))}>Close prior</button>
       </div>
     </div>`;

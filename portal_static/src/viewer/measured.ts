@@ -13,8 +13,18 @@ export function measuredOf(found: ToolTypes.Annotation, series: string, sop: str
   const length = found.metadata!.toolName === LengthTool.toolName;
   // From the points themselves: the tool's own figures lag behind while the hand moves. An ellipse's are the ends of its
   // axes, in pairs.
-  const value = length ? distance(points[0]!, points[1]!) : (Math.PI / 4) * distance(points[0]!, points[1]!) * distance(points[2]!, points[3]!);
-  return { kind: "measured", tool: length ? "length" : "ellipse", series_uid: series, sop_uid: sop, points: points.map((p) => [p[0], p[1], p[2]]), value, unit: length ? unit : `${unit}2` };
+  const value = length
+    ? distance(points[0]!, points[1]!)
+    : (Math.PI / 4) * distance(points[0]!, points[1]!) * distance(points[2]!, points[3]!);
+  return {
+    kind: "measured",
+    tool: length ? "length" : "ellipse",
+    series_uid: series,
+    sop_uid: sop,
+    points: points.map((p) => [p[0], p[1], p[2]]),
+    value,
+    unit: length ? unit : `${unit}2`,
+  };
 }
 
 /** Millimetres where the image says what a pixel measures, pixels where it does not, nothing where one figure for all of
@@ -22,7 +32,8 @@ export function measuredOf(found: ToolTypes.Annotation, series: string, sop: str
 function unitOf(imageId: string): "mm" | "px" | undefined {
   const regions = metaData.get("calibrationModule", imageId) as { sequenceOfUltrasoundRegions?: unknown[] } | undefined;
   if (regions?.sequenceOfUltrasoundRegions?.length) return undefined;
-  const plane = metaData.get("imagePlaneModule", imageId) as { usingDefaultValues: boolean; rowPixelSpacing: number; columnPixelSpacing: number } | undefined;
+  const plane = metaData.get("imagePlaneModule", imageId) as
+    { usingDefaultValues: boolean; rowPixelSpacing: number; columnPixelSpacing: number } | undefined;
   if (!plane) return undefined;
   if (plane.usingDefaultValues) return "px";
   return [plane.rowPixelSpacing, plane.columnPixelSpacing].every((spacing) => spacing > 0 && spacing < Infinity) ? "mm" : undefined;

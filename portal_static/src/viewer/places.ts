@@ -44,14 +44,16 @@ function mendCamera(viewport: Viewport): void {
   const resetCamera = viewport.resetCamera.bind(viewport);
   viewport.setCamera = ({ parallelScale, ...camera }, ...rest) => {
     const now = viewport.getCamera();
-    if (parallelScale && camera.scale === undefined && now.scale && now.parallelScale) camera.scale = (now.scale * now.parallelScale) / parallelScale;
+    if (parallelScale && camera.scale === undefined && now.scale && now.parallelScale)
+      camera.scale = (now.scale * now.parallelScale) / parallelScale;
     setCamera(camera, ...rest);
   };
   viewport.resetCamera = (options) => {
     const done = resetCamera(options);
     // Its own centre is off by what was mended above.
     const image = viewport.getImageData();
-    if (image && options?.resetPan !== false) setCamera({ focalPoint: step(viewport, image.origin, (image.dimensions[0] - 1) / 2, (image.dimensions[1] - 1) / 2) });
+    if (image && options?.resetPan !== false)
+      setCamera({ focalPoint: step(viewport, image.origin, (image.dimensions[0] - 1) / 2, (image.dimensions[1] - 1) / 2) });
     return done;
   };
 }

@@ -1,6 +1,15 @@
 /** The stack viewer: Cornerstone3D behind the few verbs that the study page needs. Loaded with the study page only. */
 
-import { Enums, RenderingEngine, cache, getShouldUseCPURendering, imageLoader, init as initCore, setUseCPURendering, type Types } from "@cornerstonejs/core";
+import {
+  Enums,
+  RenderingEngine,
+  cache,
+  getShouldUseCPURendering,
+  imageLoader,
+  init as initCore,
+  setUseCPURendering,
+  type Types,
+} from "@cornerstonejs/core";
 import { init as initLoader } from "@cornerstonejs/dicom-image-loader";
 import {
   EllipticalROITool,

@@ -8,7 +8,13 @@ const ADVICE: Record<number, string> = {
 };
 
 /** `status`: of the server's answer, 0 where there was none; `failure`: what it said. */
-export function absent(token: string, status: number, failure: TemplateResult | typeof nothing, who: string, list: boolean): TemplateResult {
+export function absent(
+  token: string,
+  status: number,
+  failure: TemplateResult | typeof nothing,
+  who: string,
+  list: boolean,
+): TemplateResult {
   const name = token.length === 8 ? html` <span class="handle">${token}</span>` : nothing;
   return html`<section class="sheet"><h1>Study${name} cannot be shown</h1>
     ${failure}${ADVICE[status] ? html`<p>${ADVICE[status]}</p>` : html`<p><a href=${location.pathname} target="_self">Try again</a></p>`}

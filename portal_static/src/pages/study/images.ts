@@ -27,7 +27,6 @@ const PRESETS: [string, number, number][] = [
   ["Bone", 500, 2000],
 ];
 
-
 @customElement("rf-images")
 export class Images extends Page {
   @property({ attribute: false }) detail!: StudyDetail;

@@ -8,7 +8,15 @@ import { CATEGORY, ago, clock, dollars, exam, percent, seconds } from "../../for
 import { labelOf } from "../../study-line.js";
 import { placed } from "./images.js";
 
-const STAGE: Record<string, string> = { receive: "Files arrived", settle: "Waited for the complete study", deidentify: "De-identified", analyse: "Analysed", report: "Reported", alert: "Alert handed over", return: "Results returned" };
+const STAGE: Record<string, string> = {
+  receive: "Files arrived",
+  settle: "Waited for the complete study",
+  deidentify: "De-identified",
+  analyse: "Analysed",
+  report: "Reported",
+  alert: "Alert handed over",
+  return: "Results returned",
+};
 
 /** Codes of readfirst/domain/intake/person.py. */
 const DISAGREE: Record<string, string> = {
@@ -56,9 +64,12 @@ export function resultSection({ study, review }: StudyDetail): TemplateResult {
 
 /** What became of every file and frame: two sums, each with its reasons. */
 function books(all: Accounting): TemplateResult {
-  const row = (what: string, count: number): TemplateResult | typeof nothing => (count ? html`<div><dt>${what}</dt><dd>${count}</dd></div>` : nothing);
+  const row = (what: string, count: number): TemplateResult | typeof nothing =>
+    count ? html`<div><dt>${what}</dt><dd>${count}</dd></div>` : nothing;
   const rows = (what: string, counts: Record<string, number>): (TemplateResult | typeof nothing)[] =>
-    Object.entries(counts).sort().map(([reason, count]) => row(`${what}: ${reason.replaceAll("-", " ")}`, count));
+    Object.entries(counts)
+      .sort()
+      .map(([reason, count]) => row(`${what}: ${reason.replaceAll("-", " ")}`, count));
   return html`<details class="books"><summary>${all.received} files received, ${all.read} read</summary>
     <dl class="facts">
       ${row("Files received", all.received)}${row("Read", all.read)}${rows("Left out", all.left_out)}${rows("Refused", all.refused)}${rows("Skipped", all.skipped)}${row("Identical copies", all.identical)}
@@ -85,8 +96,12 @@ function findingCard(f: Finding, verdict: FindingAssessment | undefined, view: F
     <p>${size ? html`<b>${size.toFixed(1)} mm</b> · slice ${view.sliceOf(f)} · ` : nothing}${percent(f.probability)} · communicate ${CATEGORY[category]}</p>
     ${verdict ? html`<p class="verdict ${verdict.verdict}">${{ accept: "Accepted", reject: "Rejected", correct: "Corrected" }[verdict.verdict]}${verdict.comment ? html`: <q>${verdict.comment}</q>` : nothing}</p>` : nothing}
     <div class="row">
-      ${view.reviewable ? html`<button @click=${() => view.judge("accept", f.key)}>Accept</button><button @click=${() => view.judge("reject", f.key)}>Reject</button>
-      <button @click=${() => view.correct(f)}>Correct</button>` : nothing}
+      ${
+        view.reviewable
+          ? html`<button @click=${() => view.judge("accept", f.key)}>Accept</button><button @click=${() => view.judge("reject", f.key)}>Reject</button>
+      <button @click=${() => view.correct(f)}>Correct</button>`
+          : nothing
+      }
       ${f.overlay ? html`<button @click=${() => view.picture(f)}>Key image</button>` : nothing}
       ${placed(f) ? html`<label class="check"><input type="checkbox" .checked=${!hidden} @change=${() => view.hide(f.key, !hidden)} />Overlay</label>` : nothing}
     </div>
@@ -98,10 +113,18 @@ export function missedSection({ review: { missed } }: StudyDetail): TemplateResu
   return html`<section><h2>Added by the reader</h2><ol class="findings">${missed.map((m) => html`<li><b>${m.what}</b><p>${m.site} ${m.diameter_mm ? html`· ${m.diameter_mm} mm` : nothing} · slice ${m.slice + 1} · communicate ${CATEGORY[m.category]}</p>${m.comment ? html`<q>${m.comment}</q>` : nothing}</li>`)}</ol></section>`;
 }
 
-export function priorsSection({ priors }: StudyDetail, shown: PriorLine | undefined, beside: (prior: PriorLine | undefined) => void): TemplateResult | typeof nothing {
+export function priorsSection(
+  { priors }: StudyDetail,
+  shown: PriorLine | undefined,
+  beside: (prior: PriorLine | undefined) => void,
+): TemplateResult | typeof nothing {
   if (!priors.length) return nothing;
-  return html`<section><h2>Same patient</h2><ul class="plain">${priors.map((p) => html`<li><a class="handle" href=${studyPath(p.handle)} target="_self">${p.handle}</a> ${exam(p)} <span class="dim">${ago(p.days)}</span>
-    <button aria-pressed=${shown?.id === p.id} title="Compare with this one (b)" @click=${() => beside(shown?.id === p.id ? undefined : p)}>Compare</button></li>`)}</ul></section>`;
+  return html`<section><h2>Same patient</h2><ul class="plain">${priors.map(
+    (
+      p,
+    ) => html`<li><a class="handle" href=${studyPath(p.handle)} target="_self">${p.handle}</a> ${exam(p)} <span class="dim">${ago(p.days)}</span>
+    <button aria-pressed=${shown?.id === p.id} title="Compare with this one (b)" @click=${() => beside(shown?.id === p.id ? undefined : p)}>Compare</button></li>`,
+  )}</ul></section>`;
 }
 
 export function communicationSection({ study, review, events }: StudyDetail): TemplateResult | typeof nothing {
@@ -125,7 +148,10 @@ export function costs({ cost }: StudyDetail): TemplateResult {
 }
 
 /** `report`: the door to the study's de-identification report, for who may see it. */
-export function provenance({ study: { provenance: made } }: StudyDetail, report: TemplateResult | typeof nothing): TemplateResult | typeof nothing {
+export function provenance(
+  { study: { provenance: made } }: StudyDetail,
+  report: TemplateResult | typeof nothing,
+): TemplateResult | typeof nothing {
   if (!made) return nothing;
   return html`<details><summary>Provenance</summary><dl class="facts">
     <div><dt>Readfirst</dt><dd>${made.readfirst}</dd></div><div><dt>De-identification</dt><dd>${made.profile}, engine ${made.engine}, table ${made.table}</dd></div>

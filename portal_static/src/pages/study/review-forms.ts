@@ -24,24 +24,54 @@ export function entryForm(kind: Form, entry: Entry): TemplateResult | typeof not
   const { finding } = entry;
   switch (kind) {
     case "correct":
-      return finding ? form(entry, `Correct: ${finding.concept.meaning}`, html`${size(finding.diameter_mm)}${category(finding.category)}${text("site", "Place", finding.site)}${COMMENT}`, (d) => correction(entry, finding, d)) : nothing;
+      return finding
+        ? form(
+            entry,
+            `Correct: ${finding.concept.meaning}`,
+            html`${size(finding.diameter_mm)}${category(finding.category)}${text("site", "Place", finding.site)}${COMMENT}`,
+            (d) => correction(entry, finding, d),
+          )
+        : nothing;
     case "missed":
-      return form(entry, `Finding that the AI missed, on slice ${(entry.place?.slice ?? 0) + 1}`, html`${text("what", "What it is", "", true)}${text("site", "Place")}${size()}${category(2)}${COMMENT}`, (d) => missed(entry, d));
+      return form(
+        entry,
+        `Finding that the AI missed, on slice ${(entry.place?.slice ?? 0) + 1}`,
+        html`${text("what", "What it is", "", true)}${text("site", "Place")}${size()}${category(2)}${COMMENT}`,
+        (d) => missed(entry, d),
+      );
     case "told":
-      return form(entry, "Who was notified", html`${text("who", "Who (role, never the patient)", "", true)}<label class="field"><span>How</span><select name="how"><option>telephone</option><option>in person</option><option>secure message</option></select></label>
+      return form(
+        entry,
+        "Who was notified",
+        html`${text("who", "Who (role, never the patient)", "", true)}<label class="field"><span>How</span><select name="how"><option>telephone</option><option>in person</option><option>secure message</option></select></label>
         <label class="field"><span>When</span><input name="when" type="datetime-local" required .value=${localNow()} max=${localNow()} /></label>
-        <label class="check"><input type="checkbox" name="read_back" />They read it back to me</label><label class="field wide"><span>Note</span><textarea name="note" maxlength="2000" rows="2"></textarea></label>`, (d) => entry.tell(toldOf(d)));
+        <label class="check"><input type="checkbox" name="read_back" />They read it back to me</label><label class="field wide"><span>Note</span><textarea name="note" maxlength="2000" rows="2"></textarea></label>`,
+        (d) => entry.tell(toldOf(d)),
+      );
     case "reopen":
-      return form(entry, "Re-open the review", html`<label class="field wide"><span>Reason</span><textarea name="reason" required minlength="3" maxlength="2000" rows="2"></textarea></label>`, (d) => entry.say({ kind: "reopened", reason: typed(d, "reason") }, "Re-opened."));
+      return form(
+        entry,
+        "Re-open the review",
+        html`<label class="field wide"><span>Reason</span><textarea name="reason" required minlength="3" maxlength="2000" rows="2"></textarea></label>`,
+        (d) => entry.say({ kind: "reopened", reason: typed(d, "reason") }, "Re-opened."),
+      );
     case "comment":
-      return form(entry, "Comment", html`<label class="field wide"><span>Text (do not name the patient)</span><textarea name="text" required maxlength="2000" rows="3"></textarea></label>`, (d) => entry.say({ kind: "commented", text: typed(d, "text") }, "Comment saved."));
+      return form(
+        entry,
+        "Comment",
+        html`<label class="field wide"><span>Text (do not name the patient)</span><textarea name="text" required maxlength="2000" rows="3"></textarea></label>`,
+        (d) => entry.say({ kind: "commented", text: typed(d, "text") }, "Comment saved."),
+      );
     default:
       return nothing;
   }
 }
 
 function form(entry: Entry, title: string, fields: TemplateResult, submit: (data: FormData) => void): TemplateResult {
-  return html`<form class="entry" aria-label=${title} @submit=${(e: SubmitEvent) => { e.preventDefault(); submit(new FormData(e.target as HTMLFormElement)); }}>
+  return html`<form class="entry" aria-label=${title} @submit=${(e: SubmitEvent) => {
+    e.preventDefault();
+    submit(new FormData(e.target as HTMLFormElement));
+  }}>
     <h3>${title}</h3>${fields}<div class="row"><button class="primary">Save</button><button type="button" @click=${() => entry.cancel()}>Cancel</button></div></form>`;
 }
 
@@ -60,20 +90,41 @@ function text(name: string, title: string, value = "", required = false): Templa
 }
 
 function correction(entry: Entry, finding: Finding, data: FormData): void {
-  const what: FindingAssessmentInput = { kind: "verdict", finding: finding.key, verdict: "correct", site: typed(data, "site"), comment: typed(data, "comment"), category: Number(data.get("category")) as 1 | 2 | 3 };
+  const what: FindingAssessmentInput = {
+    kind: "verdict",
+    finding: finding.key,
+    verdict: "correct",
+    site: typed(data, "site"),
+    comment: typed(data, "comment"),
+    category: Number(data.get("category")) as 1 | 2 | 3,
+  };
   if (data.get("diameter_mm")) what.diameter_mm = Number(data.get("diameter_mm"));
   entry.say(what, "Correction saved.");
 }
 
 function missed(entry: Entry, data: FormData): void {
   if (!entry.place) return;
-  const what: MissedInput = { kind: "missed", what: typed(data, "what"), site: typed(data, "site"), category: Number(data.get("category")) as 1 | 2 | 3, comment: typed(data, "comment"), ...entry.place };
+  const what: MissedInput = {
+    kind: "missed",
+    what: typed(data, "what"),
+    site: typed(data, "site"),
+    category: Number(data.get("category")) as 1 | 2 | 3,
+    comment: typed(data, "comment"),
+    ...entry.place,
+  };
   if (data.get("diameter_mm")) what.diameter_mm = Number(data.get("diameter_mm"));
   entry.say(what, "Finding added.");
 }
 
 function toldOf(data: FormData): ToldInput {
-  return { kind: "told", who: typed(data, "who"), how: typed(data, "how") as ToldInput["how"], when: new Date(typed(data, "when")).toISOString(), read_back: data.has("read_back"), note: typed(data, "note") };
+  return {
+    kind: "told",
+    who: typed(data, "who"),
+    how: typed(data, "how") as ToldInput["how"],
+    when: new Date(typed(data, "when")).toISOString(),
+    read_back: data.has("read_back"),
+    note: typed(data, "note"),
+  };
 }
 
 /** This minute, as a field for date and time has it. */

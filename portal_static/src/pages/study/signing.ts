@@ -15,7 +15,13 @@ export function signTitle({ study }: StudyDetail): string {
   return study.label === "NOT ANALYSED: read as usual" ? "Sign off without an AI result" : "Sign off the AI result";
 }
 
-export function signDialog(detail: StudyDetail, drawn: Drawn[], problem: TemplateResult | typeof nothing, sign: (unsaved: Unsaved | null) => void, closed: () => void): TemplateResult {
+export function signDialog(
+  detail: StudyDetail,
+  drawn: Drawn[],
+  problem: TemplateResult | typeof nothing,
+  sign: (unsaved: Unsaved | null) => void,
+  closed: () => void,
+): TemplateResult {
   const { study, review } = detail;
   const open = study.findings.filter((f) => !review.verdicts[f.key]).length;
   return html`<dialog id="signing" aria-labelledby="signing-title" @close=${closed}>
@@ -31,7 +37,10 @@ export function signDialog(detail: StudyDetail, drawn: Drawn[], problem: Templat
       ${review.measurements.length ? html`<li>Saved measurements: <b>${review.measurements.length}</b></li>` : nothing}
     </ul>
     ${open ? html`<p class="notice urgent">Accept, reject or correct every finding first.</p>` : nothing}
-    <form @submit=${(e: SubmitEvent) => { e.preventDefault(); sign(new FormData(e.target as HTMLFormElement).get("unsaved") as Unsaved | null); }}>
+    <form @submit=${(e: SubmitEvent) => {
+      e.preventDefault();
+      sign(new FormData(e.target as HTMLFormElement).get("unsaved") as Unsaved | null);
+    }}>
       ${drawn.length ? unsaved(drawn) : nothing}
       <p class="dim small">This reviews the AI result. It is not the radiology report.</p>
       <div class="row"><button class="primary" ?disabled=${open > 0} ?autofocus=${!drawn.length}>Sign</button>

@@ -2,7 +2,17 @@ import { html, nothing, type TemplateResult } from "lit";
 import { customElement, property, state } from "lit/decorators.js";
 
 import { studyOf, studyPath } from "../../address.js";
-import type { Finding, ImageSeries, Masks, PriorLine, ReviewEvent, StudyDetail, StudyImages, StudyList, ToldInput } from "../../../generated/api-types.js";
+import type {
+  Finding,
+  ImageSeries,
+  Masks,
+  PriorLine,
+  ReviewEvent,
+  StudyDetail,
+  StudyImages,
+  StudyList,
+  ToldInput,
+} from "../../../generated/api-types.js";
 import { Problem } from "../../api.js";
 import { clock, exam, images } from "../../format.js";
 import { Page, go, typing } from "../../page.js";
@@ -11,7 +21,17 @@ import { POLL_MS, resultOf, waiting } from "../../study-line.js";
 import type { Drawn } from "../../viewer/viewer.js";
 import { absent } from "./absent.js";
 import { keyOf, type Images } from "./images.js";
-import { communicationSection, costs, findingsSection, missedSection, priorsSection, provenance, resultSection, timelineSection, type FindingsView } from "./panel.js";
+import {
+  communicationSection,
+  costs,
+  findingsSection,
+  missedSection,
+  priorsSection,
+  provenance,
+  resultSection,
+  timelineSection,
+  type FindingsView,
+} from "./panel.js";
 import { entryForm, type Entry, type Form } from "./review-forms.js";
 import { signDialog, signTitle, type Unsaved } from "./signing.js";
 import "../../parts/deid-report.js";
@@ -61,8 +81,13 @@ export class StudyPage extends Page {
   /** Everything that the first look needs is asked for at once. The viewer's code begins when the first image is there:
    *  starting it keeps the page busy, and the image would wait for it. */
   private async open(): Promise<void> {
-    const first = this.api.picture(`/studies/${this.token}/key-image`).then((url) => (this.keyImage = url), () => undefined);
-    const code = Promise.race([first, new Promise((late) => setTimeout(late, FIRST_IMAGE_MS))]).then(() => import("../../viewer/viewer.js"));
+    const first = this.api.picture(`/studies/${this.token}/key-image`).then(
+      (url) => (this.keyImage = url),
+      () => undefined,
+    );
+    const code = Promise.race([first, new Promise((late) => setTimeout(late, FIRST_IMAGE_MS))]).then(
+      () => import("../../viewer/viewer.js"),
+    );
     code.catch(() => undefined);
     const images = this.api.get<StudyImages>(`/studies/${this.token}/images`);
     // Without the segmented pixels the findings' boxes are painted: the images are shown all the same.
@@ -96,7 +121,8 @@ export class StudyPage extends Page {
   /** An older address, or a handle in small letters, becomes the one that is given away. */
   private nameInAddress(): void {
     const path = studyPath(this.detail!.study.handle);
-    if (this.isConnected && studyOf(location.pathname) && location.pathname !== path) history.replaceState(null, "", path + location.search);
+    if (this.isConnected && studyOf(location.pathname) && location.pathname !== path)
+      history.replaceState(null, "", path + location.search);
   }
 
   /** While the study is analysed, its line of the worklist is asked for as the worklist asks: an opened study goes into
@@ -173,7 +199,9 @@ export class StudyPage extends Page {
 
   private openForm(form: Form): void {
     this.form = form;
-    void this.updateComplete.then(() => this.querySelector<HTMLElement>("form.entry input, form.entry textarea, form.entry select")?.focus());
+    void this.updateComplete.then(() =>
+      this.querySelector<HTMLElement>("form.entry input, form.entry textarea, form.entry select")?.focus(),
+    );
   }
 
   private async judge(verdict: "accept" | "reject", key = this.finding): Promise<void> {
@@ -197,7 +225,10 @@ export class StudyPage extends Page {
   }
 
   protected override render(): TemplateResult {
-    if (!this.detail) return this.loading ? html`<section class="sheet">${this.skeleton()}</section>` : absent(this.token, this.status, this.failed(), this.me.name, this.may("studies"));
+    if (!this.detail)
+      return this.loading
+        ? html`<section class="sheet">${this.skeleton()}</section>`
+        : absent(this.token, this.status, this.failed(), this.me.name, this.may("studies"));
     const { detail } = this;
     return html`<div class="study">
       ${this.heading()}
@@ -209,7 +240,17 @@ export class StudyPage extends Page {
         ${priorsSection(detail, this.prior, (prior) => (this.prior = prior))} ${communicationSection(detail)} ${timelineSection(detail)} ${costs(detail)} ${provenance(detail, this.report())}
       </aside>
       <dialog id="picture" aria-label="Key image"><img alt="The finding, outlined and enlarged" /><form method="dialog"><button>Close</button></form></dialog>
-      ${this.signing ? signDialog(detail, this.signing, this.failed(), (unsaved) => void this.sign(unsaved), () => (this.signing = undefined)) : nothing}
+      ${
+        this.signing
+          ? signDialog(
+              detail,
+              this.signing,
+              this.failed(),
+              (unsaved) => void this.sign(unsaved),
+              () => (this.signing = undefined),
+            )
+          : nothing
+      }
     </div>`;
   }
 

@@ -25,9 +25,13 @@ export class Thumbnails extends Page {
 
   protected override render(): TemplateResult {
     return html`<nav class="thumbs" aria-label="Series">
-      ${this.series.map((s) => html`<button aria-pressed=${s.series_uid === this.shown} @click=${() => this.dispatchEvent(new CustomEvent<ImageSeries>("choose", { detail: s }))}>
+      ${this.series.map(
+        (
+          s,
+        ) => html`<button aria-pressed=${s.series_uid === this.shown} @click=${() => this.dispatchEvent(new CustomEvent<ImageSeries>("choose", { detail: s }))}>
         ${until(this.thumbnail(s), html`<span class="dim small">…</span>`)}
-        <b>${s.modality}${s.number === null ? "" : ` ${s.number}`}</b><span>${s.description || "Series"}</span><span class="dim">${images(s.instances.length)}</span></button>`)}
+        <b>${s.modality}${s.number === null ? "" : ` ${s.number}`}</b><span>${s.description || "Series"}</span><span class="dim">${images(s.instances.length)}</span></button>`,
+      )}
     </nav>`;
   }
 
