@@ -70,7 +70,7 @@ def test_a_signature_counts_although_the_index_is_away_and_the_repeat_finishes_i
     as_, queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rita, sam = as_("radiologist"), as_("radiologist", name="Dr Sam Sun")
-    study, seen = _ready(rita, 950)
+    study, seen = _ready(rita, 970)
     with monkeypatch.context() as patch:
         _away(patch, copies, "index_review")
         first = _say(rita, study, SIGN, seen)
@@ -88,7 +88,7 @@ def test_what_nobody_repeats_the_promised_command_finishes(
     as_, queue: Queue, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
     rita = as_("radiologist")
-    study, seen = _ready(rita, 951 + (where == "queue"))
+    study, seen = _ready(rita, 971 + (where == "queue"))
     queue.away = "now" if where == "queue" else ""
     with monkeypatch.context() as patch:
         if where == "index":
@@ -101,7 +101,7 @@ def test_what_nobody_repeats_the_promised_command_finishes(
 
 
 def test_an_acknowledgement_that_is_sent_again_is_one_fact_and_reaches_the_alert(as_, queue: Queue) -> None:
-    study, client = _fresh(953), as_("clinician", name="Dr Cleo Care")
+    study, client = _fresh(973), as_("clinician", name="Dr Cleo Care")
     queue.away = "now"
     first = client.post(f"/studies/{study.id}/told", json=TOLD)
     queue.away = ""
@@ -117,7 +117,7 @@ def test_where_it_cannot_be_audited_or_promised_nothing_is_written(
     as_, queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rita = as_("radiologist")
-    study, seen = _ready(rita, 954)
+    study, seen = _ready(rita, 974)
     with monkeypatch.context() as patch:
         patch.setattr(guard.Call, "audit", lambda *_: (_ for _ in ()).throw(ServiceRequestError("away")))
         assert _say(rita, study, SIGN, seen).status_code == 500
@@ -130,7 +130,7 @@ def test_where_it_cannot_be_audited_or_promised_nothing_is_written(
 
 def test_a_repeat_after_a_newer_event_gets_the_answer_of_then(as_, queue: Queue) -> None:
     rita, sam = as_("radiologist"), as_("radiologist", name="Dr Sam Sun")
-    study = _fresh(955)
+    study = _fresh(975)
     seen = rita.get(f"/studies/{study.id}").headers["ETag"]
     first = _say(rita, study, ACCEPT, seen)
     assert _say(sam, study, {**ACCEPT, "verdict": "reject"}).status_code == 201
@@ -143,7 +143,7 @@ def test_a_verified_report_goes_home_although_an_earlier_try_ended_at_the_index(
     as_, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rita, sent = as_("radiologist"), []
-    study, seen = _ready(rita, 956)
+    study, seen = _ready(rita, 976)
     study = copies.keep(study.model_copy(update={"outputs": {"sr": f"{study.id}/x/sr.dcm"}}))
     assert _say(rita, study, SIGN, seen).status_code == 201
     monkeypatch.setattr(write_signed_report, "_write", lambda *_: None)
@@ -159,11 +159,11 @@ def test_a_verified_report_goes_home_although_an_earlier_try_ended_at_the_index(
 
 def test_a_command_of_an_older_version_still_brings_the_index_up_to_date(as_) -> None:
     rita = as_("radiologist")
-    study, seen = _ready(rita, 957)
+    study, seen = _ready(rita, 977)
     copies.keep(study)
     assert _say(rita, study, SIGN, seen).status_code == 201
     index(study)  # as it was
     command = Command.model_validate_json(json.dumps({"kind": "verify", "token": study.id, "by": "x", "at": "x"}))
     write_signed_report.follow_review(command.token, command.detail.get("clinic", ""))
     assert _indexed(study)["review"] == "signed"
-    assert record(957).review == "unread"
+    assert record(977).review == "unread"
