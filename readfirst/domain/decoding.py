@@ -15,7 +15,7 @@ import threading
 import warnings
 import zlib
 from contextlib import redirect_stdout, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import IO, Any
 
 import numpy as np
@@ -26,12 +26,13 @@ RLE = "1.2.840.10008.1.2.5"
 JPEG = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 57, 70, 80, 81))
 JPEG_2000 = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in (90, 91, 201, 202, 203))
 JPEG_XL = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in (110, 111, 112))
+_BASELINE, _XL_OF_JPEG = "1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.111"
 EXTENDED, ENCAPSULATED, DEFLATED_FRAMES = "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.1.98", "1.2.840.10008.1.2.8.1"
 _GDCM, _CHARLS, _PYLIBJPEG, _PILLOW, _IMAGECODECS = "gdcm", "pyjpegls", "pylibjpeg", "pillow", "imagecodecs"
 _PLAIN = ""  # frames of plain numbers
 # Which decoder without GPL reads what; the rest (video, JPIP, multi-component) is not taken.
 _PLUGINS = {
-    "1.2.840.10008.1.2.4.50": _PILLOW,  # JPEG baseline
+    _BASELINE: _PILLOW,
     EXTENDED: _GDCM,  # with 8 bits; with 12 imagecodecs
     "1.2.840.10008.1.2.4.57": _GDCM,  # JPEG lossless
     "1.2.840.10008.1.2.4.70": _GDCM,
@@ -110,6 +111,8 @@ def decode(form: Stored, content: bytes) -> NDArray[np.integer]:
 def _by_imagecodecs(form: Stored, content: bytes) -> NDArray[np.generic]:
     import imagecodecs
 
+    if form.syntax == _XL_OF_JPEG and (rebuilt := _jpeg_inside(content)):
+        return _by_pydicom(replace(form, syntax=_BASELINE), rebuilt)
     values: NDArray[np.unsignedinteger]
     values = imagecodecs.jpegxl_decode(content) if form.syntax in JPEG_XL else imagecodecs.jpeg_decode(content)
     if values.dtype.kind != "u" or int(values.max()) >> form.stored:
@@ -118,6 +121,17 @@ def _by_imagecodecs(form: Stored, content: bytes) -> NDArray[np.generic]:
         return values
     spare = values.dtype.itemsize * 8 - form.stored
     return (values << spare).view(values.dtype.str.replace("u", "i")) >> spare
+
+
+def _jpeg_inside(content: bytes) -> bytes:
+    """The JPEG picture that a JPEG XL stream was made of, to the bit (ISO/IEC 18181-2): with its own colours, which the
+    stream's pixels no longer have. Empty where it was made of 12 bits, or of pixels after all."""
+    import imagecodecs
+
+    try:
+        return bytes(imagecodecs.jpegxl_decode_jpeg(content, numthreads=1))
+    except (ValueError, RuntimeError):
+        return b""
 
 
 def _by_pydicom(form: Stored, content: bytes) -> NDArray[np.generic]:

@@ -61,7 +61,9 @@ def instance(pixels: np.ndarray, photometric: str = "MONOCHROME2", *, stored: in
 
 
 def file_in(ds: Dataset, syntax: str = ExplicitVRLittleEndian) -> bytes:
-    """The instance as a file in that transfer syntax; changes it."""
+    """The instance as a file in that transfer syntax; changes it. Fragments are taken as they are."""
+    if ds["PixelData"].is_undefined_length:
+        return _written(ds, syntax)
     if syntax == JPEGLosslessSV1:
         return _jpeg_lossless(file_in(ds))
     if syntax == JPEG_XL:
@@ -70,6 +72,10 @@ def file_in(ds: Dataset, syntax: str = ExplicitVRLittleEndian) -> bytes:
     elif UID(syntax).is_compressed:
         plugin = {RLELossless: "pydicom", JPEGLSLossless: "pyjpegls", JPEG2000Lossless: "pylibjpeg"}[UID(syntax)]
         ds.compress(syntax, encoding_plugin=plugin, generate_instance_uid=False)
+    return _written(ds, syntax)
+
+
+def _written(ds: Dataset, syntax: str) -> bytes:
     big = syntax == ExplicitVRBigEndian
     if big and ds.BitsAllocated > 8:
         ds.PixelData = np.frombuffer(ds.PixelData, f"<u{ds.BitsAllocated // 8}").byteswap().tobytes()
