@@ -184,11 +184,11 @@ def _warm(study: Path) -> list[Line]:
 def _chosen(study: Path) -> tuple[Selection, list[bytes]]:
     from readfirst.cli.analyse import read_study
 
-    instances, contents = read_study(study)
-    selection = select_series(instances, default_model().gate)
+    read = read_study(study)
+    selection = select_series(read.instances, default_model().gate)
     if isinstance(selection, NotEligible):
         raise TypeError(selection.text)
-    return selection, [contents[i.path] for i in selection.instances]
+    return selection, [read.contents[i.path] for i in selection.instances]
 
 
 def _decoding(study: Path) -> list[Line]:

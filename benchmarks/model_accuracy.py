@@ -85,11 +85,11 @@ def high_risk(seed: int) -> tuple[bool, bool]:
     for nodules in ((26.0, 9.0), ()):
         with tempfile.TemporaryDirectory() as folder:
             write_phantom_study(Path(folder), seed=seed, slices=24, size=320, nodules=nodules)
-            instances, contents = read_study(Path(folder))
-        selection = select_series(instances, default_model().gate)
+            read = read_study(Path(folder))
+        selection = select_series(read.instances, default_model().gate)
         if isinstance(selection, NotEligible):
             raise TypeError(selection.text)
-        volume = decode(selection.instances, contents)
+        volume = decode(selection.instances, read.contents)
         reading = volume if isinstance(volume, OutOfScope) else engine.read(volume, lambda _: None)
         seen = reading.detections if isinstance(reading, Reading) else ()
         answers.append(any(rule.met_by(d.probability, d.diameter_mm) for d in seen))

@@ -243,6 +243,7 @@ def _repeat(arrival: Arrival, done: Deidentified) -> blob_paths.Repeat:
         sop_uid=done.facts.sop_uid,
         original=done.receipt.input_digest,
         digest=done.facts.digest,
+        facts=done.facts,
     )
 
 

@@ -5,22 +5,25 @@ from __future__ import annotations
 import hashlib
 import io
 from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from pydicom.dataset import Dataset
 
 from readfirst.domain.analysis.eligibility import Selection, is_unreadable
 from readfirst.domain.analysis.findings import Analysis
 from readfirst.domain.analysis.messages import AnalysisRequest
 from readfirst.domain.analysis.series_selection import choose, run_key
+from readfirst.domain.blob_paths import BatchFacts, RefusedFile, counted
 from readfirst.domain.deid import read_header
 from readfirst.domain.deid.dicom.codec import with_preamble
 from readfirst.domain.instance_facts import InstanceFacts, facts_of
 from readfirst.domain.intake.person import Stated, persons
 from readfirst.domain.reading.accounting import Accounting, Received
 from readfirst.domain.reading.books import account
-from readfirst.domain.refusals import Refused, Skipped
+from readfirst.domain.refusals import ADVICE, Reason, Refused, Skipped
 
 if TYPE_CHECKING:
     from model_container.analyse import Clock
@@ -50,18 +53,18 @@ def analyse(
     calm_collector()
     clock = Clock()
     with clock.stage("read"):
-        left_out: Counter[str] = Counter()
-        instances, contents = read_study(study, left_out)
-        for reason, count in sorted(left_out.items()):
+        read = read_study(study)
+        for reason, count in sorted(read.told.items()):
             typer.echo(f"left out, {count} file{'s' * (count > 1)}: {reason}", err=True)
         gate = default_model().gate
-        choice = choose(instances, gate)
+        choice = choose(read.instances, gate)
     if choice.refusal:
         typer.echo(f"NOT ANALYSED ({choice.refusal.code}): {choice.refusal.text}", err=True)
         raise typer.Exit(2)
     for selection in choice.selections:  # one that cannot be decoded leaves its place to the next best
-        accounting = account(Received(len(instances), skipped=left_out), instances, (), choice, selection, gate)
-        result = analyse_series(selection, contents, out, clock, accounting)
+        accounting = account(read.received, read.instances, read.replaced, choice, selection, gate,
+                             with_read={selection.series_uid})  # fmt: skip
+        result = analyse_series(selection, read.contents, out, clock, accounting)
         if not is_unreadable(result.outcome, result.reason):
             break
     if result.outcome == "out-of-scope":
@@ -70,33 +73,70 @@ def analyse(
     _show(result, out)
 
 
-def read_study(folder: Path, left_out: Counter[str] | None = None) -> tuple[list[InstanceFacts], dict[str, bytes]]:
-    """The facts and contents (by path) of every DICOM image in a folder; why others are left out is counted."""
+@dataclass
+class StudyFolder:
+    """The images of a folder: facts and contents (by path), each instance once; and why other files are left out."""
+
+    instances: list[InstanceFacts] = field(default_factory=list)
+    contents: dict[str, bytes] = field(default_factory=dict)
+    told: Counter[str] = field(default_factory=Counter)  # for the person at the machine
+    skipped: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)  # reason codes, beside `replaced`
+    replaced: list[RefusedFile] = field(default_factory=list)
+    copies: int = 0
+
+    @property
+    def received(self) -> Received:
+        """What came, for the books."""
+        files = len(self.instances) + self.copies + len(self.replaced)
+        return Received(files, identical=self.copies, skipped=self.skipped, refused=self.refused)
+
+
+def read_study(folder: Path) -> StudyFolder:
+    """Every DICOM image in a folder, as the pipeline would take it: an instance (series and SOP UID) counts once, and
+    of two that differ the last one by name."""
     import pydicom
 
-    left_out = Counter() if left_out is None else left_out
-    instances, contents = [], {}
+    read = StudyFolder()
+    found: list[InstanceFacts] = []
     stated: dict[str, Stated] = {}
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
         content = path.read_bytes()
         header = read_header(io.BytesIO(content))
-        if isinstance(header, Skipped):
-            left_out[f"not an image ({header.what})"] += 1
-            continue
-        if isinstance(header, Refused):
-            left_out[f"{header.reason.value}{header.detail and f' ({header.detail})'}. {header.advice}"] += 1
+        if not isinstance(header, Dataset):
+            _leave_out(read, header)
             continue
         content = with_preamble(content)
         ds = pydicom.dcmread(io.BytesIO(content), stop_before_pixels=True)
         name = str(path)
-        instances.append(facts_of(ds, path=name, digest=hashlib.sha256(content).hexdigest()))
-        contents[name] = content
+        found.append(facts_of(ds, path=name, digest=hashlib.sha256(content).hexdigest()))
+        read.contents[name] = content
         said = {field: str(ds.get(keyword) or "").strip(" \0") for field, keyword in _STATED.items()}
         stated[name] = Stated(**said)
     # Originals may write one person's ID in several ways, or not at all.
     groups = persons(Counter(stated.values()))
     whose = {one: str(number) for number, group in enumerate(groups) for one in group}
-    return [i.model_copy(update={"patient": whose[stated[i.path]]}) for i in instances], contents
+    _count_once(read, [i.model_copy(update={"patient": whose[stated[i.path]]}) for i in found])
+    return read
+
+
+def _leave_out(read: StudyFolder, why: Skipped | Refused) -> None:
+    if isinstance(why, Skipped):
+        read.skipped[why.what] += 1
+        read.told[f"not an image ({why.what})"] += 1
+    else:
+        read.refused[why.reason.value] += 1
+        read.told[f"{why.reason.value}{why.detail and f' ({why.detail})'}. {why.advice}"] += 1
+
+
+def _count_once(read: StudyFolder, found: list[InstanceFacts]) -> None:
+    batches = [BatchFacts(patient="", instances=(one,), series={one.series_uid: one.series_uid}) for one in found]
+    each = counted(batches, {})
+    read.instances, read.copies, read.replaced = list(each.instances), each.copies, list(each.replaced)
+    if each.copies:
+        read.told["says the same as another one"] += each.copies
+    for one in each.replaced:
+        read.told[f"{one.reason}. {ADVICE[Reason(one.reason)]}"] += 1
 
 
 def analyse_series(

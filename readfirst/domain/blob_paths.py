@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from math import dist
 
 from pydantic import BaseModel, ConfigDict
 
@@ -42,6 +43,7 @@ class Repeat(BaseModel):
     sop_uid: str
     original: str  # sha256 of the file as it came, hex
     digest: str  # sha256 of its clean copy, hex
+    facts: InstanceFacts | None = None  # where its slices lie; older ones do not say
 
 
 class BatchFacts(BaseModel):
@@ -61,7 +63,8 @@ class BatchFacts(BaseModel):
 class Counted:
     """The clean instances of a study, each once, and what became of the files that named one of them as well.
 
-    `copies`: how many said the same; `replaced`: those that said something else, of which the last one counts.
+    `copies`: how many said the same; `replaced`: those that said something else, of which the last one counts. One
+    whose slices lie elsewhere may be a slice that is missing now: it names its series, as a refused file does.
     """
 
     instances: tuple[InstanceFacts, ...]
@@ -76,24 +79,54 @@ def counted(batches: Iterable[BatchFacts], originals: Mapping[str, str]) -> Coun
     a later run may have learned more names, and clean the same file of more.
     """
     last: dict[tuple[str, str], InstanceFacts] = {}
-    others: list[tuple[tuple[str, str], set[str], str]] = []  # series and instance, digests, arrival
+    others: list[_Other] = []
+    tokens: dict[str, str] = {}
     for batch in batches:
+        tokens |= batch.series
         for instance in batch.instances:
-            place = instance.series_uid, instance.sop_uid
-            if place in last:
-                others.append((place, _digests(last[place], originals), ""))
-            last[place] = instance
-        others.extend(((r.series_uid, r.sop_uid), {r.digest, r.original}, r.arrival) for r in batch.repeats)
-    replaced = [
-        arrival
-        for place, digests, arrival in others
-        if place not in last or not digests & _digests(last[place], originals)
-    ]
+            if instance.place in last:
+                earlier = last[instance.place]
+                others.append(_Other(instance.place, _digests(earlier, originals), "", earlier))
+            last[instance.place] = instance
+        others += [_Other((r.series_uid, r.sop_uid), {r.digest, r.original}, r.arrival, r.facts) for r in batch.repeats]
+    replaced = [o for o in others if o.place not in last or not o.digests & _digests(last[o.place], originals)]
     return Counted(
         instances=tuple(last.values()),
         copies=len(others) - len(replaced),
-        replaced=tuple(RefusedFile(arrival=arrival, reason=Reason.DUPLICATE.value) for arrival in replaced),
+        replaced=tuple(
+            RefusedFile(
+                arrival=one.arrival,
+                reason=Reason.DUPLICATE.value,
+                series=tokens.get(one.place[0], "") if _lies_elsewhere(one.facts, last.get(one.place)) else "",
+            )
+            for one in replaced
+        ),
     )
+
+
+@dataclass(frozen=True)
+class _Other:
+    """A file that named an instance which another one counts for."""
+
+    place: tuple[str, str]
+    digests: set[str]
+    arrival: str
+    facts: InstanceFacts | None
+
+
+def _lies_elsewhere(one: InstanceFacts | None, kept: InstanceFacts | None) -> bool:
+    """Whether slices of a file lie where none of the one that counts lies. They may, where nothing is known of them."""
+    if one is None or kept is None:
+        return True
+    places = [slice_.position for slice_ in kept.slices()]
+    return any(
+        slice_.position is not None
+        and not any(place is not None and dist(slice_.position, place) <= _SAME_PLACE for place in places)
+        for slice_ in one.slices()
+    )
+
+
+_SAME_PLACE = 0.05  # mm
 
 
 def _digests(instance: InstanceFacts, originals: Mapping[str, str]) -> set[str]:

@@ -77,6 +77,7 @@ def test_a_part_says_of_how_many_slices_it_is():
         (refusal(Reason.BURNED_IN, "other"), False), (refusal(Reason.NO_PIXELS, "read"), False),
         (refusal(Reason.ENCAPSULATED, "other"), False), (refusal(Reason.TRUNCATED, "other", "US"), False),
         (RefusedFile(arrival="older", reason=Reason.TRUNCATED), True),
+        (refusal(Reason.DUPLICATE, "read"), True), (RefusedFile(arrival="sent again", reason=Reason.DUPLICATE), False),
     ],
 )  # fmt: skip
 def test_a_refused_file_makes_a_part_where_it_may_have_been_a_slice(refused, part):

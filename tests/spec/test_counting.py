@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
+
 from readfirst.domain.blob_paths import BatchFacts, Counted, RefusedFile, Repeat, counted
 from readfirst.domain.instance_facts import InstanceFacts
 
@@ -58,6 +60,28 @@ def test_two_series_that_name_their_instances_alike_are_two_instances() -> None:
 
 def test_a_copy_whose_other_was_refused_is_not_lost_without_a_word() -> None:
     assert len(count((repeat("1", "a"),)).replaced) == 1
+
+
+@pytest.mark.parametrize(
+    ("before", "told"), [((0.0, 0.0, 2.5), "token"), ((0.0, 0.0, 0.0), ""), ((0.0, 0.0, 0.001), ""), (None, "")]
+)
+def test_a_file_that_was_replaced_names_its_series_where_its_slice_lay_elsewhere(before, told) -> None:
+    """It may be a slice of the patient that nobody has now; a file that was sent again corrected is none."""
+    kept = instance("1", "b").model_copy(update={"position": (0.0, 0.0, 0.0)})
+    gone = instance("1", "a").model_copy(update={"position": before})
+    within = BatchFacts(patient="p", instances=(kept,), series={"1.1": "token"},
+                        repeats=(repeat("1", "a").model_copy(update={"facts": gone}),))  # fmt: skip
+    before_it = BatchFacts(patient="p", instances=(gone,), series={"1.1": "token"})
+    after_it = BatchFacts(patient="p", instances=(kept,), series={"1.1": "token"})
+    assert [one.series for one in counted([within], {}).replaced] == [told]
+    assert [one.series for one in counted([before_it, after_it], {}).replaced] == [told]
+
+
+def test_a_repeat_of_which_an_older_version_did_not_note_the_place_may_lie_elsewhere() -> None:
+    facts = BatchFacts(
+        patient="p", instances=(instance("1", "b"),), series={"1.1": "token"}, repeats=(repeat("1", "a"),)
+    )
+    assert [one.series for one in counted([facts], {}).replaced] == ["token"]
 
 
 def test_every_file_is_an_instance_a_copy_or_reported() -> None:
