@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from pydicom.dataset import Dataset
 
 from readfirst.domain.analysis import densities, image_types, said
+from readfirst.domain.coded_terms import MODALITIES
 from readfirst.domain.numbers import decimal, whole
 
 PROJECTIONS = {"CR", "DX", "MG"}  # modalities of single radiographs
@@ -158,7 +159,7 @@ def facts_of(ds: Dataset, *, sent: Dataset | None = None, path: str = "", digest
         position=_numbers(ds, "ImagePositionPatient", 3), orientation=_numbers(ds, "ImageOrientationPatient", 6),
         pixel_spacing=_numbers(ds, "PixelSpacing", 2), image_type=_kinds(ds, sent, "ImageType"),
     )  # fmt: skip
-    modality = said.term_of(_text(ds, "Modality"), _text(sent, "Modality"), said.MODALITIES)
+    modality = said.term_of(_text(ds, "Modality"), _text(sent, "Modality"), MODALITIES)
     shared_groups = _group(ds, "SharedFunctionalGroupsSequence")
     everywhere = (ds, *(_group(shared_groups, name) for name in _GROUPS))
     return InstanceFacts(

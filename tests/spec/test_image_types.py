@@ -13,6 +13,7 @@ from readfirst.domain.analysis.image_types import (
     derivation_of,
     known_words,
     refused_as,
+    says_nothing,
 )
 
 # What scanners and workstations write, by their conformance statements and public collections.
@@ -37,6 +38,13 @@ SEEN = [
 @pytest.mark.parametrize(("image_type", "kind"), SEEN)
 def test_what_scanners_and_workstations_write_is_read_or_left_out_by_its_kind(image_type, kind):
     assert refused_as(image_type.split("\\"), "") == kind
+
+
+@pytest.mark.parametrize("written", ["DERIVED PRIMARY AXIAL", "derived/secondary/axial", "Derived, Primary"])
+def test_values_in_one_with_other_characters_between_are_read_one_by_one(written):
+    assert refused_as((written,), "") == "derived" and not says_nothing((written,))
+    original = written.upper().replace("DERIVED", "ORIGINAL")
+    assert refused_as((original,), "") == "" and not says_nothing((original,))
 
 
 def test_every_row_has_a_source_and_an_example():

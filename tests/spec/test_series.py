@@ -371,6 +371,26 @@ def test_of_two_moments_at_the_same_places_one_is_read_whole(tell, how):
         assert len(chosen(given).instances) == 12
 
 
+@pytest.mark.parametrize(
+    "kept", [{"acquisition_number": None}, {"apart": ()}, {"rendering": ""}], ids=lambda k: next(iter(k))
+)
+def test_a_value_that_every_second_slice_leaves_out_does_not_halve_a_series(kept):
+    """A number that nobody can read is none: half the slices were taken for another picture of the same positions."""
+    given = slices(24, apart=told(KVP="a"), rendering="r")
+    given = [i.model_copy(update=kept) if k % 2 else i for k, i in enumerate(given)]
+    assert len(chosen(given).instances) == 24 and chosen(given).spacing == 2.5
+
+
+@pytest.mark.parametrize("offset", [0.0, 0.9, 1.25])
+def test_what_is_said_of_one_picture_alone_tells_it_from_another_that_lies_between(offset):
+    first = slices(24, apart=told(ConvolutionKernel="a"))
+    second = again(slices(24, start=offset, apart=told(ConvolutionKernel="b")))
+    assert len({i.apart for i in chosen(first + second).instances}) == 1
+    if offset != 1.25:  # at even steps, what is not said cannot make two pictures
+        unsaid = [i.model_copy(update={"apart": ()}) for i in second]
+        assert len({i.apart for i in chosen(first + unsaid).instances}) == 1
+
+
 def test_moments_that_nothing_tells_apart_are_refused():
     """Which of two slices at a place belongs to which moment is a guess, and a mixture shows nothing."""
     assert refused(slices() + again(slices())) == Ineligible.MIXED

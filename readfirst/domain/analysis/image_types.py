@@ -86,6 +86,7 @@ def refused_as(image_type: Sequence[str], derivation: str, sop_class: str = "") 
     values = [words_of(value) for value in image_type]
     if kind := next((kind for value in values if (kind := _kind(value))), ""):
         return kind
+    values = _parted(values)
     first, second = [*values, "", ""][:2]
     if first == "ORIGINAL":
         return "derived" if derivation == CHANGED and second == "SECONDARY" else ""
@@ -100,7 +101,12 @@ def refused_as(image_type: Sequence[str], derivation: str, sop_class: str = "") 
 
 def says_nothing(image_type: Sequence[str]) -> bool:
     """Whether a picture does not say if it is original."""
-    return not {"ORIGINAL", "DERIVED", "MIXED"} & {words_of(value) for value in image_type[:1]}
+    return not {"ORIGINAL", "DERIVED", "MIXED"} & set(_parted([words_of(value) for value in image_type])[:1])
+
+
+def _parted(values: Sequence[str]) -> list[str]:
+    """The values; of a single one that holds them all, with blanks or slashes between, its words."""
+    return values[0].split() if len(values) == 1 else list(values)
 
 
 def words_of(value: str) -> str:

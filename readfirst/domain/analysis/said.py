@@ -53,10 +53,6 @@ VIEWS = frozenset((
     "FB", "ISO", "SIO", "AT", "CV", "RCC", "LCC", "RAO", "LAO", "RPO", "LPO", "LAT", "LATERAL", "FRONTAL",
     "OBLIQUE", "TAN",
 ))  # fmt: skip  # ViewPosition (PS3.3 C.8.7.1.1.1 and C.8.11.5), and what is written for them
-MODALITIES = frozenset((
-    "CR", "CT", "DX", "ES", "IO", "IVUS", "MG", "MR", "NM", "OCT", "OP", "OPT", "OT", "PT", "PX", "RF", "RG", "SC",
-    "SM", "US", "XA", "XC", "RTDOSE", "RTIMAGE", "SEG",
-))  # fmt: skip
 
 
 @lru_cache(maxsize=4096)

@@ -105,8 +105,8 @@ def pictures(stack: Stack) -> list[Stack] | None:
 
     A part of another picture's places that is not complete by itself is left out.
     """
-    by_value = list(_partitions(stack))
     ends = _heights(stack)[0], _heights(stack)[-1]
+    by_value = list(_partitions(stack, said=not _doubled(stack) and _is_complete(stack, ends)))
     several = [parts for parts in by_value if len(parts) < len(stack)]
     whole = [full for parts in several if (full := [part for part in parts if _is_complete(part, ends)])]
     if whole:
@@ -122,8 +122,9 @@ def pictures(stack: Stack) -> list[Stack] | None:
     return _by_order(stack)
 
 
-def _partitions(stack: Stack) -> Iterator[list[Stack]]:
-    """The stack by each attribute that is not the same for all of it."""
+def _partitions(stack: Stack, *, said: bool) -> Iterator[list[Stack]]:
+    """The stack by each attribute that is not the same for all of it. `said`: which every slice says; slices at even
+    steps, no place twice, are not two pictures because some of them leave a value out or write it unreadably."""
     width = max((len(one.apart) for one in stack), default=0)
     keys: list[Callable[[InstanceFacts], Hashable]] = [lambda i: i.acquisition_number, lambda i: i.rendering]
     keys += [lambda i, k=k: i.apart[k] if k < len(i.apart) else "" for k in range(width)]  # type: ignore[misc]
@@ -132,6 +133,8 @@ def _partitions(stack: Stack) -> Iterator[list[Stack]]:
         groups: dict[Hashable, Stack] = {}
         for one in stack:
             groups.setdefault(key(one), []).append(one)
+        if said and any(name in (None, "") for name in groups):
+            continue
         names = {name: k for k, name in enumerate(groups)}
         pattern = tuple(names[key(one)] for one in stack)
         if len(groups) > 1 and pattern not in seen:

@@ -9,6 +9,7 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage
 
+from readfirst.domain.coded_terms import as_term
 from readfirst.domain.deid import engine
 from readfirst.domain.intake.ledger import Complete
 from readfirst.domain.pseudonyms import Pseudonyms
@@ -43,6 +44,26 @@ def test_a_number_of_frames_that_says_nothing_true_is_refused_with_its_name(
     assert isinstance(refused, Refused)
     assert refused.reason == Reason.UNREADABLE
     assert "Number of Frames (0028,0008)" in refused.detail
+
+
+@pytest.mark.parametrize("written", [b"us", b"Us", b"US\\US ", b" US ", b"US\0\0"])
+def test_a_modality_is_read_as_it_is_meant(ct: Dataset, clean: Cleaner, written: bytes) -> None:
+    """An ultrasound in lower case was not searched for text, and its modality was emptied."""
+    content = file_of(ct).replace(b"\x08\x00\x60\x00CS\x02\x00CT",
+                                  b"\x08\x00\x60\x00CS" + struct.pack("<H", len(written)) + written)  # fmt: skip
+    done = clean(content)
+    assert (done.ds.Modality, done.facts.modality) == ("US", "US")
+    assert done.receipt.pixels.outcome == "searched"
+
+
+@pytest.mark.parametrize("written", [b"CT\\MR ", b"brain ", b"BRAIN "])
+def test_a_modality_that_is_no_known_term_stays_what_it_is(written: bytes) -> None:
+    assert as_term(0x00080060, written) == written
+
+
+def test_a_photometric_interpretation_in_lower_case_is_a_picture_that_can_be_shown(ct: Dataset, clean: Cleaner) -> None:
+    done = clean(file_of(ct).replace(b"MONOCHROME2 ", b"monochrome2 "))
+    assert done.ds.PhotometricInterpretation == "MONOCHROME2" and "grey" not in done.facts.unfit
 
 
 def test_integers_with_a_decimal_point_stay_as_integers(ct: Dataset, clean: Cleaner) -> None:

@@ -9,6 +9,7 @@ import zlib
 from contextlib import suppress
 from typing import BinaryIO
 
+from readfirst.domain import coded_terms
 from readfirst.domain.deid.dicom.elements import (
     CHUNK,
     DEFLATED,
@@ -290,6 +291,9 @@ def parse(source: BinaryIO, header_only: bool = False) -> File:
     parser = Parser(window, encoding, header_only)
     elements = parser.data_set(start)
     _complete(elements, meta, parser.reached_pixels)
+    for element in elements:
+        if element.tag in coded_terms.TAGS and isinstance(element.value, bytes):
+            element.value = coded_terms.as_term(element.tag, element.value)
     return File(meta, elements, encoding, _actual_syntax(syntax, encoding), window.size, parser.trailing)
 
 
