@@ -219,11 +219,13 @@ def _derivation(sent: Dataset) -> str:
 
 
 def _part(ds: Dataset) -> Part | None:
-    uid, number = _text(ds, "ConcatenationUID"), _integer(ds, "InConcatenationNumber")
+    """A file of a concatenation. Where it does not say of which one, its source or its series stands for that."""
+    number, total = _integer(ds, "InConcatenationNumber"), _integer(ds, "InConcatenationTotalNumber") or 0
+    names = ("ConcatenationUID", "SOPInstanceUIDOfConcatenationSource", *(["SeriesInstanceUID"] if total > 1 else []))
+    uid = next((text for name in names if (text := _text(ds, name))), "")
     if not uid or number is None:
         return None
-    total, offset = _integer(ds, "InConcatenationTotalNumber") or 0, _integer(ds, "ConcatenationFrameOffsetNumber")
-    return Part(uid=uid, number=number, total=total, offset=offset)
+    return Part(uid=uid, number=number, total=total, offset=_integer(ds, "ConcatenationFrameOffsetNumber"))
 
 
 def _radiograph(ds: Dataset, sent: Dataset) -> dict[str, Any]:

@@ -43,6 +43,31 @@ def test_de_identification_keeps_what_an_enhanced_file_tells(perfusion):
     assert (after.body_part, after.pixel_spacing) == (before.body_part, before.pixel_spacing)
 
 
+@pytest.mark.parametrize(
+    ("said", "part"),
+    [
+        ({"ConcatenationUID": "1.2", "SOPInstanceUIDOfConcatenationSource": "1.3"}, ("1.2", 2, 3)),
+        ({"SOPInstanceUIDOfConcatenationSource": "1.3"}, ("1.3", 2, 3)),
+        ({}, ("1.9", 2, 3)),
+        ({"InConcatenationTotalNumber": None}, None),
+        ({"InConcatenationTotalNumber": None, "SOPInstanceUIDOfConcatenationSource": "1.3"}, ("1.3", 2, 0)),
+        ({"InConcatenationNumber": None}, None),
+    ],
+)
+def test_a_part_of_a_concatenation_counts_although_it_does_not_say_of_which(said, part):
+    """Without it, a part that never came was not missed."""
+    ds = pydicom.Dataset()
+    for keyword, value in {
+        "SeriesInstanceUID": "1.9",
+        "InConcatenationNumber": 2,
+        "InConcatenationTotalNumber": 3,
+        **said,
+    }.items():
+        setattr(ds, keyword, value)
+    found = facts_of(ds).part
+    assert (found and (found.uid, found.number, found.total)) == part
+
+
 def test_a_plain_file_is_one_slice():
     facts = facts_of(pydicom.dcmread(get_testdata_file("CT_small.dcm")))
     assert list(facts.slices()) == [facts] and facts.frame == 0

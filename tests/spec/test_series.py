@@ -348,6 +348,17 @@ def test_two_fields_of_view_of_the_same_places_are_two_reconstructions():
     assert len({i.pixel_spacing for i in chosen(both).instances}) == 1 and len(chosen(both).instances) == 36
 
 
+@pytest.mark.parametrize(("aside", "read"), [(2.5, True), (3.5, False), (5.5, False), (25.0, False)])
+def test_a_field_of_view_that_moves_aside_half_way_is_seen_at_the_step_where_it_moves(aside, read):
+    """From the line through all slices each half lies only half as far: 6 mm went unseen."""
+    given = slices(24)
+    moved = [i.model_copy(update={"position": (i.position[0] + aside, *i.position[1:])}) for i in given[12:]]
+    if read:
+        assert len(chosen(given[:12] + moved).instances) == 24
+    else:
+        assert refused(given[:12] + moved) == Ineligible.SHIFTED
+
+
 MOMENTS = [
     (lambda a, b: (numbered(a), numbered(b, 13)), "numbers that go on"),
     (lambda a, b: (numbered(a, 1), numbered(b[::-1], 13)[::-1]), "there and back"),

@@ -309,19 +309,20 @@ def _judge_picture(ordered: Stack, gate: Gate) -> Selection | NotEligible:
 
 
 def _shift(ordered: Sequence[InstanceFacts]) -> float:
-    """How far the slice that lies farthest beside the line from the first to the last one is from it, in mm.
+    """How far a slice lies beside where the others would have it, in mm: beside the line from the first to the last
+    one, or beside the slice below it more than that line runs on.
 
     A tilted gantry moves each slice by the same step, so its slices lie on that line.
     """
     places = [i.position for i in ordered if i.position]
     first, last = places[0], places[-1]
     bottom, height = height_of(ordered[0]), height_of(ordered[-1]) - height_of(ordered[0])
-    farthest = 0.0
+    beside: list[tuple[float, ...]] = []
     for instance, place in zip(ordered, places, strict=True):
         share = (height_of(instance) - bottom) / height if height else 0.0
-        on_line = [a + share * (b - a) for a, b in zip(first, last, strict=True)]
-        farthest = max(farthest, math.dist(place, on_line))
-    return farthest
+        beside.append(tuple(p - a - share * (b - a) for p, a, b in zip(place, first, last, strict=True)))
+    jumps = (math.dist(one, other) for one, other in pairwise(beside))
+    return max((*(math.hypot(*one) for one in beside), *jumps), default=0.0)
 
 
 # ---------------------------------------------------------------- what a series leaves out of the patient
