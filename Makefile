@@ -10,7 +10,7 @@ READER := tests/model/reader
 STUDY ?=
 MODEL_VERSION ?= $(shell sed -n 's/.*"version": "\(.*\)".*/\1/p' model_container/models/readfirst-chest/manifest.json)
 
-.PHONY: help demo up test drawn check check-python docs policy bench env portal clean model sbom
+.PHONY: help demo up test drawn check check-python docs policy interop bench env portal clean model sbom
 help: ## This list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
@@ -120,6 +120,9 @@ sbom: .venv-job/.made .venv-sbom/bin/cyclonedx-py ## The job's software bill of 
 docs: .venv-docs/.made ## Render the documents (build/docs); a link that leads nowhere is an error
 	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet
 
+interop: env portal ## What programs of others make of our images and results; writes docs/interop.md (minutes)
+	$(BIN)/python -m tools.interop
+
 bench: env ## Print the performance tables
 	$(BIN)/readfirst bench
 
@@ -130,4 +133,4 @@ model: env ## Train the default model from nothing (torch; minutes on free cores
 	$(BIN)/python -m model_container.training.report model_container/models/readfirst-chest docs/model-card
 
 clean: ## Remove what the commands made (not the stack's state in .readfirst)
-	rm -rf $(VENV) .venv-checkov .venv-job .venv-sbom .venv-docs $(NODE)/node_modules $(PORTAL)/node_modules $(READER)/node_modules $(PORTAL)/dist $(PORTAL)/generated .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .venv-checkov .venv-job .venv-sbom .venv-docs .venv-interop $(NODE)/node_modules $(PORTAL)/node_modules $(READER)/node_modules $(PORTAL)/dist $(PORTAL)/generated .mypy_cache .ruff_cache .pytest_cache

@@ -27,6 +27,7 @@ from tests.portal.stage import Stage, staged
 from tools.screens import analysed
 
 VERSION = "3.13.2"
+_PATIENCE = 8  # seconds
 _CONFIGURATION = """window.config = {{
   routerBasename: "/", extensions: [], modes: [], customizationService: {{}}, showStudyList: true,
   maxNumberOfWebWorkers: 2, investigationalUseDialog: {{ option: "never" }}, defaultDataSourceName: "readfirst",
@@ -77,8 +78,10 @@ def shown(page: Page, stage: Stage, study_uid: str) -> int:
     page.locator("[data-cy=study-browser-thumbnail-no-image]", has_text="SEG").first.dblclick(timeout=60_000)
     page.get_by_role("button", name="Yes").click(timeout=60_000)
     painted = 0
-    for _ in range(60):
+    for second in range(90):
         page.wait_for_timeout(1000)
+        if second > _PATIENCE:  # not every series opens at its first segment: on through the slices
+            page.keyboard.press("ArrowDown")
         view = Image.open(io.BytesIO(page.locator(".cornerstone-canvas").first.screenshot())).convert("RGB")
         red, green, _ = np.moveaxis(np.asarray(view).astype(int), 2, 0)
         painted = int((red > green + 60).sum())

@@ -109,6 +109,16 @@ def test_in_another_frame_of_reference_only_lengths_can_be_compared():
     assert chosen(short + slices(30, series="1.2", spacing=6.0, frame_of_reference="9.2")).missing > 90
 
 
+@pytest.mark.parametrize(
+    ("start", "missing"), [(75.0, True), (80.0, True), (60.0, True), (10.0, False), (300.0, False)]
+)
+def test_a_series_that_goes_on_where_another_ends_is_more_of_the_patient_in_whatever_frame(start, missing):
+    """Some scanners give each bed position a frame of its own: half the chest was told as the whole."""
+    lower = slices(30, series="1.1", frame_of_reference="9.1")
+    upper = slices(30, series="1.2", start=start, frame_of_reference="9.2")
+    assert (chosen(lower + upper).missing > 0) == missing
+
+
 def test_a_localiser_beside_the_slices_is_no_slice():
     scout = slices(1, image_type=("ORIGINAL", "PRIMARY", "LOCALIZER"), start=500)
     assert len(chosen(slices() + scout).instances) == 12

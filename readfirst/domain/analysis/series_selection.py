@@ -347,7 +347,8 @@ def _distance(level: float, levels: Sequence[float]) -> float:
 def _missing(read: Selection, eligible: Sequence[InstanceFacts], gate: Gate) -> int:
     """How many slices, at the step of those read, other series have where these have none.
 
-    In another frame of reference places mean nothing here: there only a longer series has more.
+    In another frame of reference places mean nothing here: there only a longer series has more, and one that goes on
+    where these end, as if the numbers were of one frame.
     """
     own, step = read.instances[0].frame_of_reference, read.spacing or 1.0
     here: list[InstanceFacts] = []
@@ -357,11 +358,15 @@ def _missing(read: Selection, eligible: Sequence[InstanceFacts], gate: Gate) -> 
     missing = 0
     if _beyond(read, here, reach_of(gate)):
         missing = _apart([level_of(one) for one in _beyond(read, here, step / 2 + SAME_PLACE)], step)
-    length = _length(read.instances)
+    length, levels = _length(read.instances), sorted(level_of(one) for one in read.instances)
     for group in _by(elsewhere, lambda i: i.frame_of_reference):
         more = _length(group) - length
         if more > 2 * reach_of(gate):
             missing = max(missing, round(more / step))
+        away = {level: _distance(level, levels) for level in map(level_of, group)}
+        beyond = [level for level, distance in away.items() if distance > reach_of(gate)]
+        if 2 * len(beyond) > len(away) and min(away.values()) <= _COARSEST:
+            missing = max(missing, _apart(beyond, step))
     return missing
 
 
