@@ -17,7 +17,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "reference" / "pixels.md"
 _HEAD = """# Pixel values
 
 Every transfer syntax that is taken, with every kind of picture that CT, MR, CR, DX and US write in it. Each is drawn
-(random values over its whole range), encoded, and sent through de-identification, the job's reader and every DICOMweb
+(random values over its full range), encoded, and sent through de-identification, the job's reader and every DICOMweb
 answer. `exact`: to the bit what was drawn. `equal`: of a lossy stream, to the bit what another decoder (or another
 build of the only one) makes of it. `–`: the job does not read colours. Depths are in bits, u and s unsigned and signed.
 `python -m tools.pixels_page` measures and writes the table; `tests/spec/test_exact_pixels.py` measures it anew.

@@ -111,7 +111,7 @@ def _rendered(installed: Installed, studies: Studies, work: Path, version: str) 
             f"dcmtk ({program})",
             version,
             f"a picture of {TITLES[kind]}",
-            f"at most {most} of 255 greys beside ours",
+            f"at most {most} of 255 greys from ours",
             "" if most <= limit else f"{most} greys apart",
         )
 
@@ -249,7 +249,7 @@ def _itk(installed: Installed, studies: Studies) -> Iterator[Row]:
             "SimpleITK",
             answer["version"],
             f"the series of {TITLES[kind]} as a volume",
-            f"{answer['size']} voxels of {spacing} mm, first one {off:.3f} mm beside ours",
+            f"{answer['size']} voxels of {spacing} mm, first one {off:.3f} mm from ours",
             said(apart("values that differ", wrong, 0), "" if off < 0.01 else "another place"),
         )
 
@@ -265,7 +265,7 @@ def _dcm2niix(installed: Installed, studies: Studies, work: Path) -> Iterator[Ro
         for name, volume in upright.items():
             values = np.load(out / name.replace(".nii", ".npy"))
             off, wrong, alike = _in_nifti(study, np.array(volume["affine"]), values)
-            text = f"voxels at most {off:.2f} mm beside ours, {wrong} of 500 drawn values differ"
+            text = f"voxels at most {off:.2f} mm from ours, {wrong} of 500 drawn values differ"
             differs = said("" if off < 0.05 else f"{off:.1f} mm off", apart("values", wrong, 0))
             if kind == "tilted":  # it resamples, as every program must that wants an upright volume
                 text = (

@@ -45,7 +45,7 @@ def _placed(study: Study, centres: list[list[float] | None], voxels: list[int]) 
     """How far segments lie from the findings, in words, and what is wrong."""
     wrote = study.centres
     off = [float(np.linalg.norm(np.array(c) - w)) for c, w in zip(centres, wrote, strict=False) if c is not None]
-    text = f"{len(off)} segments of {voxels} voxels, {', '.join(f'{v:.2f}' for v in off)} mm beside the findings"
+    text = f"{len(off)} segments of {voxels} voxels, {', '.join(f'{v:.2f}' for v in off)} mm from the findings"
     near = all(v < study.half_a_voxel for v in off)
     return text, said(
         apart("segments", len(off), len(wrote)), "" if near else f"more than {study.half_a_voxel:.2f} mm off"

@@ -99,6 +99,7 @@ def test_cleaning_a_clean_profile_changes_nothing() -> None:
 @pytest.mark.parametrize(
     "broken",
     [b"\0\0", SRGB[:200], SRGB[:36] + b"xxxx" + SRGB[40:], SRGB.replace(b"para", b"text"), b"Quillfeather" * 40],
+    ids=["two bytes", "cut off", "another mark", "another curve", "a name"],  # the profile holds the time of its making
 )
 def test_what_is_no_profile_gives_way_to_srgb_where_one_must_be(ct: Dataset, names: Pseudonyms, broken: bytes) -> None:
     left = kept(attempt(file_of(slide(ct, broken)), names))
