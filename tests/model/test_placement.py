@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import math
+import os
 import shutil
 import subprocess
+from pathlib import Path
 
 import highdicom as hd
 import numpy as np
@@ -18,6 +20,8 @@ from tests.model.files import enhanced, rewritten
 from tests.model.results import outputs
 from tests.model.test_outputs import lump, slices
 
+INSTALLED = f"{os.environ['PATH']}:{Path(__file__).parents[2] / '.venv-interop/bin'}"
+DCMQI = shutil.which("segimage2itkimage", path=INSTALLED)
 DEGREES = (0, 1, 5, 15, 25, -15)
 
 
@@ -134,13 +138,13 @@ def test_every_result_says_in_which_time_zone_its_times_are(phantom):
     assert all("TimezoneOffsetFromUTC" not in pydicom.dcmread(io.BytesIO(files[n])) for n in ("seg.dcm", "sr.dcm"))
 
 
-@pytest.mark.skipif(shutil.which("segimage2itkimage") is None, reason="dcmqi (PyPI) is not on the path")
+@pytest.mark.skipif(DCMQI is None, reason="dcmqi (PyPI) is not on the path, and `make interop` has not installed it")
 @pytest.mark.parametrize("degrees", DEGREES)
 def test_dcmqi_puts_a_segment_where_its_finding_is(phantom, tmp_path, degrees):
     """3D Slicer imports segmentations by dcmqi."""
     result, files = outputs([rewritten(c, leaning(degrees)) for c in slices(phantom)], lump())
     (tmp_path / "seg.dcm").write_bytes(files["seg.dcm"])
-    command = ["segimage2itkimage", "--inputDICOM", tmp_path / "seg.dcm", "--outputDirectory", tmp_path,
+    command = [DCMQI, "--inputDICOM", tmp_path / "seg.dcm", "--outputDirectory", tmp_path,
                "--outputType", "nrrd"]  # fmt: skip
     subprocess.run(command, check=True, capture_output=True)
     places = _of_nrrd((tmp_path / "1.nrrd").read_bytes())
