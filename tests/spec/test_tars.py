@@ -81,6 +81,48 @@ def test_more_files_than_the_limit_are_refused(monkeypatch: pytest.MonkeyPatch) 
     assert refusal(tarred({str(k): b"" for k in range(4)})) is Reason.ZIP_LIMITS
 
 
+def test_folders_count_against_the_limit_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tarfile.TarInfo("folder")
+    folder.type = tarfile.DIRTYPE
+    monkeypatch.setattr(tars, "MOST_MEMBERS", 3)
+    assert refusal(folder.tobuf() * 4) is Reason.ZIP_LIMITS
+
+
+def header(kind: bytes, content: bytes = b"") -> bytes:
+    info = tarfile.TarInfo("one")
+    info.type, info.size = kind, len(content)
+    return info.tobuf(tarfile.GNU_FORMAT) + content + bytes(-len(content) % tars.BLOCK)
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        header(tarfile.GNUTYPE_LONGNAME, b"name\0"),
+        header(tarfile.GNUTYPE_LONGLINK, b"name\0"),
+        header(tarfile.XHDTYPE, b"9 key=ab\n"),
+        header(tarfile.XGLTYPE, b"9 key=ab\n"),
+    ],
+    ids=["long names", "long links", "attributes", "attributes of all"],
+)
+def test_headers_that_go_on_in_another_header_without_end_are_refused(link: bytes) -> None:
+    assert tars.is_tar(link)
+    assert refusal(link * 1200 + header(tarfile.REGTYPE)) is Reason.ZIP_UNREADABLE
+
+
+def test_what_a_member_says_of_its_holes_is_limited() -> None:
+    """A list of holes goes on in blocks of 21 for as long as each one says that another follows."""
+    sparse = bytearray(header(tarfile.GNUTYPE_SPARSE))
+    sparse[482] = 1  # more of the list follows
+    sparse[148:156] = b"%06o\0 " % tarfile.calc_chksums(bytes(sparse))[0]
+    more = bytearray(tars.BLOCK)
+    for at in range(0, 504, 12):
+        more[at : at + 12] = b"00000000001\0"
+    more[504] = 1
+    file = io.BytesIO(bytes(sparse) + bytes(more) * 8000)
+    assert isinstance(tars.members_of(file), Refused)
+    assert file.tell() <= 1 << 20
+
+
 def test_gzip_is_taken_off_up_to_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     data = tarred({"a": b"x" * 50_000})
     packed = gzip.compress(data)

@@ -14,7 +14,7 @@ from readfirst.domain.intake.lazy_file import LazyFile
 from readfirst.domain.refusals import Reason, Refused
 
 BLOCK = 512
-_LONGEST_HEADER = 1 << 20  # bytes: a longer extended header would be read into memory whole
+_LONGEST_HEADER = 1 << 20  # bytes that one member's headers may take together: they are read into memory whole
 BROKEN = (gzip.BadGzipFile, zlib.error, EOFError)  # what taking gzip off raises
 
 
@@ -41,18 +41,24 @@ def is_tar(head: bytes) -> bool:
 
 
 def members_of(file: IO[bytes]) -> tuple[Member, ...] | Refused:
-    """Every file of a tar in its order, directories left out. Reads only the headers."""
+    """Every file of a tar in its order, directories left out. Reads only the headers.
+
+    Directories count against the limit too, because each takes memory. A header may say that another header goes on
+    with it, as often as it likes: tarfile follows by recursion.
+    """
     members: list[Member] = []
+    bounded = _Bounded(file)
     try:
-        with tarfile.open(fileobj=cast(IO[bytes], _Bounded(file)), mode="r:") as archive:
-            for info in archive:
+        with tarfile.open(fileobj=cast(IO[bytes], bounded), mode="r:") as archive:
+            for count, info in enumerate(archive, start=1):
+                bounded.next_member()
+                if count > MOST_MEMBERS:
+                    return Refused(Reason.ZIP_LIMITS, f"more than {MOST_MEMBERS} files and folders")
                 if info.isdir():
                     continue
                 plain = info.isreg() and not info.issparse()
                 members.append(Member(info.name, info.offset_data, info.size if plain else 0, plain))
-                if len(members) > MOST_MEMBERS:
-                    return Refused(Reason.ZIP_LIMITS, f"more than {MOST_MEMBERS} files")
-    except (tarfile.TarError, ValueError, OverflowError, EOFError):
+    except (tarfile.TarError, ValueError, OverflowError, EOFError, RecursionError):
         return Refused(Reason.ZIP_UNREADABLE)
     if any(m.size > LARGEST_MEMBER for m in members):
         return Refused(Reason.ZIP_LIMITS, "a file that is too large")
@@ -60,14 +66,23 @@ def members_of(file: IO[bytes]) -> tuple[Member, ...] | Refused:
 
 
 class _Bounded:
-    """A file that is never asked for much at once: a tar's headers are small, whatever they say of themselves."""
+    """A file that is never asked for much: a tar's headers are small, whatever they say of themselves.
+
+    What counts is all that is read for one member: a list of holes or of attributes may go on from header to header.
+    """
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
+        self._left = _LONGEST_HEADER
+
+    def next_member(self) -> None:
+        """The headers of a member have been read."""
+        self._left = _LONGEST_HEADER
 
     def read(self, count: int = -1) -> bytes:
-        if not 0 <= count <= _LONGEST_HEADER:
+        if not 0 <= count <= self._left:
             raise tarfile.ReadError("a header that is too long")
+        self._left -= count
         return self._file.read(count)
 
     def seek(self, offset: int, whence: int = 0) -> int:
