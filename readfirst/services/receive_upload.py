@@ -273,6 +273,8 @@ def _header(file: IO[bytes]) -> Header | Refused | Skipped:
 
 
 def _member_header(archive: archives.Archive, index: int) -> Header | Refused | Skipped:
+    if index in archive.closed:
+        return archive.closed[index]
     try:
         return _header(io.BufferedReader(archive.open(index), 16 << 10))
     except archives.DAMAGED:

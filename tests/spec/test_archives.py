@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 
 import pytest
@@ -69,6 +70,19 @@ def test_a_protected_archive_says_so() -> None:
     central = data.index(b"PK\x01\x02")
     data[central + 8] |= 1
     assert refusal(bytes(data)) is Reason.ZIP_ENCRYPTED
+
+
+def test_a_protected_member_or_one_packed_in_an_unknown_way_does_not_close_the_others() -> None:
+    data = bytearray(zipped({"a": b"one", "b": b"two", "c": b"three"}, zipfile.ZIP_STORED))
+    first, second, _ = (m.start() for m in re.finditer(b"PK\x01\x02", data))
+    data[first + 8] |= 1
+    data[second + 10] = 99
+    archive = archive_of(bytes(data))
+    assert [(i, why.reason) for i, why in archive.closed.items()] == [
+        (0, Reason.ZIP_ENCRYPTED),
+        (1, Reason.ZIP_UNREADABLE),
+    ]
+    assert archive.open(2).read() == b"three"
 
 
 def test_a_bomb_is_over_the_limits_before_a_byte_is_unpacked() -> None:

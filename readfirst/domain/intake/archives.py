@@ -7,6 +7,7 @@ import lzma
 import struct
 import zipfile
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -38,10 +39,14 @@ _LOCAL_HEADER = 30
 
 @dataclass(frozen=True)
 class Archive:
-    """An archive whose directory has been checked; `indices` are the members that are files."""
+    """An archive whose directory has been checked; `indices` are the members that are files.
+
+    `closed`: those of them that cannot be opened, and why; the others are none the worse for it.
+    """
 
     zip: zipfile.ZipFile
     indices: tuple[int, ...]
+    closed: Mapping[int, Refused]
 
     def open(self, index: int) -> MemberFile:
         """One member as a seekable file."""
@@ -71,11 +76,19 @@ def open_archive(file: IO[bytes], size: int) -> Archive | Refused:
         return Refused(Reason.ZIP_LIMITS, f"{total // max(size, 1)} times larger when unpacked")
     if _overlap(members):
         return Refused(Reason.ZIP_UNREADABLE, "members overlap")
-    if any(m.flag_bits & _ENCRYPTED for m in members):
+    files = tuple(i for i, m in enumerate(members) if not m.is_dir())
+    closed = {i: why for i in files if (why := _closed(members[i]))}
+    if files and len(closed) == len(files):
+        return closed[files[0]]
+    return Archive(archive, files, closed)
+
+
+def _closed(member: zipfile.ZipInfo) -> Refused | None:
+    if member.flag_bits & _ENCRYPTED:
         return Refused(Reason.ZIP_ENCRYPTED)
-    if any(m.compress_type not in _METHODS for m in members):
+    if member.compress_type not in _METHODS:
         return Refused(Reason.ZIP_UNREADABLE, "unknown compression method")
-    return Archive(archive, tuple(i for i, m in enumerate(members) if not m.is_dir()))
+    return None
 
 
 def _overfull(file: IO[bytes]) -> bool:
