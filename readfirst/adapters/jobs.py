@@ -13,7 +13,7 @@ from readfirst.adapters.settings import settings
 from readfirst.domain import blob_paths, resource_names
 from readfirst.domain.analysis.messages import InferenceRequest
 from readfirst.domain.analysis.turns import Queue
-from readfirst.domain.analysis.watchdog import Execution, Place, Policy, Trouble, last_signs, trouble_of
+from readfirst.domain.analysis.watchdog import Execution, Place, Policy, Trouble, last_signs, surely_refused, trouble_of
 
 _ALIVE = {"Running", "Processing", "Degraded", "Unknown"}
 _FAILED = "Failed"
@@ -76,13 +76,14 @@ def start(place: Place = Place.MAIN) -> Trouble | None:
 
 
 def _not_started(turn: starting.Turn, place: Place, error: Exception) -> Trouble:
-    from azure.core.exceptions import AzureError, HttpResponseError, ServiceResponseError
+    from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError, ServiceRequestError
 
     if not isinstance(error, AzureError):
         raise error
-    if not isinstance(error, ServiceResponseError):  # it may have started although its answer never came
-        turn.called_off(place)
     status = error.status_code if isinstance(error, HttpResponseError) else None
+    never_asked = isinstance(error, (ServiceRequestError, ClientAuthenticationError))
+    if never_asked or surely_refused(status):
+        turn.called_off(place)
     code = error.error.code if isinstance(error, HttpResponseError) and error.error else ""
     logging.warning("job not started: %s %s %s", place, status or type(error).__name__, code)
     why = trouble_of([code, error.message])

@@ -15,7 +15,8 @@ from azure.mgmt.appcontainers import ContainerAppsAPIClient
 
 
 class ArmService:
-    """The service. `answers`: how the next starts go: "throttled", "unanswered", or "started" (when none is left)."""
+    """The service. `answers`: how the next starts go: "throttled", "unanswered", "broken", "gateway", or "started"
+    (when none is left); all but the first are carried out."""
 
     def __init__(self) -> None:
         self.started: list[dict[str, Any]] = []
@@ -84,12 +85,18 @@ class _Handler(BaseHTTPRequestHandler):
         if how == "unanswered":
             self.close_connection = True
             return None
+        if how == "gateway":
+            return self._answer(504, {"error": {"code": "GatewayTimeout", "message": "no answer in time"}})
+        if how == "broken":
+            return self._send(202, b'{"id": "j-', {})
         return self._answer(200, answer)
 
     def _answer(self, status: int, what: dict[str, Any], headers: dict[str, str] | None = None) -> None:
-        body = json.dumps(what).encode()
+        self._send(status, json.dumps(what).encode(), headers or {})
+
+    def _send(self, status: int, body: bytes, headers: dict[str, str]) -> None:
         self.send_response(status)
-        for name, value in {"Content-Type": "application/json", **(headers or {})}.items():
+        for name, value in {"Content-Type": "application/json", **headers}.items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

@@ -54,10 +54,12 @@ def test_a_start_that_is_not_listed_yet_is_not_repeated(arm: ArmService) -> None
     assert len(arm.started) == 1
 
 
+@pytest.mark.parametrize("how", ["unanswered", "gateway", "broken"])
 @pytest.mark.parametrize("lags", [True, False])
-def test_a_start_whose_answer_never_came_is_not_repeated(arm: ArmService, lags: bool) -> None:
+def test_a_start_whose_answer_never_came_is_not_repeated(arm: ArmService, lags: bool, how: str) -> None:
+    """Or came from a gateway that had waited long enough, or broke off."""
     arm.lags = lags
-    arm.answers.append("unanswered")
+    arm.answers.append(how)
     assert jobs.start() is Trouble.NOT_STARTED
     assert jobs.start() is None
     assert len(arm.started) == 1

@@ -16,6 +16,7 @@ from readfirst.domain.analysis.watchdog import (
     decide,
     last_signs,
     listed,
+    surely_refused,
     trouble_of,
 )
 
@@ -115,6 +116,15 @@ def test_a_start_counts_until_azure_lists_it_or_would_by_now() -> None:
     assert not listed("mine", ago(1), [other], NOW)
     assert listed("mine", ago(1), [other, mine], NOW)
     assert listed("mine", ago(1) - LIST_LAG, [other], NOW)
+
+
+@pytest.mark.parametrize(
+    ("status", "surely"),
+    [(400, True), (401, True), (403, True), (404, True), (409, True), (429, True)]
+    + [(None, False), (200, False), (202, False), (408, False), (500, False), (502, False), (503, False), (504, False)],
+)
+def test_only_a_refusal_says_that_nothing_was_started(status: int | None, surely: bool) -> None:
+    assert surely_refused(status) is surely
 
 
 def test_a_start_without_an_answer_is_known_by_its_time() -> None:

@@ -115,6 +115,15 @@ def listed(name: str, at: datetime, executions: Sequence[Execution], now: dateti
     return any(e.name == name if name else e.sign >= at - _CLOCKS for e in executions)
 
 
+def surely_refused(status: int | None) -> bool:
+    """Whether an answer of that HTTP status says that nothing was started; None: no status came.
+
+    A gateway answers 500 to 504 for a service that goes on with the request, and an answer that breaks off, or cannot
+    be read, has the status of success.
+    """
+    return status is not None and 400 <= status < 500 and status != 408
+
+
 def trouble_of(words: Sequence[str | None], codes: Sequence[int | None] = ()) -> Trouble:
     """The kind of a failure, from the platform's words about it and the containers' exit statuses."""
     said = " ".join(word for word in words if word).lower()
