@@ -46,6 +46,7 @@ class Stuck(BaseModel):
 def own_fault(status: int | None) -> bool:
     """Whether a failure counts against the upload. `status`: the HTTP status that storage answered, if it was that.
 
-    A service that is away, throttles, or has lost a role assignment says nothing about the upload.
+    A service that is away, throttles, or has lost a role assignment says nothing about the upload; nor does an answer
+    that began well and broke off, which has no status or that of success.
     """
-    return status is None or (status < 500 and status not in (401, 403, 404, 408, 429))
+    return status is not None and 400 <= status < 500 and status not in (401, 403, 404, 408, 429)
