@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import warnings
 
-# Their lines hold addresses below WARNING.
+# Their lines hold addresses below WARNING; of urllib3 also at WARNING, where an answer's headers cannot be read.
 _ADDRESSES = (
     "azure",
     "azure.core.pipeline.policies.http_logging_policy",
@@ -28,7 +28,7 @@ _VALUES = ("pydicom", "highdicom", "PIL")
 def hush() -> None:
     """Mutes them, whatever the root logger's level. It may be called again: a host sets levels too."""
     for name in _ADDRESSES:
-        logging.getLogger(name).setLevel(logging.WARNING)
+        logging.getLogger(name).setLevel(logging.ERROR if name == "urllib3" else logging.WARNING)
     for name in _VALUES:  # no level: pydicom sets its own when it is imported
         logger = logging.getLogger(name)
         logger.propagate = False

@@ -9,6 +9,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -71,6 +72,32 @@ clinic_results.say_upload("lakeside", "f" * 32, blob.blob_name, Refused(Reason.N
 """
     assert PERSON not in said(service.connection, work)
     assert any(PERSON in path for _, path in service.asked), "nothing was asked"
+
+
+def test_an_answer_whose_headers_cannot_be_read_is_not_logged_with_the_name_of_the_file() -> None:
+    """urllib3 says so at WARNING, with the whole address."""
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\na header without a colon\r\nETag: x\r\n\r\n"
+
+        def serve() -> None:
+            for _ in range(8):
+                connection, _ = door.accept()
+                with connection:
+                    connection.recv(1 << 16)
+                    connection.sendall(answer)
+
+        threading.Thread(target=serve, daemon=True).start()
+        work = """
+import requests
+try:
+    requests.put(blob.url, data=b"x", timeout=20)
+except Exception as error:
+    print(type(error).__name__)
+print("urllib3 has been used")
+"""
+        heard = said(BlobService.at(door.getsockname()[1]), work)
+    assert "urllib3 has been used" in heard
+    assert PERSON not in heard
 
 
 def test_a_service_that_cannot_be_reached_is_told_without_the_name_of_the_file() -> None:
