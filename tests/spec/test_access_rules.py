@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from readfirst.domain.access.rules import RULES, Grant, Person, Role, Rule, default_grants, person_from
+from readfirst.domain.access.rules import RULES, Grant, Person, Role, Rule, default_grants, groups_left_out, person_from
 
 CARE = {Role.CLINICIAN, Role.RADIOLOGIST}
 CLINICS = ("north", "south")
@@ -114,3 +114,23 @@ def test_roles_that_are_not_a_list_give_none(value: object) -> None:
 def test_a_person_is_the_directorys_object_and_has_a_name_of_bounded_length(claims, who: tuple[str, str]) -> None:
     found = person_from(claims, (), CLINICS)
     assert (found.id, found.name) == who
+
+
+@pytest.mark.parametrize(
+    ("claims", "left_out"),
+    [
+        ({"_claim_names": {"groups": "src1"}}, True),
+        ({"hasgroups": True}, True),
+        ({"hasgroups": "True"}, True),
+        ({"groups": "src1"}, True),
+        ({"groups:src1": {"endpoint": "https://graph.example"}}, True),
+        ({"groups": [], "hasgroups": True}, False),
+        ({"groups": ["a"]}, False),
+        ({"hasgroups": False}, False),
+        ({}, False),
+    ],
+)
+def test_groups_that_are_named_elsewhere_are_left_out_in_whichever_form_that_is_said(
+    claims: dict[str, object], left_out: bool
+) -> None:
+    assert groups_left_out(claims) is left_out

@@ -235,10 +235,13 @@ def groups_left_out(claims: Mapping[str, object]) -> bool:
 
     https://learn.microsoft.com/entra/identity-platform/access-token-claims-reference#groups-overage-claim
     """
+    if isinstance(claims.get("groups"), (list, tuple)):
+        return False
     elsewhere = claims.get("_claim_names")
-    return "groups" not in claims and (
-        (isinstance(elsewhere, Mapping) and "groups" in elsewhere) or claims.get("hasgroups") in (True, "true")
-    )
+    said = str(claims.get("hasgroups", "")).lower() in ("true", "1")
+    named = isinstance(elsewhere, Mapping) and "groups" in elsewhere
+    # Some issuers write the place into the claim itself, as its value or behind its name (`groups:src1`).
+    return said or named or any(name == "groups" or name.startswith("groups:") for name in claims)
 
 
 def default_grants(clinics: Iterable[str]) -> tuple[Grant, ...]:
