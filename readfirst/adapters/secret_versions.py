@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from readfirst.adapters import blobs, clients
+from readfirst.adapters.clock import now
 from readfirst.domain import resource_names
 from readfirst.domain.faults import Fault
 from readfirst.domain.operations.key_rotation import LIFE, due
@@ -26,8 +27,41 @@ class RootSecretLost(Fault):
     """The root pseudonym secret is gone although studies exist: a new one would part them from all later ones."""
 
 
+class KeyNotUsable(Fault):
+    """The newest version of a key may not be used: nothing is encrypted with it until somebody has seen to it."""
+
+
 class SecretDeleted(Fault):
     """A secret was deleted, and the vault keeps its name: only whoever may recover or purge it can go on."""
+
+
+def newest_key(name: str) -> Any:
+    """The newest version of a key, with its public half.
+
+    Encrypting asks Key Vault for nothing but the public half, which it gives of any version: what the vault would
+    refuse has to be refused here. Raises KeyNotUsable.
+    """
+    from azure.core.exceptions import ResourceNotFoundError
+
+    try:
+        key = clients.keys().get_key(name)
+    except ResourceNotFoundError:
+        remedy = f"az keyvault key recover --vault-name VAULT --name {name}"
+        raise KeyNotUsable(f"there is no key {name}; if it was deleted: {remedy} (docs/operator/restore.md)") from None
+    if why := _unusable(key.properties, now()):
+        raise KeyNotUsable(f"the newest version of {name} {why} (docs/operator/runbook.md)")
+    return key
+
+
+def _unusable(key: Any, moment: datetime) -> str:
+    """Why a version of a key may not be used; empty: it may."""
+    if key.enabled is False:
+        return "is disabled"
+    if key.expires_on is not None and key.expires_on <= moment:
+        return "has expired"
+    if key.not_before is not None and key.not_before > moment:
+        return "is not valid yet"
+    return ""
 
 
 def rewrap_root() -> bool:
@@ -39,7 +73,7 @@ def rewrap_root() -> bool:
 
     kept = str(clients.secrets().get_secret(resource_names.ROOT_SECRET).value)
     stored = json.loads(kept)
-    newest = str(clients.keys().get_key(resource_names.PSEUDONYM_KEK).id)
+    newest = str(newest_key(resource_names.PSEUDONYM_KEK).id)
     arrivals = clients.container(resource_names.UPLOADS, resource_names.ARRIVALS)
     if stored["kid"] == newest:
         if json.loads(blobs.read(arrivals, ESCROW) or b"{}").get("kid") == newest:
@@ -55,7 +89,7 @@ def rewrap_root() -> bool:
     return True
 
 
-def renew_receipt_key(now: datetime) -> bool:
+def renew_receipt_key(at: datetime) -> bool:
     """Gives the receipt-signing key a new version if it is due. Receipts that the old ones signed go on verifying."""
     from azure.core.exceptions import ResourceNotFoundError
 
@@ -63,10 +97,10 @@ def renew_receipt_key(now: datetime) -> bool:
         expires = clients.secrets().get_secret(resource_names.RECEIPT_KEY).properties.expires_on
     except ResourceNotFoundError:
         expires = None
-    if not due(expires, now):
+    if not due(expires, at):
         return False
     value = base64.b64encode(random.token_bytes(32)).decode()
-    _set(resource_names.RECEIPT_KEY, value, expires_on=now + LIFE, content_type="base64")
+    _set(resource_names.RECEIPT_KEY, value, expires_on=at + LIFE, content_type="base64")
     return True
 
 
@@ -87,7 +121,7 @@ def make_root() -> bool:
     if not blobs.exists(arrivals, ESCROW):
         if next(iter(arrivals.list_blobs()), None) is not None:
             raise RootSecretLost("restore secret pseudonym-root from escrow (docs/operator/restore.md)")
-        newest = str(clients.keys().get_key(resource_names.PSEUDONYM_KEK).id)
+        newest = str(newest_key(resource_names.PSEUDONYM_KEK).id)
         blobs.put_once(arrivals, ESCROW, _wrapped_root(random.token_bytes(32), newest).encode())
     kept = blobs.read(arrivals, ESCROW)
     if not kept:

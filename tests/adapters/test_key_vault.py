@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -39,8 +40,31 @@ def test_nothing_is_sealed_with_a_key_that_may_not_be_used(
 ) -> None:
     key(monkeypatch, **attributes)
     vault.sealing_key.cache_clear()
-    with pytest.raises(vault.KeyNotUsable, match=why):
+    with pytest.raises(secret_versions.KeyNotUsable, match=why):
         vault.add("a/1.json", b"an identity")
+
+
+@pytest.mark.parametrize("attributes", [{"enabled": False}, {"expires_on": NOW - timedelta(seconds=1)}])
+def test_the_root_secret_is_not_wrapped_with_a_key_that_may_not_unwrap_it(
+    monkeypatch: pytest.MonkeyPatch, attributes: dict[str, Any]
+) -> None:
+    """It would be wrapped: that takes the public half only. Then nobody could open it."""
+    key(monkeypatch, **attributes)
+    stored = SimpleNamespace(value=json.dumps({"kid": "https://vault.example/keys/pseudonym-kek/0", "wrapped": ""}))
+    monkeypatch.setattr(clients, "secrets", lambda: SimpleNamespace(get_secret=lambda name: stored))
+    monkeypatch.setattr(clients, "container", lambda *_: pytest.fail("nothing is written"))
+    with pytest.raises(secret_versions.KeyNotUsable):
+        secret_versions.rewrap_root()
+
+
+def test_a_deleted_key_is_told_with_the_command_that_brings_it_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(name: str) -> Any:
+        raise ResourceNotFoundError("KeyNotFound")
+
+    monkeypatch.setattr(clients, "keys", lambda: SimpleNamespace(get_key=gone))
+    for name in (resource_names.IDENTITY_KEK, resource_names.PSEUDONYM_KEK):
+        with pytest.raises(secret_versions.KeyNotUsable, match=f"az keyvault key recover .* --name {name}"):
+            secret_versions.newest_key(name)
 
 
 def test_a_key_within_its_time_seals(monkeypatch: pytest.MonkeyPatch) -> None:

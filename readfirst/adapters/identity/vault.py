@@ -10,15 +10,14 @@ import base64
 import os
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
 from readfirst.adapters import blobs, clients
 from readfirst.adapters.process_cache import once
+from readfirst.adapters.secret_versions import newest_key
 from readfirst.domain import resource_names
-from readfirst.domain.faults import Fault
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.padding import OAEP
@@ -27,10 +26,6 @@ if TYPE_CHECKING:
 _ALGORITHM = "RSA-OAEP-256"
 _KEY_LIFE_SECONDS = 300
 WRAPPED_BY = "wrappedby"  # metadata of a record: the version of `identity-kek`, to find what a rotation left behind
-
-
-class KeyNotUsable(Fault):
-    """The newest version of `identity-kek` may not be used: nothing is sealed until somebody has seen to it."""
 
 
 @dataclass(frozen=True)
@@ -107,29 +102,12 @@ def sealing_key(period: int) -> SealingKey:
 
 
 def newest_sealing_key() -> SealingKey:
-    """The newest version of `identity-kek`.
-
-    Sealing asks Key Vault for nothing but the public half, which it gives of any version: what the vault would refuse
-    has to be refused here. Raises KeyNotUsable.
-    """
+    """The newest version of `identity-kek`. Raises KeyNotUsable."""
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicNumbers
 
-    jwk = clients.keys().get_key(resource_names.IDENTITY_KEK)
-    if why := _unusable(jwk.properties, datetime.now(UTC)):
-        raise KeyNotUsable(f"the newest version of {resource_names.IDENTITY_KEK} {why} (docs/operator/runbook.md)")
+    jwk = newest_key(resource_names.IDENTITY_KEK)
     numbers = RSAPublicNumbers(e=int.from_bytes(jwk.key.e, "big"), n=int.from_bytes(jwk.key.n, "big"))
     return SealingKey(str(jwk.id), numbers.public_key())
-
-
-def _unusable(key: Any, now: datetime) -> str:
-    """Why a version of a key may not be used; empty: it may."""
-    if key.enabled is False:
-        return "is disabled"
-    if key.expires_on is not None and key.expires_on <= now:
-        return "has expired"
-    if key.not_before is not None and key.not_before > now:
-        return "is not valid yet"
-    return ""
 
 
 def _oaep() -> OAEP:
