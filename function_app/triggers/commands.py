@@ -64,6 +64,7 @@ async def _release(command: Command, client: df.DurableOrchestrationClient) -> N
         await asyncio.to_thread(persons.close, command.token, arrival)  # last: killed before, the command comes again
     elif (run := await asyncio.to_thread(release, command.token, arrival)) is not None:
         await ensure(client, run)
+        await asyncio.to_thread(reject, command.token, arrival)  # last, as above
 
 
 async def _acknowledge(command: Command, client: df.DurableOrchestrationClient) -> None:

@@ -16,7 +16,8 @@ def release(owner: str, arrival: str) -> Run | None:
     """Takes a file out of quarantine because a person has looked at it. Returns the run that must exist for it.
 
     A file of a study (`owner` is its token) arrives once more, marked as looked at: its picture is not searched again,
-    all else is cleaned as ever. A file of no study goes back to its clinic's inbox and is received again.
+    all else is cleaned as ever; `reject` takes it out of quarantine once the run exists. A file of no study goes back
+    to its clinic's inbox and is received again.
     """
     kept = clients.container(resource_names.UPLOADS, resource_names.QUARANTINE).get_blob_client(f"{owner}/{arrival}")
     seen = blobs.properties(kept)
@@ -44,7 +45,6 @@ def release(owner: str, arrival: str) -> Run | None:
     elif not _is_there(before):
         raise FileNotFoundError("the file in quarantine is not complete, and its original is gone")
     ledger.record(released)
-    blobs.delete(kept, etag)
     return Run(token=owner, clinic=before.clinic, n=ledger.runs() + 1)
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
+import azure.functions as func
 import pytest
 
+from function_app.triggers.commands import take_command
 from readfirst.adapters import blobs, clients, secrets
 from readfirst.domain import resource_names
-from readfirst.services.decide_quarantined import release
+from readfirst.domain.analysis.messages import Command
+from readfirst.services.decide_quarantined import reject, release
 from readfirst.services.receive_upload import receive
 from tests.adapters.blob_service import Blob, BlobService
 from tests.orchestrations.test_receive import CLINIC, ct, zipped
@@ -123,9 +127,42 @@ def test_a_file_that_joins_its_study_again_no_longer_needs_the_original(service:
     service.blobs[f"{resource_names.QUARANTINE}/{token}/{arrival}"] = Blob(data, {"reason": "pixels-not-verified"})
     ends(service, ending)
     until_done(lambda: release(token, arrival), service, f"{resource_names.ORIGINALS}/")
+    reject(token, arrival)  # as the command does when the run exists
     again = secrets.pseudonyms(CLINIC).arrival(arrival, "released")
     assert list(service.under(f"{resource_names.ORIGINALS}/")) == [f"{resource_names.ORIGINALS}/{token}/{again}"]
     assert contents(service, resource_names.ORIGINALS) == [data]
+    assert not service.under(f"{resource_names.QUARANTINE}/")
+
+
+def test_a_released_file_leaves_quarantine_only_once_its_run_exists(service: BlobService) -> None:
+    """The command comes again where the run could not be started, and must find the file."""
+    service.blobs[INBOX] = Blob(data := ct())
+    take()
+    (path,) = service.under(f"{resource_names.ORIGINALS}/")
+    token, arrival = path.split("/")[1:]
+    service.blobs[f"{resource_names.QUARANTINE}/{token}/{arrival}"] = Blob(data, {"reason": "pixels-not-verified"})
+    started: list[str] = []
+
+    class Client:
+        async def get_status(self, instance: str) -> None:
+            return None
+
+        async def start_new(self, orchestrator: str, *, instance_id: str, client_input: object) -> None:
+            if not self.there:
+                raise OSError("the orchestrations are away")
+            started.append(instance_id)
+
+        there = False
+
+    command = Command(kind="release", token=token, by="pia", at="", detail={"arrival": arrival})
+    message = func.QueueMessage(body=command.model_dump_json().encode())
+    carry_out = take_command._function.get_user_function().client_function
+    with pytest.raises(OSError, match="away"):
+        asyncio.run(carry_out(message, Client()))
+    Client.there = True
+    for _ in range(2):
+        asyncio.run(carry_out(message, Client()))
+    assert started == [f"{token}-1"]
     assert not service.under(f"{resource_names.QUARANTINE}/")
 
 

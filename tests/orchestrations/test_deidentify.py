@@ -233,7 +233,9 @@ def test_a_file_that_a_person_released_joins_its_study_in_the_next_run(tmp_path:
     (refused,) = receipts.receipted(run.token, run.n).refused
     again = release(run.token, refused.arrival)
     assert again == run.next
-    assert release(run.token, refused.arrival) is None, "a second release finds nothing to release"
+    assert release(run.token, refused.arrival) == run.next, "until the run exists the command can come again"
+    reject(run.token, refused.arrival)
+    assert release(run.token, refused.arrival) is None
     assert Look.model_validate(do(look_and_seal, again.dump())).files == 1
     deidentified(again)
     receipted = receipts.receipted(run.token, again.n)
