@@ -11,20 +11,20 @@ from readfirst.adapters import clock
 from readfirst.adapters.studies.parked import park
 from readfirst.domain import resource_names
 from readfirst.domain.analysis.messages import Command
-from readfirst.services.erase_study import sweep_vault_and_reviews
+from readfirst.services.erase_study import identities_and_reviews, sweep_vault_and_reviews
 
 blueprint = df.Blueprint()
 
 
 @blueprint.queue_trigger(arg_name="message", queue_name=resource_names.ERASURES, connection=resource_names.STUDIES)
 def erase_identity(message: func.QueueMessage) -> None:
-    """Erases identities and reviews. Audited only when there was something: the sweeps come more than once."""
+    """Erases identities and reviews. Audited before, and only when there is something: the sweeps come more than once."""
     try:
         command = Command.model_validate_json(message.get_body())
     except ValidationError:
         park(resource_names.ERASURES, message.get_body().decode(errors="replace"))
         return
-    if found := sweep_vault_and_reviews(command.token):
+    if found := identities_and_reviews(command.token):
         audit_log("identity").add(
             clock.now(),
             actor=command.by,
@@ -34,3 +34,4 @@ def erase_identity(message: func.QueueMessage) -> None:
             token=command.token,
             clinic=command.detail["clinic"],
         )
+        sweep_vault_and_reviews(command.token)

@@ -47,13 +47,20 @@ def sweep_uploads_and_studies(token: str, clinic: str, handle: str) -> int:
     )
 
 
+def identities_and_reviews(token: str) -> int:
+    """How many blobs `sweep_vault_and_reviews` would find."""
+    return sum(1 for container in _of_identity() for _ in blobs.names(container, f"{token}/"))
+
+
 def sweep_vault_and_reviews(token: str) -> int:
     """App `identity`: the sealed identities, and what readers wrote. Returns how many blobs were there."""
-    return sum(
-        (
-            _delete_under(clients.container(resource_names.VAULT, resource_names.IDENTITIES), f"{token}/"),
-            _delete_under(clients.container(resource_names.STUDIES, resource_names.REVIEWS), f"{token}/"),
-        )
+    return sum(_delete_under(container, f"{token}/") for container in _of_identity())
+
+
+def _of_identity() -> tuple[ContainerClient, ContainerClient]:
+    return (
+        clients.container(resource_names.VAULT, resource_names.IDENTITIES),
+        clients.container(resource_names.STUDIES, resource_names.REVIEWS),
     )
 
 
