@@ -132,8 +132,14 @@ def index_study(run: dict[str, Any]) -> None:
 @blueprint.activity_trigger(input_name="run")
 def answer_clinic(run: dict[str, Any]) -> None:
     """Tells the sender how its study stands, from the record."""
-    if (record := list_study.read(Run.model_validate(run).token)) is not None:
-        clinic_results.say_study(record.clinic, record.handle, _answer(record))
+    this = Run.model_validate(run)
+
+    def stands() -> dict[str, Any] | None:
+        record = list_study.read(this.token)
+        return None if record is None else _answer(record)
+
+    if (record := list_study.read(this.token)) is not None:
+        clinic_results.say_study(record.clinic, record.handle, stands)
 
 
 @blueprint.activity_trigger(input_name="run")

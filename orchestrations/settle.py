@@ -19,6 +19,7 @@ from readfirst.domain.intake.ledger import Learned, Seal
 from readfirst.domain.intake.person import Stated
 from readfirst.domain.intake.settling import Wait, settle
 from readfirst.domain.workflow_messages import Look, Run
+from readfirst.services import list_study
 
 
 @blueprint.activity_trigger(input_name="run")
@@ -39,10 +40,15 @@ def look_and_seal(run: dict[str, Any]) -> dict[str, Any]:
         seal = ledger.seal(Seal(run=this.n, arrivals=verdict.arrivals, short=verdict.short, at=at))
     _learn(ledger, seal)
     if seal.arrivals:
-        # From here on the sender sees its study by its handle; the report writes over this.
-        clinic_results.say_study(this.clinic, ledger.handle(), {"state": "in progress", "images": len(seal.arrivals)})
+        clinic_results.say_study(this.clinic, ledger.handle(), lambda: _in_progress(this, len(seal.arrivals)))
     deadline = now() + timedelta(minutes=settings().inference_deadline_minutes)
     return Look(files=len(seal.arrivals), deadline=deadline.isoformat()).dump()
+
+
+def _in_progress(run: Run, images: int) -> dict[str, Any] | None:
+    """From here on the sender sees its study by its handle. What was reported of the run, or a later one, counts."""
+    record = list_study.read(run.token)
+    return None if record is not None and record.run >= run.n else {"state": "in progress", "images": images}
 
 
 def seal_rest(ledger: Ledger) -> int:

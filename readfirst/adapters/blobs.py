@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import timedelta
 from typing import IO, TYPE_CHECKING, Any, BinaryIO
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 _CHUNK = 256 << 10
 COPY_OF = "copyof"  # metadata of a copy: the ETag of the source's version, without its quotes
 _THERE = ("BlobAlreadyExists", "UnauthorizedBlobOverwrite")  # the second to whoever may create and not write
+_FOLLOW_TRIES = 20
 _COPY_TRIES = 3
 _COPY_POLL_SECONDS = 0.2
 _COPY_POLL_MOST_SECONDS = 5.0
@@ -72,6 +74,37 @@ def put(container: ContainerClient, name: str, data: bytes | BinaryIO, content_t
 
     settings = ContentSettings(content_type=content_type) if content_type else None
     container.upload_blob(name, data, overwrite=True, content_settings=settings)
+
+
+def follow(container: ContainerClient, name: str, truth: Callable[[], bytes | None], content_type: str = "") -> bool:
+    """Brings a blob to what `truth` says (None: it stays as it is), for a copy of what is known elsewhere.
+
+    `truth` is asked after the blob was looked at, and the write holds only while the blob is that one: a write that the
+    service delays never takes back what a later one has said. It asks again instead. Returns whether `truth` had
+    something to say. Raises Changed where others write all the time.
+    """
+    from azure.core import MatchConditions
+    from azure.core.exceptions import HttpResponseError
+    from azure.storage.blob import ContentSettings
+
+    blob = container.get_blob_client(name)
+    kind = ContentSettings(content_type=content_type) if content_type else None
+    for attempt in range(_FOLLOW_TRIES):
+        time.sleep(random.uniform(0, 0.05) * attempt)  # two writers shall not keep step
+        there = properties(blob)
+        if (data := truth()) is None:
+            return False
+        pinned: dict[str, Any] = {"overwrite": False}
+        if there is not None:
+            pinned = {"overwrite": True, "etag": there.etag, "match_condition": MatchConditions.IfNotModified}
+        try:
+            blob.upload_blob(data, content_settings=kind, **pinned)
+        except HttpResponseError as error:
+            if code_of(error) not in (*_THERE, "ConditionNotMet", "TargetConditionNotMet"):
+                raise
+        else:
+            return True
+    raise Changed("a copy is written by others all the time")
 
 
 def read(container: ContainerClient, name: str) -> bytes | None:

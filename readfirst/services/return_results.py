@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from functools import partial
+from typing import TYPE_CHECKING
 
 import pydicom
 
@@ -13,6 +15,10 @@ from readfirst.domain import resource_names
 from readfirst.domain.faults import Fault
 from readfirst.domain.reading.reidentify import relink, unlinked
 from readfirst.services import list_study
+
+if TYPE_CHECKING:
+    from readfirst.domain.deid import IdentityRecord
+    from readfirst.domain.reading.study_record import StudyRecord
 
 
 class NoIdentity(Fault):
@@ -25,28 +31,44 @@ def return_study(token: str) -> int:
     A study without a record yet has nothing to return, nor has one of which nobody knows whose it is. Raises
     NoIdentity where the vault knows nothing of it.
     """
-    record = list_study.read(token)
-    if record is None or record.state == "quarantined":
+    record = _known(token)
+    if record is None:
         return 0
     identity = identities.of_study(token)
     if identity is None:
         raise NoIdentity
-    analysis = clients.container(resource_names.STUDIES, resource_names.ANALYSIS)
     target = clients.container(resource_names.UPLOADS, resource_names.results(record.clinic))
     returned = 0
-    for kind, path in sorted(record.outputs.items()):
-        data = blobs.read(analysis, path) if path.endswith(".dcm") else None
-        if data is None:
-            continue
-        ds = relink(pydicom.dcmread(io.BytesIO(data)), identity)
-        home = io.BytesIO()
-        ds.save_as(home)
-        blobs.put(target, f"studies/{record.handle}/{kind}.dcm", home.getvalue(), "application/dicom")
-        returned += 1
+    for kind in sorted(record.outputs):
+        name = f"studies/{record.handle}/{kind}.dcm"
+        returned += blobs.follow(target, name, partial(_home, token, kind, identity), "application/dicom")
     clinic_results.say_result(
-        record.clinic, record.handle, identity.study.study_uid, identity.study.accession_number, record
+        record.clinic,
+        record.handle,
+        identity.study.study_uid,
+        identity.study.accession_number,
+        partial(_known, token),
     )
     return returned
+
+
+def _known(token: str) -> StudyRecord | None:
+    """The record, unless nobody knows whose the study is."""
+    record = list_study.read(token)
+    return None if record is None or record.state == "quarantined" else record
+
+
+def _home(token: str, kind: str, identity: IdentityRecord) -> bytes | None:
+    """An output with the original's identity; None where the record that counts has none of that kind."""
+    record = _known(token)
+    path = record.outputs.get(kind, "") if record else ""
+    analysis = clients.container(resource_names.STUDIES, resource_names.ANALYSIS)
+    data = blobs.read(analysis, path) if path.endswith(".dcm") else None
+    if data is None:
+        return None
+    home = io.BytesIO()
+    relink(pydicom.dcmread(io.BytesIO(data)), identity).save_as(home)
+    return home.getvalue()
 
 
 def verify(token: str) -> list[str]:

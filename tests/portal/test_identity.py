@@ -479,7 +479,7 @@ def test_the_clinic_is_told_no_size_of_a_finding_that_has_none(storage: None) ->
     (placed,) = study.findings
     a_class = placed.model_copy(update={"key": "2", "diameter_mm": 0.0, "centre": None})
     clinic_results.say_result(
-        "north", study.handle, "1.2.3", "A", study.model_copy(update={"findings": (placed, a_class)})
+        "north", study.handle, "1.2.3", "A", lambda: study.model_copy(update={"findings": (placed, a_class)})
     )
     home = clients.container(resource_names.UPLOADS, resource_names.results("north"))
     told = json.loads(home.download_blob(f"studies/{study.handle}/result.json").readall())

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from readfirst.adapters import blobs, clients
 from readfirst.adapters.clock import now
@@ -17,6 +17,11 @@ from readfirst.domain import resource_names
 from readfirst.domain.analysis.findings import Finding
 from readfirst.domain.reading.study_record import StudyRecord
 from readfirst.domain.refusals import Refused, Skipped
+
+if TYPE_CHECKING:
+    from azure.storage.blob import ContainerClient
+
+_JSON = "application/json"
 
 
 def say_upload(clinic: str, upload_id: str, upload: str, verdict: Refused | Skipped) -> None:
@@ -38,14 +43,33 @@ def say_archive(
     _say(clinic, f"uploads/{_file_name(upload, upload_id)}", answer)
 
 
-def say_study(clinic: str, handle: str, answer: dict[str, Any]) -> None:
-    """Tells how a study stands; the last answer counts."""
-    _say(clinic, f"studies/{handle}/status.json", {"handle": handle, "at": _at(), **answer})
+def say_study(clinic: str, handle: str, stands: Callable[[], dict[str, Any] | None]) -> None:
+    """Tells how a study stands: what `stands` says when it is written (None: what was told before counts)."""
+
+    def answer() -> dict[str, Any] | None:
+        told = stands()
+        return None if told is None else {"handle": handle, "at": _at(), **told}
+
+    _follow(clinic, f"studies/{handle}/status.json", answer)
 
 
-def say_result(clinic: str, handle: str, study_uid: str, accession: str, record: StudyRecord) -> None:
-    """Tells the clinic's systems the result, by the clinic's own UIDs: for a PACS or a worklist."""
-    result = {
+def say_result(
+    clinic: str, handle: str, study_uid: str, accession: str, counts: Callable[[], StudyRecord | None]
+) -> None:
+    """Tells the clinic's systems the result, by the clinic's own UIDs: for a PACS or a worklist.
+
+    It is that of the record which counts when it is written.
+    """
+
+    def answer() -> dict[str, Any] | None:
+        record = counts()
+        return None if record is None else _result(handle, study_uid, accession, record)
+
+    _follow(clinic, f"studies/{handle}/result.json", answer)
+
+
+def _result(handle: str, study_uid: str, accession: str, record: StudyRecord) -> dict[str, Any]:
+    return {
         "studyInstanceUid": study_uid,
         "accessionNumber": accession,
         "handle": handle,
@@ -59,7 +83,6 @@ def say_result(clinic: str, handle: str, study_uid: str, accession: str, record:
         "model": record.provenance.model.model_dump() if record.provenance and record.provenance.model else None,
         "at": _at(),
     }
-    _say(clinic, f"studies/{handle}/result.json", result)
 
 
 def _finding(found: Finding) -> dict[str, Any]:
@@ -82,8 +105,23 @@ def described(verdict: Refused | Skipped) -> dict[str, str]:
 
 
 def _say(clinic: str, name: str, answer: dict[str, Any]) -> None:
-    data = json.dumps(answer, indent=1, ensure_ascii=False).encode()
-    blobs.put(clients.container(resource_names.UPLOADS, resource_names.results(clinic)), name, data, "application/json")
+    blobs.put(_container(clinic), name, _encoded(answer), _JSON)
+
+
+def _follow(clinic: str, name: str, answer: Callable[[], dict[str, Any] | None]) -> None:
+    def data() -> bytes | None:
+        told = answer()
+        return None if told is None else _encoded(told)
+
+    blobs.follow(_container(clinic), name, data, _JSON)
+
+
+def _encoded(answer: dict[str, Any]) -> bytes:
+    return json.dumps(answer, indent=1, ensure_ascii=False).encode()
+
+
+def _container(clinic: str) -> ContainerClient:
+    return clients.container(resource_names.UPLOADS, resource_names.results(clinic))
 
 
 def readable(upload: str) -> str:
