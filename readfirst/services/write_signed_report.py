@@ -51,6 +51,8 @@ def write_verified(token: str) -> str | None:
         _write(record, review, path)
 
     def note(there: StudyRecord) -> StudyRecord:
+        if there.outputs.get("sr") != record.outputs["sr"] or there.outputs.get(VERIFIED, "") > path:
+            return there  # a later signature, or a newer result, was noted meanwhile: their names are in order
         return there.model_copy(update={"outputs": {**there.outputs, VERIFIED: path}})
 
     list_study.amend_blob(token, note)

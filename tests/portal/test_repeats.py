@@ -157,6 +157,28 @@ def test_a_verified_report_goes_home_although_an_earlier_try_ended_at_the_index(
     assert sent == [study.id] * 2 and VERIFIED in _indexed(study)["outputs"]
 
 
+def test_a_signature_that_is_followed_late_does_not_take_the_place_of_a_later_one(
+    as_, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command of the first signature is still at work when the second one's report has been noted."""
+    rita = as_("radiologist")
+    study, seen = _ready(rita, 958)
+    base = f"{study.id}/x/sr"
+    study = copies.keep(study.model_copy(update={"outputs": {"sr": f"{base}.dcm"}}))
+    assert _say(rita, study, SIGN, seen).status_code == 201
+    later = f"{base}-verified-000099.dcm"
+
+    def overtaken(*_: object) -> None:
+        copies.amend_blob(
+            study.id, lambda there: there.model_copy(update={"outputs": {**there.outputs, VERIFIED: later}})
+        )
+
+    monkeypatch.setattr(write_signed_report, "_write", overtaken)
+    monkeypatch.setattr(write_signed_report.clients, "queue", lambda name: type("Q", (), {"send_message": print}))
+    write_signed_report.follow_review(study.id)
+    assert _indexed(study)["outputs"][VERIFIED] == later
+
+
 def test_a_command_of_an_older_version_still_brings_the_index_up_to_date(as_) -> None:
     rita = as_("radiologist")
     study, seen = _ready(rita, 977)
