@@ -18,7 +18,7 @@ blueprint = df.Blueprint()
 
 @blueprint.queue_trigger(arg_name="message", queue_name=resource_names.ERASURES, connection=resource_names.STUDIES)
 def erase_identity(message: func.QueueMessage) -> None:
-    """Erases identities and reviews. Audited before, and only when there is something: the sweeps come more than once."""
+    """Erases identities and reviews. Audited before, and only where there are some: the sweeps come more than once."""
     try:
         command = Command.model_validate_json(message.get_body())
     except ValidationError:

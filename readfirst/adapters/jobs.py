@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -65,7 +67,8 @@ def start(place: Place = Place.MAIN) -> Trouble | None:
         under_way = turn.under_way(place, _executions(place), now(), policy())
         if under_way or not turn.announce(place, now()):
             return None
-        started = clients.container_apps().jobs.begin_start(group, name, polling=False, **AT_ONCE).result()
+        with _readable():
+            started = clients.container_apps().jobs.begin_start(group, name, polling=False, **AT_ONCE).result()
     except Exception as error:
         return _not_started(turn, place, error)
     else:
@@ -104,10 +107,21 @@ def stop(execution: Execution) -> None:
 
 def _executions(place: Place) -> list[Execution]:
     group, name = _job(place)
-    # The watchdog asks again by itself.
-    listed = list(clients.container_apps().jobs_executions.list(group, name, **AT_ONCE))
+    with _readable():  # the watchdog asks again by itself
+        listed = list(clients.container_apps().jobs_executions.list(group, name, **AT_ONCE))
     signs = last_signs([(one.start_time or now(), one.end_time) for one in listed], _beat(name))
     return [_execution(place, one, sign) for one, sign in zip(listed, signs, strict=True)]
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """An answer that broke off, or is a page of a gateway's, is the service's fault like any other."""
+    from azure.core.exceptions import DecodeError
+
+    try:
+        yield
+    except ValueError:
+        raise DecodeError("an answer that cannot be read") from None
 
 
 def _execution(place: Place, one: Any, sign: datetime) -> Execution:
