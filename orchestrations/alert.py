@@ -24,6 +24,7 @@ from readfirst.domain.workflow_messages import Alert
 from readfirst.services import list_study
 
 ACKNOWLEDGED = "acknowledged"  # the external event: somebody has the study in hand
+_SLACK = timedelta(minutes=15)  # in which an escalation that is on its way goes out
 
 
 @blueprint.orchestration_trigger(context_name="context")
@@ -88,6 +89,21 @@ def say_stuck(alert: dict[str, Any]) -> None:
     logging.warning("alert not delivered: study %s%s", this.handle, ", escalation" if this.overdue else "")
 
 
+def still_due(alert: Alert) -> Alert | None:
+    """What of an alert should have gone out by now and did not: its letter, or its escalation (`overdue`)."""
+    sent = mail.sent(alert.token, alert.finding)
+    if sent is None:
+        return alert
+    late = now() - sent > timedelta(minutes=settings().escalate_minutes) + _SLACK
+    if not (late and settings().clinic(alert.clinic).escalation) or mail.sent(alert.token, _overdue(alert)):
+        return None
+    return None if _in_hand(alert.token) else alert.model_copy(update={"overdue": True})
+
+
+def _overdue(alert: Alert) -> str:
+    return f"{alert.finding}-overdue"
+
+
 def _in_hand(token: str) -> bool:
     """Whether a reader has acknowledged the study's present result, also before any letter went out."""
     record = list_study.read(token)
@@ -121,7 +137,7 @@ def escalate_alert(alert: dict[str, Any]) -> None:
     if _in_hand(this.token):
         return
     letter = alert_email.overdue(this.handle, settings().portal_url, _part(this.token))
-    mail.send_once(this.token, f"{this.finding}-overdue", letter, settings().clinic(this.clinic).escalation)
+    mail.send_once(this.token, _overdue(this), letter, settings().clinic(this.clinic).escalation)
 
 
 def _part(token: str) -> str:

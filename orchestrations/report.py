@@ -15,7 +15,7 @@ from typing import Any
 
 import azure.durable_functions as df
 
-from orchestrations.alert import raise_alert
+from orchestrations.alert import raise_alert, still_due
 from orchestrations.blueprint import TELLING, blueprint
 from readfirst import __version__
 from readfirst.adapters import clients
@@ -107,18 +107,21 @@ def alerts_of(record: StudyRecord) -> list[Alert]:
 
 
 def alerts_not_sent() -> list[Alert]:
-    """The alerts that should have gone out by the index; what the index alone did not know is brought up to date.
+    """What should have gone out of the waiting studies' alerts; what the index did not know is brought up to date.
 
-    Their orchestrations go on by themselves: this is for one that is gone, whatever took it.
+    Their orchestrations go on by themselves: this is for one that is gone, whatever took it. A study has an alert for
+    each kind of finding, so that one which went out says nothing of the others, nor of its escalation.
     """
     worklist = Worklist(clients.cosmos_container())
     missing: list[Alert] = []
-    for token in (token for clinic in settings().clinics for token in worklist.not_alerted(clinic.id)):
-        record = list_study.read(token)
-        if record is not None and record.alerted:
-            list_study.index(record.clinic, token)
-        elif record is not None:
-            missing += alerts_of(record)
+    for clinic in settings().clinics:
+        for token, listed in worklist.urgent(clinic.id).items():
+            record = list_study.read(token)
+            if record is None:
+                continue
+            if record.alerted and not listed:
+                list_study.index(record.clinic, token)
+            missing += [due for alert in alerts_of(record) if (due := still_due(alert))]
     return missing
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 
 from readfirst.adapters import blobs, clients
 from readfirst.adapters.clock import now
@@ -18,7 +19,7 @@ def send_once(token: str, alert: str, letter: Letter, to: str) -> None:
     A kill between handing over and the record repeats the call with the same operation id, which the service knows.
     """
     container = clients.container(resource_names.STUDIES, resource_names.ANALYSIS)
-    path = f"{token}/alerts/{alert}.json"
+    path = _path(token, alert)
     operation = operation_id(token, alert)
     blobs.put_once(container, path, json.dumps({"operation": operation, "sent": ""}).encode())
     if json.loads(blobs.read(container, path) or b"{}").get("sent"):
@@ -32,5 +33,16 @@ def send_once(token: str, alert: str, letter: Letter, to: str) -> None:
     # Never wait for the poller: status reads are limited, and a bounce comes as an event of its own.
     # Nor for a limit, which may be an hour away: the retry policy MAIL waits, and holds no worker while it does.
     clients.email().begin_send(message, operation_id=operation, polling=False, **AT_ONCE)
-    sent = {"operation": operation, "sent": now().isoformat(timespec="seconds")}
-    blobs.put(container, path, json.dumps(sent).encode(), "application/json")
+    handed_over = {"operation": operation, "sent": now().isoformat(timespec="seconds")}
+    blobs.put(container, path, json.dumps(handed_over).encode(), "application/json")
+
+
+def sent(token: str, alert: str) -> datetime | None:
+    """When a letter was handed over under the alert's name; None where none was."""
+    kept = blobs.read(clients.container(resource_names.STUDIES, resource_names.ANALYSIS), _path(token, alert))
+    at = json.loads(kept or b"{}").get("sent")
+    return datetime.fromisoformat(at) if at else None
+
+
+def _path(token: str, alert: str) -> str:
+    return f"{token}/alerts/{alert}.json"

@@ -201,11 +201,11 @@ class Worklist:
         per_clinic = [self._query(c, query, values, _Cost()) for c in sorted(clinics)]
         yield from heapq.merge(*per_clinic, key=lambda s: str(s["received"]), reverse=True)
 
-    def not_alerted(self, clinic: str) -> list[str]:
-        """The waiting studies of high risk for which no e-mail was handed over, as far as the index knows."""
-        where = "c.clinic = @clinic AND c.waiting = true AND c.high_risk = true AND c.alerted = ''"
-        query = f"SELECT TOP 100 c.id FROM c WHERE {where}"  # noqa: S608 - fixed words
-        return [str(found["id"]) for found in self._query(clinic, query, {}, _Cost())]
+    def urgent(self, clinic: str) -> dict[str, str]:
+        """The waiting studies of high risk, and when an e-mail was handed over for each, as far as the index knows."""
+        where = "c.clinic = @clinic AND c.waiting = true AND c.high_risk = true"
+        query = f"SELECT c.id, c.alerted FROM c WHERE {where}"  # noqa: S608 - fixed words
+        return {str(found["id"]): str(found["alerted"]) for found in self._query(clinic, query, {}, _Cost())}
 
     def of_patient(self, clinic: str, patient: str) -> list[dict[str, Any]]:
         """The studies of a patient's token, newest first. Those that are nobody's yet ("") are not one person's."""
