@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict
 class Entry(BaseModel):
     """One line of a chain. It names the act and the study's token, never what was shown."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True, extra="forbid")
 
     number: int  # from 1
     at: str  # ISO 8601, UTC
@@ -74,7 +74,7 @@ ANCHORS = "anchors/"  # prefix of the anchors' blobs
 class Anchor(BaseModel):
     """Blob `anchors/{day}T{hour}.json`: where the chains of an hour ended, when that hour was over."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True, extra="forbid")
 
     app: str
     hour: str  # as in `Segment`

@@ -20,7 +20,7 @@ APPROVAL_LASTS = timedelta(days=1)
 
 
 class _Shape(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True, extra="forbid")
 
 
 class Asked(_Shape):

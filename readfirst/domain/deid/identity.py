@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 class Identity(BaseModel):
     """A frozen piece of the identity record."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True, extra="forbid")
 
 
 class PatientIdentity(Identity):

@@ -16,7 +16,7 @@ from readfirst.domain.intake.person import Stated
 class Entry(BaseModel):
     """A frozen entry."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
 
 class ArrivalNote(Entry):
@@ -78,7 +78,7 @@ STUDY_UID = r"^[0-9.]{1,128}$"  # archives hold some beyond the 64 characters of
 class Complete(BaseModel):
     """The sender's word that a study is whole: blob `complete` or `complete.json` in any folder of the inbox."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True, extra="forbid", populate_by_name=True)
 
     study_uid: str = Field(alias="studyInstanceUid", pattern=STUDY_UID)
     expected: int | None = Field(None, ge=1, le=1_000_000)

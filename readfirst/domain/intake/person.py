@@ -25,7 +25,7 @@ from readfirst.domain.pseudonyms import Pseudonyms
 class Stated(BaseModel):
     """What one header says of the patient: Unicode, as it is written there, less the padding of values."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
     patient_id: str = ""
     issuer: str = ""  # IssuerOfPatientID (0010,0021)
@@ -49,7 +49,7 @@ class Ruling(BaseModel):
     the others are refused.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
     kind: Literal["one", "only"]
     persons: tuple[tuple[Stated, ...], ...]
@@ -288,7 +288,7 @@ class Question(BaseModel):
     them; `pinned`: the person whose pseudonym the study's clean copies carry already, if there are any.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
     persons: tuple[Group, ...]
     files: tuple[int, ...]

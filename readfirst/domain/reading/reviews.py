@@ -18,7 +18,7 @@ State = Literal["unread", "in progress", "signed"]
 
 
 class _Shape(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True, extra="forbid", allow_inf_nan=False)
 
 
 class Opened(_Shape):
