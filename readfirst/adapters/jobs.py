@@ -94,15 +94,17 @@ def _not_started(turn: starting.Turn, place: Place, error: Exception) -> Trouble
 
 
 def stop(execution: Execution) -> None:
-    """Stops an execution; one that is over already is no error."""
-    from azure.core.exceptions import HttpResponseError
+    """Stops an execution; one that is over already is no error, and one that cannot be stopped keeps nobody waiting."""
+    from azure.core.exceptions import AzureError
 
     group, name = _job(execution.place)
     try:
-        clients.container_apps().jobs.begin_stop_execution(group, name, execution.name, polling=False, **AT_ONCE)
+        with _readable():
+            clients.container_apps().jobs.begin_stop_execution(group, name, execution.name, polling=False, **AT_ONCE)
         logging.warning("job execution stopped: no sign of life since %s", execution.sign.isoformat())
-    except HttpResponseError as error:
-        logging.warning("job execution not stopped: %s", error.status_code)  # the next look tries again
+    except AzureError as error:  # the next look tries again
+        why = getattr(error, "status_code", None) or type(error).__name__
+        logging.warning("job execution not stopped: %s", why)
 
 
 def _executions(place: Place) -> list[Execution]:
