@@ -34,8 +34,17 @@ def request(message: InferenceRequest, queue: Queue) -> None:
 
 def requests_waiting() -> bool:
     """Whether requests lie on a queue, being worked on or not (the count is approximate)."""
-    waiting = (clients.queue(name).get_queue_properties().approximate_message_count for name in _REQUESTS.values())
-    return any(waiting)
+    return any(_waiting(name) for name in _REQUESTS.values())
+
+
+def _waiting(queue: str) -> int:
+    """A queue that is not there (an upgrade has not made it yet, somebody has deleted it) holds nothing up."""
+    from azure.core.exceptions import ResourceNotFoundError
+
+    try:
+        return int(clients.queue(queue).get_queue_properties().approximate_message_count or 0)
+    except ResourceNotFoundError:
+        return 0
 
 
 def policy() -> Policy:

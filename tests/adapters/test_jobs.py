@@ -7,9 +7,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from azure.core.exceptions import AzureError, HttpResponseError, ServiceRequestError, ServiceResponseError
+from azure.core.exceptions import (
+    AzureError,
+    HttpResponseError,
+    ResourceNotFoundError,
+    ServiceRequestError,
+    ServiceResponseError,
+)
 
 from readfirst.adapters import clients, jobs
+from readfirst.domain import resource_names
 from readfirst.domain.analysis.watchdog import Execution, Place
 from tests.adapters.test_settings import SAMPLE
 from tests.conftest import settings_of
@@ -41,6 +48,21 @@ def test_an_execution_that_cannot_be_stopped_does_not_keep_another_from_being_st
     failing(monkeypatch, fault)
     with settings_of(SAMPLE):
         jobs.stop(HUNG)
+
+
+@pytest.mark.parametrize(("others", "waiting"), [(0, False), (3, True)])
+def test_a_queue_that_is_not_there_holds_up_no_look(
+    monkeypatch: pytest.MonkeyPatch, others: int, waiting: bool
+) -> None:
+    """As while an upgrade has not made the queue of stat requests yet."""
+
+    def queue(name: str) -> Any:
+        if name == resource_names.STAT_INFERENCE_REQUESTS:
+            return SimpleNamespace(get_queue_properties=lambda: (_ for _ in ()).throw(ResourceNotFoundError("gone")))
+        return SimpleNamespace(get_queue_properties=lambda: SimpleNamespace(approximate_message_count=others))
+
+    monkeypatch.setattr(clients, "queue", queue)
+    assert jobs.requests_waiting() is waiting
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: type(fault).__name__)
