@@ -33,13 +33,15 @@ from readfirst.domain.deid.dicom.pixel_data import Shape, shape_of, tidy
 from readfirst.domain.deid.dicom.standard_tables import TABLE_EDITION, types_of
 from readfirst.domain.deid.dicom.unused_bits import CLEARED, bits_of
 from readfirst.domain.deid.dicom.writer import Writer, write_meta
+from readfirst.domain.deid.heads import Region
 from readfirst.domain.deid.identity import IdentityRecord, PatientIdentity, StudyIdentity
 from readfirst.domain.deid.markers import with_markers
 from readfirst.domain.deid.pixels import check_pixels, screen_pixels
 from readfirst.domain.deid.pixels.burned_in_risk import must_search
-from readfirst.domain.deid.pixels.faces import could_show_face
+from readfirst.domain.deid.pixels.faces import VOLUMES, could_show_face, names_limb
 from readfirst.domain.deid.pixels.frames import Images, images_of
 from readfirst.domain.deid.pixels.overlays import overlays_without_text
+from readfirst.domain.deid.pixels.placed import region_of
 from readfirst.domain.deid.receipt import PixelCheck, Receipt, RuleFired
 from readfirst.domain.deid.residual_check import holds_identifier
 from readfirst.domain.deid.rules.plan import Plan, plan_of
@@ -136,11 +138,11 @@ def _deidentify(
         person = person_among(stated, known.stated, names, subject[0x0020000D])
     elif not person.accepts(stated):
         return Refused(Reason.OTHER_PERSON)
-    face = could_show_face(subject.values)
-    if face and plan.options.visual_features == "refuse":
-        return Refused(Reason.VISUAL_FEATURES)
     shape = shape_of(file.elements, file.encoding)
     notes = tidy(file.elements, shape, file.transfer_syntax, bits_of(file.elements, file.encoding))
+    face = could_show_face(subject.values, _region(source, file, shape, subject))
+    if face and plan.options.visual_features == "refuse":
+        return Refused(Reason.VISUAL_FEATURES)
     pixels = _LOOKED_AT if looked_at else _searched(source, file, shape, plan.options, subject)
     if isinstance(pixels, Refused):
         return pixels
@@ -174,6 +176,15 @@ def _deidentify(
     )
     facts = facts_of(element_view(file, clean), sent=element_view(file, file.elements), digest=output)
     return Deidentified(facts, identity, receipt)
+
+
+def _region(source: BinaryIO, file: File, shape: Shape, subject: Subject) -> Region:
+    """What of the body a slice of a volume shows; "" where that cannot be told."""
+    if subject[0x00080060] not in VOLUMES:
+        return ""
+    images = images_of(source, file, shape)
+    limb = names_limb(subject.values)
+    return region_of(file.elements, images, subject[0x00080060], limb) if images is not None else ""
 
 
 def _searched(source: BinaryIO, file: File, shape: Shape, options: Options, subject: Subject) -> PixelCheck | Refused:

@@ -1,4 +1,9 @@
-"""Whether a picture could show a face: a volume of the head can be rendered as one, a photograph may be one."""
+"""Whether a picture could show a face: a volume of the head can be rendered as one, a photograph may be one.
+
+The picture decides where it can be measured (`readfirst.domain.deid.heads`): the body part is often only the first
+region of a protocol. Where it cannot, any label that names the head is enough. Renderings, screens and pictures of
+unknown origin are not slices: a face in them cannot be ruled out.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +12,15 @@ from collections.abc import Mapping
 
 VOLUMES = frozenset(("CT", "MR", "PT", "NM"))
 PHOTOGRAPHS = frozenset(("XC", "OP", "GM", "DMS"))
+_WORDS = (0x00180015, 0x00081030, 0x0008103E, 0x00181030)  # body part, descriptions of study and series, protocol
+_UNKNOWN_ORIGIN = frozenset(("SC", "OT", "DOC", "VL"))
+_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+_RENDERED = re.compile(r"\b(?:VOLUME|3D|VRT?|SSD|RENDER\w*|SURFACE|SHADED|SCREEN SAVE)\b", re.IGNORECASE)
 
 _HEAD = re.compile(
     r"head|brain|skull|cranium|cranial|cerebr|face|facial|maxill|mandib|jaw|dental|sinus|orbit|eye|ear\b|iac|temporal|"
     r"neck|carotid|pituitary|sella|neuro|whole ?body|total ?body|kopf|sch[äa]del|gehirn|hirn|hals|cerveau|"
+    r"vertex|poly ?trauma|pan-?scan|visage|gesicht|faccia|cara\b|vrt\b|"
     r"cr[âa]ne|t[êe]te|cabeza|cr[áa]neo|cerebro|testa|encefalo|\bc.?spine|cspine|cervical",
     re.IGNORECASE,
 )
@@ -20,19 +30,37 @@ _ELSEWHERE = re.compile(
     r"sacr|bowel|colon|uter|bladder|pancrea|spleen|phantom",
     re.IGNORECASE,
 )
+_LIMB = re.compile(
+    r"knee|ankle|foot|feet|wrist|hand|elbow|extremity|leg\b|arm\b|femur|tibia|humerus|phantom", re.IGNORECASE
+)
 
 
-def could_show_face(subject: Mapping[int, str]) -> bool:
-    """By modality, body part and descriptions (tag -> text). A volume that does not say where it is taken counts."""
+def could_show_face(subject: Mapping[int, str], shown: str = "") -> bool:
+    """By modality, origin, body part and descriptions (tag -> text), and by what the picture shows.
+
+    `shown`: "head", "trunk", or "" where the picture does not tell (see `readfirst.domain.deid.heads`). A volume that
+    does not say where it is taken counts.
+    """
     modality = subject.get(0x00080060, "")
-    if modality in PHOTOGRAPHS:
+    if modality in PHOTOGRAPHS or _may_be_rendered(subject, modality):
         return True
     if modality not in VOLUMES:
         return False
-    part = subject.get(0x00180015, "")
-    if _HEAD.search(part):
+    if shown == "head" or _HEAD.search(subject.get(0x00180015, "")):
         return True
-    if _ELSEWHERE.search(part):
+    if shown == "trunk":
         return False
-    words = " ".join(subject.get(tag, "") for tag in (0x00081030, 0x0008103E, 0x00181030))
+    words = " ".join(subject.get(tag, "") for tag in _WORDS)
     return _HEAD.search(words) is not None or _ELSEWHERE.search(words) is None
+
+
+def _may_be_rendered(subject: Mapping[int, str], modality: str) -> bool:
+    """Whether it is no slice but a picture of unknown origin or a rendering, which may be of a face."""
+    if modality in _UNKNOWN_ORIGIN or subject.get(0x00080016, "").startswith(_SECONDARY_CAPTURE):
+        return True
+    return modality in VOLUMES and _RENDERED.search(subject.get(0x00080008, "").replace("\\", " ")) is not None
+
+
+def names_limb(subject: Mapping[int, str]) -> bool:
+    """Whether a label names a limb, whose cross-section can be as round as a neck."""
+    return _LIMB.search(" ".join(subject.get(tag, "") for tag in _WORDS)) is not None

@@ -23,12 +23,9 @@ _AROUND = 40  # pixels beside what looks like letters, for the search to see the
 _LOWEST = 4  # pixels of a letter's height
 _SPIKE = 48  # pixels of one value among the thin ones: ink without noise
 _CROSSED = 0.5  # of a word's height, in which its strokes stand side by side
+_BLOCK = 16  # pixels: noise is measured in blocks of this size
+_FAINTEST = 4.0  # of 255 grey levels
 _SAME, _NEARLY = 0.002, 0.01  # of the picture's range: levels of one ink
-
-
-def may_hold_text(frame: Numbers) -> bool:
-    """Whether a grey frame could hold text. Raises NoDetector where the search is not installed."""
-    return bool(places(frame))
 
 
 def places(frame: Numbers) -> list[Box]:
@@ -45,11 +42,28 @@ def places(frame: Numbers) -> list[Box]:
         mask = (thin >= min(60, max(14, int(part.mean() + 3 * part.std())))).astype(np.uint8)
         levels = frame.astype(np.int64) * sign
         found += [*_one_value(cv2, mask, levels), *_alike(cv2, mask, levels, span)]
+        faint = ((thin >= _over_noise(cv2, thin)) & ~cv2.dilate(mask, kernel).astype(bool)).astype(np.uint8)
+        found += [*_one_value(cv2, faint, levels, _IN_A_ROW + 1), *_alike(cv2, faint, levels, span, _IN_A_ROW + 1)]
     height, width = frame.shape
     return [(max(0, b[0]), max(0, b[1]), min(width, b[2]), min(height, b[3])) for b in found]
 
 
-def _one_value(cv2: Any, mask: NDArray[np.uint8], levels: NDArray[np.int64]) -> Iterator[Box]:
+def _over_noise(cv2: Any, thin: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Above which value a thin pixel is more than the noise of its own surroundings: faint letters on even tissue.
+
+    The noise is the middle one of the blocks around, so that a few lines of text do not count as noise themselves.
+    """
+    height, width = thin.shape
+    blocks = max(1, width // _BLOCK), max(1, height // _BLOCK)
+    values = thin.astype(np.float32)
+    mean = cv2.resize(values, blocks, interpolation=cv2.INTER_AREA)
+    square = cv2.resize(values * values, blocks, interpolation=cv2.INTER_AREA)
+    noise = mean + 3 * np.sqrt(np.maximum(square - mean * mean, 0))
+    middle = cv2.medianBlur(np.clip(2 * noise, 0, 255).astype(np.uint8), 7).astype(np.float32) / 2
+    return np.maximum(_FAINTEST, cv2.resize(middle, (width, height), interpolation=cv2.INTER_LINEAR))
+
+
+def _one_value(cv2: Any, mask: NDArray[np.uint8], levels: NDArray[np.int64], row: int = _IN_A_ROW) -> Iterator[Box]:
     """Rows of thin pixels of one exact value: letters that touch come apart in it."""
     values, counts = np.unique(levels[mask > 0], return_counts=True)
     for index in np.argsort(-counts)[:2]:
@@ -59,10 +73,12 @@ def _one_value(cv2: Any, mask: NDArray[np.uint8], levels: NDArray[np.int64]) -> 
         stats = cv2.connectedComponentsWithStats(only, connectivity=8)[2][1:]
         longer = stats[:, 2:4].max(axis=1)
         letters = stats[(stats[:, 4] >= 3) & (longer >= _LETTER[0] - 1) & (longer <= _LETTER[1])][:, :4]
-        yield from _rows(letters, np.zeros(len(letters)), 1.0, _IN_A_ROW)
+        yield from _rows(letters, np.zeros(len(letters)), 1.0, row)
 
 
-def _alike(cv2: Any, mask: NDArray[np.uint8], levels: NDArray[np.int64], span: float) -> Iterator[Box]:
+def _alike(
+    cv2: Any, mask: NDArray[np.uint8], levels: NDArray[np.int64], span: float, row: int = _IN_A_ROW
+) -> Iterator[Box]:
     """Rows of parts of one level, and parts that have the strokes of a word."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     longer, shorter = stats[:, 2:4].max(axis=1), stats[:, 2:4].min(axis=1)
@@ -74,8 +90,8 @@ def _alike(cv2: Any, mask: NDArray[np.uint8], levels: NDArray[np.int64], span: f
         inside = labels > 0
         np.maximum.at(highest, labels[inside], levels[inside])
         boxes, inks = stats[letters][:, :4], highest[letters].astype(float)
-        yield from _rows(boxes, inks, _SAME * span, _IN_A_ROW)
-        yield from _rows(boxes, inks, _NEARLY * span, _IN_A_ROW + 1)
+        yield from _rows(boxes, inks, _SAME * span, row)
+        yield from _rows(boxes, inks, _NEARLY * span, row + 1)
     flat = (longer > 20) & (longer <= 420) & (shorter >= 6) & (shorter <= 34) & (longer >= 2.2 * shorter)
     for index in np.flatnonzero(flat & (fill >= 0.3) & (fill <= 0.85)):
         if _strokes(labels, levels, stats[index], int(index)):

@@ -7,6 +7,7 @@ letters to the one are nothing to the other, which keeps false alarms out withou
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from functools import lru_cache
@@ -26,6 +27,7 @@ _THRESHOLD_THIN = 0.6  # where large structures are taken away, edges of organs 
 _SURE = 0.8  # mean of a candidate's map that needs no reading, seen at both sizes
 _READ = 0.55  # the recogniser's mean confidence in its characters
 _READ_ONE = 0.9  # for a single character
+_SLANT = (6.0, 84.0)  # degrees between which a line is read along its own direction
 _TALLEST = 96  # pixels of the searched picture: what is larger on its short side is no line of text
 _DETECTOR, _RECOGNISER = "PP-OCRv6_det_small.onnx", "PP-OCRv6_rec_small.onnx"
 
@@ -42,11 +44,25 @@ class NoDetector(Exception):
 
 @dataclass(frozen=True)
 class Text:
-    """A place with text: its box in the picture, what it reads, how sure the reading is."""
+    """A place with text: its box in the picture, what it reads, how sure the reading is.
+
+    A slanted line has `parts`: upright boxes that cover it and little else.
+    """
 
     box: Box
     reading: str
     confidence: float
+    parts: tuple[Box, ...] = ()
+
+    @property
+    def read(self) -> bool:
+        """Whether the recogniser reads more than one letter or digit here."""
+        return sum(c.isalnum() for c in self.reading) > 1 and self.confidence >= _READ
+
+    @property
+    def read_surely(self) -> bool:
+        """Whether it reads as a word: enlarged noise reads as two letters or digits now and then."""
+        return self.read and (sum(c.isalnum() for c in self.reading) > 2 or self.confidence >= _READ_ONE)
 
     @property
     def marker(self) -> str:
@@ -88,25 +104,42 @@ def find_text(picture: Grey) -> list[Text]:
         count, labels, stats, _ = cv2.connectedComponentsWithStats((probability > _THRESHOLD).astype(np.uint8))
         for index in range(1, count):
             _, _, w, h, area = stats[index]
-            if area >= 24 and 3 <= min(w, h) <= tallest:
-                candidates[labels == index] = 1
+            here = labels == index
+            if area >= 24 and min(w, h) >= 3 and (min(w, h) <= tallest or _narrow(here, tallest)):
+                candidates[here] = 1
             else:
-                probability[labels == index] = 0
+                probability[here] = 0
     # Lines that stand close together are one candidate at the small size: each size is also judged by itself.
     masks = [((m > _THRESHOLD_LINE) & (candidates > 0)).astype(np.uint8) for m in (maps[1], maps[0])]
     found: list[Text] = []
     for mask in (*masks, cv2.dilate(candidates, np.ones((3, 3), np.uint8))):
-        count, _, stats, _ = cv2.connectedComponentsWithStats(mask)
-        for x, y, w, h, _ in stats[1:count]:
+        count, labels, stats, _ = cv2.connectedComponentsWithStats(mask)
+        for index in range(1, count):
+            x, y, w, h, _ = stats[index]
             pad = 2 + min(w, h) // 5  # the detector's map is smaller than the letters
             box = (max(0, x - pad), max(0, y - pad), min(width, x + w + pad), min(height, y + h + pad))
-            if not any(_covers(text.box, box) for text in found):
-                text = _judged(picture, box, [m[y : y + h, x : x + w] for m in maps])
-                found += [text] if text is not None else []
+            if not any(covers(text.box, box) for text in found if not text.parts):
+                here = [m[y : y + h, x : x + w] for m in maps]
+                part = labels[y : y + h, x : x + w] == index
+                text = _judged_along(picture, (int(x), int(y)), part, here) or _judged(picture, box, here)
+                found += [text] if text is not None and not _lies_along(text, found) else []
     return found
 
 
-def _covers(a: Box, b: Box) -> bool:
+def _narrow(part: NDArray[np.bool_], tallest: float) -> bool:
+    """Whether a part is a long slanted line: its own short side counts, not that of its upright box."""
+    sides = networks()[0].minAreaRect(np.argwhere(part).astype(np.float32))[1]
+    return bool(min(sides) <= tallest and max(sides) >= 2.2 * min(sides))
+
+
+def enlarged(picture: Grey, scale: int) -> Grey:
+    """The picture at a number of times its size."""
+    cv2 = networks()[0]
+    size = picture.shape[1] * scale, picture.shape[0] * scale
+    return picture if scale == 1 else np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_CUBIC), np.uint8)
+
+
+def covers(a: Box, b: Box) -> bool:
     """Whether the first box holds most of the second."""
     width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
     return width > 0 and height > 0 and width * height > 0.7 * (b[2] - b[0]) * (b[3] - b[1])
@@ -149,6 +182,75 @@ def _judged(picture: Grey, box: Box, maps: list[NDArray[np.float32]]) -> Text | 
     if (letters > 1 and confidence >= _READ) or (sure and (flat or (letters == 1 and confidence >= _READ_ONE))):
         return Text((int(left), int(top), int(right), int(bottom)), reading, confidence)
     return None
+
+
+def _judged_along(
+    picture: Grey, corner: tuple[int, int], part: NDArray[np.bool_], maps: list[NDArray[np.float32]]
+) -> Text | None:
+    """A slanted candidate as text, read along its own direction; None where it is level, upright or no text."""
+    cv2 = networks()[0]
+    if min(part.shape) < 12:
+        return None
+    centre, sides, angle = cv2.minAreaRect(np.argwhere(part)[:, ::-1].astype(np.float32))
+    if sides[0] < sides[1]:
+        sides, angle = sides[::-1], angle + 90
+    angle = (angle + 90) % 180 - 90  # of the line against the rows, read from left to right
+    if not _SLANT[0] < abs(angle) < _SLANT[1] or sides[0] < 2.2 * sides[1]:
+        return None
+    pad = 2 + 0.2 * sides[1]
+    long, short = sides[0] + 2 * pad, sides[1] + 2 * pad
+    middle = (centre[0] + corner[0], centre[1] + corner[1])
+    reading, confidence = _read_line(_turned(picture, middle, long, short, angle))
+    whole = all((m > _THRESHOLD).any() and float(m[part & (m > _THRESHOLD)].mean()) > _SURE for m in maps[:2])
+    parts = strips(middle, long, short, angle, picture.shape)
+    text = Text(_around_all(parts), reading, confidence, parts)
+    return text if text.read or whole else None
+
+
+def _lies_along(text: Text, found: list[Text]) -> bool:
+    """Whether a slanted text is one that is known: its middle lies on that line."""
+    x, y = (text.box[0] + text.box[2]) / 2, (text.box[1] + text.box[3]) / 2
+    parts = (part for other in found if text.parts for part in other.parts)
+    return any(left <= x < right and top <= y < bottom for left, top, right, bottom in parts)
+
+
+def _turned(picture: Grey, centre: tuple[float, float], long: float, short: float, angle: float) -> Grey:
+    """What lies in a slanted rectangle, level."""
+    cv2 = networks()[0]
+    width, height = max(8, round(long)), max(8, round(short))
+    turn = cv2.getRotationMatrix2D(centre, angle, 1.0)
+    turn[:, 2] += (width / 2 - centre[0], height / 2 - centre[1])
+    crop = cv2.warpAffine(picture, turn, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(crop, dtype=np.uint8)
+
+
+def strips(
+    centre: tuple[float, float], long: float, short: float, angle: float, shape: tuple[int, ...]
+) -> tuple[Box, ...]:
+    """Upright boxes along a slanted rectangle (its middle, sides and angle in degrees) that cover it."""
+    count = max(1, math.ceil(long / max(4.0, short / 2)))
+    along = math.cos(math.radians(angle)), math.sin(math.radians(angle))
+    half = (
+        (long / count * abs(along[0]) + short * abs(along[1])) / 2,
+        (long / count * abs(along[1]) + short * abs(along[0])) / 2,
+    )
+    boxes = []
+    for index in range(count):
+        way = ((index + 0.5) / count - 0.5) * long
+        x, y = centre[0] + way * along[0], centre[1] + way * along[1]
+        box = (
+            max(0, math.floor(x - half[0])),
+            max(0, math.floor(y - half[1])),
+            min(shape[1], math.ceil(x + half[0])),
+            min(shape[0], math.ceil(y + half[1])),
+        )
+        boxes += [box] if box[0] < box[2] and box[1] < box[3] else []
+    return tuple(boxes)
+
+
+def _around_all(boxes: tuple[Box, ...]) -> Box:
+    lefts, tops, rights, bottoms = zip(*boxes, strict=True)
+    return min(lefts), min(tops), max(rights), max(bottoms)
 
 
 def _read(crop: Grey) -> tuple[str, float]:

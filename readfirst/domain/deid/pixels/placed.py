@@ -1,0 +1,58 @@
+"""What the frames of an instance show of the body: measured with the spacing and units that its header gives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from readfirst.domain.deid.dicom.elements import Element, text_of
+from readfirst.domain.deid.heads import Region, region_shown
+from readfirst.domain.deid.pixels.frames import Images
+from readfirst.domain.deid.pixels.text import NoDetector
+
+_SHARED, _PER_FRAME = 0x52009229, 0x52009230
+_LEVEL = 0.8  # cosine of a slice's normal against the body's axis, from which it is a cross-section
+
+
+def region_of(elements: list[Element], images: Images, modality: str, limb: bool) -> Region:
+    """ "head" if any frame shows one, "trunk" if all frames are cross-sections of a trunk, else "". Raises Unreadable."""
+    spacing = _numbers(elements, 0x00280030, 2)
+    if spacing is None or images.shape.samples != 1 or images.palette is not None:
+        return ""
+    slope = _numbers(elements, 0x00281053, 1) or [1.0]
+    intercept = _numbers(elements, 0x00281052, 1) or [0.0]
+    seen: set[Region] = set()
+    try:
+        for frame in images.frames():
+            values = frame * slope[0] + intercept[0]
+            seen.add(region_shown(values, (spacing[0], spacing[1]), modality, limb))
+            if "head" in seen:
+                return "head"
+    except NoDetector:
+        return ""
+    return "trunk" if seen == {"trunk"} and _is_axial(elements) else ""
+
+
+def _is_axial(elements: list[Element]) -> bool:
+    sides = _numbers(elements, 0x00200037, 6)
+    return sides is not None and abs(sides[0] * sides[4] - sides[1] * sides[3]) >= _LEVEL
+
+
+def _numbers(elements: list[Element], tag: int, count: int) -> list[float] | None:
+    """The numbers of an attribute, at the top or in the first functional group that has it."""
+    for element in _everywhere(elements):
+        if element.tag == tag and isinstance(element.value, bytes):
+            try:
+                numbers = [float(part) for part in text_of(element).split("\\")]
+            except ValueError:
+                return None
+            return numbers if len(numbers) == count else None
+    return None
+
+
+def _everywhere(elements: list[Element]) -> Iterator[Element]:
+    """The elements, and those of the items of the functional groups (PS3.3 C.7.6.16)."""
+    yield from elements
+    for groups in (e.value for e in elements if e.tag in (_SHARED, _PER_FRAME)):
+        for item in groups if isinstance(groups, list) else ():
+            for macro in item:
+                yield from (e for inner in (macro.value if isinstance(macro.value, list) else ()) for e in inner)
