@@ -157,7 +157,7 @@ def _deidentify(
     clean = cleaner.data_set(file.elements)
     if holds_identifier(clean, scrubber):
         return Refused(Reason.RESIDUAL)
-    clean = with_markers(clean, plan, subject, patient, handle, face, verified=pixels.verified)
+    clean = with_markers(clean, plan, subject, patient, handle, face, pixels)
     output = _write(file, clean, target)
     identity = _identity(file, subject, cleaner, names, person, handle)
     receipt = Receipt(

@@ -49,9 +49,9 @@ def region_shown(values: Numbers, spacing: tuple[float, float], modality: str, l
     if bodies[0].sum() < _FULL * rows * columns:
         return ""
     lungs = modality == "CT" and _share(bodies[0], small < _AIR) > _LUNGS
-    if wide >= _TRUNK or (lungs and wide >= _WIDE[0]):
-        return "trunk"
     cut = sum((left == 0, top == 0, left + columns == size[0], top + rows == size[1]))
+    if (wide >= _TRUNK and cut < 3) or (lungs and wide >= _WIDE[0]):
+        return "trunk"
     if lungs or cut > 1 or not (_WIDE[0] <= wide <= _WIDE[1] and _DEEP[0] <= deep <= _DEEP[1]):
         return ""
     if modality == "CT" and _enclosed(cv2, bodies[0], small) > _RING:
@@ -63,7 +63,7 @@ def region_shown(values: Numbers, spacing: tuple[float, float], modality: str, l
 def _bodies(cv2: Any, small: NDArray[np.float32], modality: str) -> list[Mask]:
     """The bodies of a slice without holes, largest first; thin things (tables, holders) are opened away."""
     level = _TISSUE if modality == "CT" else _level(small)
-    solid = cv2.morphologyEx((small > level).astype(np.uint8), cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
+    solid = cv2.morphologyEx((small > level).astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
     outlines, _ = cv2.findContours(solid, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     outlines = sorted(outlines, key=cv2.contourArea, reverse=True)[:2]
     return [cv2.drawContours(np.zeros_like(solid), [o], -1, 1, cv2.FILLED) for o in outlines if len(o) > 8]

@@ -6,6 +6,7 @@ from readfirst.domain.deid.dicom.elements import (
     Element,
 )
 from readfirst.domain.deid.dicom.standard_tables import TABLE_EDITION
+from readfirst.domain.deid.receipt import PixelCheck
 from readfirst.domain.deid.rules import dates
 from readfirst.domain.deid.rules.plan import Plan
 from readfirst.domain.deid.subject import Subject
@@ -16,17 +17,21 @@ _LONGITUDINAL = {"none": "REMOVED", "year": "MODIFIED", "modified": "MODIFIED", 
 
 
 def with_markers(
-    clean: list[Element], plan: Plan, subject: Subject, patient: str, handle: str, face: bool, verified: bool
+    clean: list[Element], plan: Plan, subject: Subject, patient: str, handle: str, face: bool, pixels: PixelCheck
 ) -> list[Element]:
-    """The clean elements with the new names and the markers of PS3.15 E.1.1 and PS3.3 C.12.1.1."""
-    options = plan.options
+    """The clean elements with the new names and the markers of PS3.15 E.1.1 and PS3.3 C.12.1.1.
+
+    Patient Identity Removed speaks of the pixels too: a picture that the profile lets nobody look at is not claimed.
+    """
+    options, verified = plan.options, pixels.verified
+    claimed = options.pixels or pixels.outcome != "not looked at"
     longitudinal = _LONGITUDINAL[options.dates]
     set_values: dict[int, tuple[str, str]] = {
         0x00080050: ("SH", handle),
         0x00100010: ("PN", patient_name(patient)),
         0x00100020: ("LO", patient),
         0x00200010: ("SH", handle),
-        0x00120062: ("CS", "YES"),
+        0x00120062: ("CS", "YES" if claimed else "NO"),
         0x00120063: ("LO", f"Readfirst {ENGINE_VERSION}\\PS3.15 {TABLE_EDITION}\\Profile {plan.profile.name}"[:200]),
         0x00280303: ("CS", longitudinal),
     }

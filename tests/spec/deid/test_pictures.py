@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+from PIL import Image
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, generate_frames
@@ -25,13 +26,14 @@ from pydicom.uid import (
 from benchmarks import burned_in_pictures
 from readfirst.domain.decoding import Stored
 from readfirst.domain.deid.dicom.elements import Fragments
-from readfirst.domain.deid.pixels import decode
+from readfirst.domain.deid.pixels import barcodes, check, decode
 from readfirst.domain.pseudonyms import Pseudonyms
 from readfirst.domain.refusals import Reason, Refused
 from readfirst.local.phantom import write_phantom_study
 from tests.spec.deid.conftest import ROOT, Clean, Cleaner, attempt, file_of
 
 pytest.importorskip("rapidocr", reason="the text detector is not installed")
+zxingcpp = pytest.importorskip("zxingcpp", reason="the barcode reader is not installed")
 
 
 def ultrasound(ct: Dataset, pixels: np.ndarray, frames: int = 1) -> Dataset:
@@ -228,3 +230,80 @@ def test_lines_that_stand_close_together_all_go(ct: Dataset, clean: Cleaner) -> 
     picture = burned_in_pictures.block()
     changed = clean(ultrasound(ct, picture.pixels)).ds.pixel_array != picture.pixels
     assert all(changed[line.ink].mean() >= 0.9 for line in picture.lines)
+
+
+def changed_by(done: Clean, before: np.ndarray, inked: np.ndarray) -> float:
+    """The share of a text's ink that the clean copy shows differently."""
+    return float((done.ds.pixel_array != before)[inked].mean())
+
+
+def speckle(shape: tuple[int, ...], level: int = 60, spread: int = 12) -> np.ndarray:
+    noise = np.random.default_rng(5).normal(level, spread, shape)
+    return np.asarray(noise.clip(0, 255), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("angle", [-40, -20, 25, 45])
+def test_slanted_text_is_blanked_along_its_line(ct: Dataset, clean: Cleaner, angle: int) -> None:
+    picture = speckle((300, 360))
+    mask = Image.fromarray(burned_in_pictures.ink("CASTELLANOS, XIMENA", random.Random(2), 18, rotated=False))
+    before = picture.copy()
+    turned = np.asarray(mask.rotate(angle, expand=True, resample=Image.Resampling.BICUBIC))
+    inked = burned_in_pictures.draw(picture, turned, 60, 50, 225)
+    done = clean(ultrasound(ct, picture))
+    assert changed_by(done, picture, inked) >= 0.9
+    assert (done.ds.pixel_array != before).mean() < 0.25
+
+
+@pytest.mark.parametrize("angle", [0, 90, 35])
+@pytest.mark.parametrize("kind", ["Code39", "Code128", "QRCode", "DataMatrix"])
+def test_barcodes_are_blanked_and_never_read_out(ct: Dataset, clean: Cleaner, kind: str, angle: int) -> None:
+    code = zxingcpp.create_barcode("PX5520931", getattr(zxingcpp.BarcodeFormat, kind))
+    drawn = np.asarray(code.to_image(scale=2 if kind.startswith("Code") else 4))
+    drawn = np.repeat(drawn, 60, axis=0) if drawn.shape[0] < 4 else drawn
+    turned = Image.fromarray(255 - drawn).rotate(angle, expand=True)  # ink is light here
+    picture = np.full((420, 420), 200, np.uint8)
+    inked = burned_in_pictures.draw(picture, np.asarray(turned), 30, 40, 20)
+    done = clean(ultrasound(ct, picture))
+    assert changed_by(done, picture, inked) >= 0.9
+    assert "5520931" not in done.receipt.model_dump_json()
+
+
+def test_without_the_barcode_reader_nothing_risky_passes(
+    ct: Dataset, names: Pseudonyms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(barcodes.util, "find_spec", lambda name: None)
+    assert isinstance(attempt(file_of(ultrasound(ct, speckle((64, 64)))), names), Refused)
+
+
+def test_grey_text_on_one_inner_frame_is_found(ct: Dataset, clean: Cleaner) -> None:
+    """Neither the brightest nor the darkest thing there, it shows in no picture that stands for the group."""
+    frames = speckle((7, 96, 300), level=90, spread=20)
+    mask = burned_in_pictures.ink("OYELARAN, ADEBAYO", random.Random(1), 18, rotated=False)
+    inked = burned_in_pictures.draw(frames[4], mask, 30, 30, 160)
+    done = clean(ultrasound(ct, frames, frames=7))
+    assert (done.ds.pixel_array[4] != frames[4])[inked].mean() >= 0.9
+
+
+def test_frames_that_are_like_the_first_are_not_searched_again(
+    ct: Dataset, clean: Cleaner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searched: list[tuple[int, ...]] = []
+    find = check.find_text
+    monkeypatch.setattr(check, "find_text", lambda picture: searched.append(picture.shape) or find(picture))
+    clean(ultrasound(ct, np.stack([speckle((64, 96))] * 12), frames=12))
+    assert len(searched) == 5
+
+
+@pytest.mark.parametrize("above", [10, 14, 22])
+def test_a_faint_block_on_even_tissue_of_a_ct_slice_goes_with_all_its_lines(
+    ct: Dataset, clean: Cleaner, above: int
+) -> None:
+    picture = np.full((256, 256), 150, np.uint8)
+    picture[:40], picture[40:48] = 5, 250
+    inked = np.zeros(picture.shape, dtype=bool)
+    for number, text in enumerate(("Nakagawa, Haruto", "MRN 5520931", "14.02.1949")):
+        mask = burned_in_pictures.ink(text, random.Random(number), 10, rotated=False)
+        inked |= burned_in_pictures.draw(picture, mask, 70, 120 + 13 * number, 150 + above)
+    done = clean(slice_of(ct, picture))
+    assert done.receipt.pixels.suspects == 1
+    assert changed_by(done, picture.astype(np.int16) * 8 - 1000, inked) >= 0.9

@@ -14,7 +14,8 @@ VOLUMES = frozenset(("CT", "MR", "PT", "NM"))
 PHOTOGRAPHS = frozenset(("XC", "OP", "GM", "DMS"))
 _WORDS = (0x00180015, 0x00081030, 0x0008103E, 0x00181030)  # body part, descriptions of study and series, protocol
 _UNKNOWN_ORIGIN = frozenset(("SC", "OT", "DOC", "VL"))
-_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+# Secondary captures (one frame, then the multi-frame ones) and visible light photographs with their videos (PS3.4 B.5).
+_PICTURES = re.compile(r"1\.2\.840\.10008\.5\.1\.4\.1\.1\.(?:7|77\.1\.4)(?:\.\d+)*")
 _RENDERED = re.compile(r"\b(?:VOLUME|3D|VRT?|SSD|RENDER\w*|SURFACE|SHADED|SCREEN SAVE)\b", re.IGNORECASE)
 
 _HEAD = re.compile(
@@ -56,7 +57,7 @@ def could_show_face(subject: Mapping[int, str], shown: str = "") -> bool:
 
 def _may_be_rendered(subject: Mapping[int, str], modality: str) -> bool:
     """Whether it is no slice but a picture of unknown origin or a rendering, which may be of a face."""
-    if modality in _UNKNOWN_ORIGIN or subject.get(0x00080016, "").startswith(_SECONDARY_CAPTURE):
+    if modality in _UNKNOWN_ORIGIN or _PICTURES.fullmatch(subject.get(0x00080016, "")):
         return True
     return modality in VOLUMES and _RENDERED.search(subject.get(0x00080008, "").replace("\\", " ")) is not None
 

@@ -14,7 +14,7 @@ _LEVEL = 0.8  # cosine of a slice's normal against the body's axis, from which i
 
 
 def region_of(elements: list[Element], images: Images, modality: str, limb: bool) -> Region:
-    """ "head" if any frame shows one, "trunk" if all frames are cross-sections of a trunk, else "". Raises Unreadable."""
+    """What the frames show: a head if any does, a trunk if all do. Raises Unreadable."""
     spacing = _numbers(elements, 0x00280030, 2)
     if spacing is None or images.shape.samples != 1 or images.palette is not None:
         return ""

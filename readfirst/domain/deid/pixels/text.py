@@ -96,34 +96,54 @@ def find_text(picture: Grey) -> list[Text]:
     cv2 = networks()[0]
     small, large = _scales(max(picture.shape))
     maps = [_map(picture, small), _map(picture, large), _map(_without_large(picture, large), large)]
-    height, width = picture.shape
-    candidates = np.zeros(picture.shape, dtype=np.uint8)
-    tallest = _TALLEST / large if large < 1 else _TALLEST
     maps[2][maps[2] < _THRESHOLD_THIN] = 0
+    candidates, slanted = _candidates(maps, _TALLEST / large if large < 1 else _TALLEST)
+    found: list[Text] = []
+    for where, along in ((candidates, False), (slanted, True)):
+        if where.any():
+            # Lines that stand close together are one candidate at the small size: each size is judged by itself too.
+            masks = [((m > _THRESHOLD_LINE) & (where > 0)).astype(np.uint8) for m in (maps[1], maps[0])]
+            for mask in (*masks, cv2.dilate(where, np.ones((3, 3), np.uint8))):
+                _judge_parts(picture, mask, maps, found, along)
+    return found
+
+
+def _candidates(maps: list[NDArray[np.float32]], tallest: float) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Where the maps show what may be a line, and what may only be a long slanted one; in the maps the rest goes."""
+    cv2 = networks()[0]
+    candidates, slanted = np.zeros(maps[0].shape, np.uint8), np.zeros(maps[0].shape, np.uint8)
     for probability in maps:
         count, labels, stats, _ = cv2.connectedComponentsWithStats((probability > _THRESHOLD).astype(np.uint8))
         for index in range(1, count):
             _, _, w, h, area = stats[index]
             here = labels == index
-            if area >= 24 and min(w, h) >= 3 and (min(w, h) <= tallest or _narrow(here, tallest)):
+            if area >= 24 and 3 <= min(w, h) <= tallest:
                 candidates[here] = 1
+            elif area >= 24 and min(w, h) > tallest and _narrow(here, tallest):
+                slanted[here] = 1
             else:
                 probability[here] = 0
-    # Lines that stand close together are one candidate at the small size: each size is also judged by itself.
-    masks = [((m > _THRESHOLD_LINE) & (candidates > 0)).astype(np.uint8) for m in (maps[1], maps[0])]
-    found: list[Text] = []
-    for mask in (*masks, cv2.dilate(candidates, np.ones((3, 3), np.uint8))):
-        count, labels, stats, _ = cv2.connectedComponentsWithStats(mask)
-        for index in range(1, count):
-            x, y, w, h, _ = stats[index]
-            pad = 2 + min(w, h) // 5  # the detector's map is smaller than the letters
-            box = (max(0, x - pad), max(0, y - pad), min(width, x + w + pad), min(height, y + h + pad))
-            if not any(covers(text.box, box) for text in found if not text.parts):
-                here = [m[y : y + h, x : x + w] for m in maps]
-                part = labels[y : y + h, x : x + w] == index
-                text = _judged_along(picture, (int(x), int(y)), part, here) or _judged(picture, box, here)
-                found += [text] if text is not None and not _lies_along(text, found) else []
-    return found
+    return candidates, slanted
+
+
+def _judge_parts(
+    picture: Grey, mask: NDArray[np.uint8], maps: list[NDArray[np.float32]], found: list[Text], along: bool
+) -> None:
+    """Adds the parts of a mask that are text to what is found; `along`: only what is read along a slanted line."""
+    height, width = picture.shape
+    count, labels, stats, _ = networks()[0].connectedComponentsWithStats(mask)
+    for index in range(1, count):
+        x, y, w, h, _ = map(int, stats[index])
+        pad = 2 + min(w, h) // 5  # the detector's map is smaller than the letters
+        box = (max(0, x - pad), max(0, y - pad), min(width, x + w + pad), min(height, y + h + pad))
+        if any(covers(text.box, box) for text in found if not text.parts):
+            continue
+        here = [m[y : y + h, x : x + w] for m in maps]
+        text = _judged_along(picture, (x, y), labels[y : y + h, x : x + w] == index, here)
+        if text is None and not along:
+            text = _judged(picture, box, here)
+        if text is not None and not _lies_along(text, found):
+            found.append(text)
 
 
 def _narrow(part: NDArray[np.bool_], tallest: float) -> bool:
