@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from readfirst.domain.deid.pixels.text import Grey, NoDetector, Text, networks, strips
 
 _SMALL = 1024  # pixels of the longer side: up to here fine codes are also looked for in the picture at twice its size
+_BARS = 0.5  # of a linear code's length: as tall as its bars may be around the rows that were read
 _MARGIN = 0.2  # of a code's sides: a linear code is seen on some of its rows only
 
 
@@ -30,10 +31,11 @@ def find_barcodes(picture: Grey) -> list[Text]:
         doubled = cv2.resize(picture, (2 * width, 2 * height), interpolation=cv2.INTER_CUBIC)
         found += _read(doubled, np.array([[2.0, 0, 0.5], [0, 2.0, 0.5]]))
     # Linear codes are read to about 30 degrees from the rows or columns: turned by 45, all others are.
-    side = math.ceil(math.hypot(height, width))
-    turn = cv2.getRotationMatrix2D((width / 2, height / 2), 45, 1.0)
-    turn[:, 2] += (side - width) / 2, (side - height) / 2
-    found += _read(cv2.warpAffine(picture, turn, (side, side), flags=cv2.INTER_LINEAR), turn)
+    scale = 2.0 if max(picture.shape) <= _SMALL else 1.0
+    side = math.ceil(scale * math.hypot(height, width))
+    turn = cv2.getRotationMatrix2D((width / 2, height / 2), 45, scale)
+    turn[:, 2] += side / 2 - width / 2, side / 2 - height / 2
+    found += _read(cv2.warpAffine(picture, turn, (side, side), flags=cv2.INTER_CUBIC), turn)
     return [text for corners in found if (text := _place(corners, picture.shape)) is not None]
 
 
@@ -56,6 +58,8 @@ def _place(corners: NDArray[np.float64], shape: tuple[int, ...]) -> Text | None:
     wide, high = (side + 2 * max(6.0, _MARGIN * min(max(sides), 2 * side + 20)) for side in sides)
     if high > wide:
         wide, high, angle = high, wide, angle + 90
+    if high < 0.7 * wide:  # a linear code, of which the reader may have seen a few rows only
+        high = max(high, _BARS * wide)
     parts = strips(centre, wide, high, angle, shape)
     if not parts:
         return None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from readfirst.domain.deid.dicom.elements import Element, text_of
 from readfirst.domain.deid.heads import Region, region_shown
 from readfirst.domain.deid.pixels.frames import Images
@@ -23,7 +25,7 @@ def region_of(elements: list[Element], images: Images, modality: str, limb: bool
     seen: set[Region] = set()
     try:
         for frame in images.frames():
-            values = frame * slope[0] + intercept[0]
+            values = frame.astype(np.float32) * slope[0] + intercept[0]
             seen.add(region_shown(values, (spacing[0], spacing[1]), modality, limb))
             if "head" in seen:
                 return "head"

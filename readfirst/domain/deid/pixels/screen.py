@@ -60,7 +60,7 @@ def _over_noise(cv2: Any, thin: NDArray[np.uint8]) -> NDArray[np.float32]:
     square = cv2.resize(values * values, blocks, interpolation=cv2.INTER_AREA)
     noise = mean + 3 * np.sqrt(np.maximum(square - mean * mean, 0))
     middle = cv2.medianBlur(np.clip(2 * noise, 0, 255).astype(np.uint8), 7).astype(np.float32) / 2
-    return np.maximum(_FAINTEST, cv2.resize(middle, (width, height), interpolation=cv2.INTER_LINEAR))
+    return np.asarray(np.maximum(_FAINTEST, cv2.resize(middle, (width, height), interpolation=cv2.INTER_LINEAR)))
 
 
 def _one_value(cv2: Any, mask: NDArray[np.uint8], levels: NDArray[np.int64], row: int = _IN_A_ROW) -> Iterator[Box]:
