@@ -21,7 +21,6 @@ TOGETHER = 128 * 1024 * 1024  # bytes of frames in memory at a time
 _PROJECTED = 5  # pictures that stand for a group: a smaller one needs none
 ROUNDS = 3  # of blanking, before a picture is given up
 _CLOSE = 224  # pixels of a block's longer side that is searched at twice its size
-_MOST = 0.7  # of a frame: a block that is larger was searched with it
 _REACH = 48  # pixels around a line, at least, in which the other lines of its block are looked for
 _SURE_MARKER = 0.9
 _APART = 28  # pixels around a marker that must be free of other text
@@ -80,8 +79,7 @@ def screen_pixels(images: Images) -> Checked:
             boxes = places(frame if frame.ndim == 2 and images.palette is None else images.grey(frame))
             texts = _text_at(_joined(boxes), frame, images)
             suspects += bool(texts)
-            near = tuple(text.box for text in texts)
-            findings.append(_searched([frame], images, (), near) if texts else Finding(1, (), (), ()))
+            findings.append(_searched([frame], images, (), texts) if texts else Finding(1, (), (), ()))
     except NoDetector as error:
         raise Unreadable(Reason.PIXELS_UNVERIFIED, "no text detector is installed") from error
     return _checked(images, tuple(findings), suspects)
@@ -116,8 +114,6 @@ def _seen(frame: Frame, images: Images, near: tuple[Box, ...], within: Box | Non
     blocks = _joined([_block(b, frame) for b in (*near, *(t.box for t in found if not t.marker))])
     for block in blocks:
         width, height = block[2] - block[0], block[3] - block[1]
-        if width * height > _MOST * grey.size:  # its contrast is the frame's
-            continue
         scale = 2 if max(width, height) <= _CLOSE else 1
         closer = [text for text in _in_part(frame, images, block, scale) if text.read_surely]
         found += [t for t in closer if not any(covers(f.box, t.box) for f in found if not f.parts)]
@@ -159,11 +155,12 @@ def projections(group: list[Frame]) -> list[Frame]:
     return [stack.max(axis=0), stack.min(axis=0), middle, group[0], group[-1]]
 
 
-def _searched(group: list[Frame], images: Images, regions: tuple[Box, ...], near: tuple[Box, ...] = ()) -> Finding:
+def _searched(group: list[Frame], images: Images, regions: tuple[Box, ...], known: list[Text] | None = None) -> Finding:
     """Blanks and searches again until nothing is found; the markers that stay are known by their places.
 
-    `near` are places at which the screen has found text.
+    `known` is the text that the screen has found: what it reads there goes, whether or not the frame shows it again.
     """
+    near = tuple(text.box for text in known or ())
     blank: list[Box] = []
     kept: dict[Box, str] = {}
     lost: list[str] = []
@@ -171,6 +168,7 @@ def _searched(group: list[Frame], images: Images, regions: tuple[Box, ...], near
     for turn in range(ROUNDS + 1):
         frames = [filled(frame, blank) for frame in group] if blank else group
         found = [text for frame in projections(frames) for text in _seen(frame, images, near)]
+        found += [text for text in known or () if text.read and turn == 0]
         rest = _without_markers(found, kept, lost, first=turn == 0)
         if not rest:
             rest = _without_markers(_inner(frames, images, again), kept, lost, first=turn == 0)
