@@ -13,10 +13,18 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 from PIL import Image
-from pydicom.uid import CTImageStorage, UltrasoundImageStorage
+from pydicom.uid import (
+    ComputedRadiographyImageStorage,
+    CTImageStorage,
+    DigitalXRayImageStorageForPresentation,
+    MRImageStorage,
+    SecondaryCaptureImageStorage,
+    UltrasoundImageStorage,
+)
 from rich.table import Table
 
-from benchmarks import burned_in_pictures
+from benchmarks import burned_in_forms, burned_in_pictures
+from benchmarks.burned_in_forms import Form
 from benchmarks.burned_in_pictures import Picture
 from benchmarks.planted_identifiers import base, person
 from readfirst.cli.printing import Terminal
@@ -45,20 +53,32 @@ class Score:
         return self.lines - self.covered - self.kept_back
 
 
-def cleaned(pixels: NDArray[np.uint8], modality: str) -> tuple[NDArray[np.bool_], PixelCheck] | Refused:
-    """Where cleaning changed the picture; or why it was refused. CT slices hold it in 16 bits, as Hounsfield units."""
+_CLASSES = {
+    "US": UltrasoundImageStorage,
+    "CT": CTImageStorage,
+    "MR": MRImageStorage,
+    "SC": SecondaryCaptureImageStorage,
+    "DX": DigitalXRayImageStorageForPresentation,
+    "CR": ComputedRadiographyImageStorage,
+}
+
+
+def cleaned(
+    stored: NDArray[Any], modality: str, frames: int = 1, photometric: str = "MONOCHROME2"
+) -> tuple[NDArray[np.bool_], PixelCheck] | Refused:
+    """Where cleaning changed stored numbers ((frames,) rows, columns (, 3)); or why they were refused."""
     ds = base(person(1))
-    ds.Rows, ds.Columns = pixels.shape
-    stored: NDArray[Any] = pixels
-    ds.Modality = modality
-    ds.SOPClassUID = CTImageStorage if modality == "CT" else UltrasoundImageStorage
-    if modality == "CT":
-        ds.PixelRepresentation, stored = 1, pixels.astype(np.int16) * 8 - 1000
-    else:
-        ds.BitsAllocated = ds.BitsStored = 8
-        ds.HighBit = 7
+    ds.Modality, ds.SOPClassUID, ds.PhotometricInterpretation = modality, _CLASSES[modality], photometric
+    if photometric == "RGB":
+        ds.SamplesPerPixel, ds.PlanarConfiguration = 3, 0
+    if frames > 1:
+        ds.NumberOfFrames = frames
+    ds.Rows, ds.Columns = stored.shape[1:3] if frames > 1 else stored.shape[:2]
+    ds.PixelRepresentation = int(stored.dtype.kind == "i")
+    ds.BitsAllocated = ds.BitsStored = 8 * stored.itemsize
+    ds.HighBit = ds.BitsStored - 1
     ds.PixelData = stored.tobytes()
-    ds["PixelData"].VR = "OW" if modality == "CT" else "OB"
+    ds["PixelData"].VR = "OW" if stored.itemsize > 1 else "OB"
     source, target = io.BytesIO(), io.BytesIO()
     ds.save_as(source, enforce_file_format=True)
     profile = load_profile("triage-default")
@@ -67,7 +87,13 @@ def cleaned(pixels: NDArray[np.uint8], modality: str) -> tuple[NDArray[np.bool_]
     )
     if isinstance(done, Refused):
         return done
-    return pydicom.dcmread(io.BytesIO(target.getvalue())).pixel_array != stored, done.receipt.pixels
+    left = pydicom.dcmread(io.BytesIO(target.getvalue())).pixel_array
+    return np.asarray(left != stored, dtype=np.bool_), done.receipt.pixels
+
+
+def _as_stored(pixels: NDArray[np.uint8], modality: str) -> NDArray[Any]:
+    """CT slices hold a picture in 16 bits, as Hounsfield units."""
+    return pixels.astype(np.int16) * 8 - 1000 if modality == "CT" else pixels
 
 
 def measured(pictures: Iterable[Picture], modality: str) -> dict[str, Score]:
@@ -77,7 +103,7 @@ def measured(pictures: Iterable[Picture], modality: str) -> dict[str, Score]:
         score = scores.setdefault(picture.kind, Score())
         score.pictures += 1
         score.lines += len(picture.lines)
-        outcome = cleaned(picture.pixels, modality)
+        outcome = cleaned(_as_stored(picture.pixels, modality), modality)
         if isinstance(outcome, Refused):
             score.kept_back += len(picture.lines)
             continue
@@ -85,6 +111,24 @@ def measured(pictures: Iterable[Picture], modality: str) -> dict[str, Score]:
         score.changed += bool(changed.any())
         score.suspects += bool(check.suspects)
         score.covered += sum(bool(changed[line.ink].mean() >= _COVERED) for line in picture.lines)
+    return scores
+
+
+def by_form(each: Iterable[Form]) -> dict[str, dict[str, Score]]:
+    """The scores of forms by axis, then by the value on it; a form counts as one line."""
+    scores: dict[str, dict[str, Score]] = {}
+    for form in each:
+        score = scores.setdefault(form.axis, {}).setdefault(form.value, Score())
+        score.pictures += 1
+        score.lines += 1
+        frames = form.inked.shape[0] if form.inked.ndim == 3 else 1
+        outcome = cleaned(form.pixels, form.modality, frames, form.photometric)
+        if isinstance(outcome, Refused):
+            score.kept_back += 1
+            continue
+        changed = np.asarray(outcome[0].reshape(*form.inked.shape, -1).any(axis=-1))
+        score.changed += bool(changed.any())
+        score.covered += bool(changed[form.inked].mean() >= _COVERED)
     return scores
 
 
@@ -128,6 +172,9 @@ def run(console: Terminal | None = None) -> Iterator[dict[str, Score]]:
         if modality == "CT":
             suspects, count = sum(s.suspects for s in scores.values()), sum(s.pictures for s in scores.values())
             out.print(f"The screen sent {suspects} of {count} slices to the search.")
+        yield scores
+    for axis, scores in by_form(burned_in_forms.forms()).items():
+        out.print(_table(f"Burned in, by {axis}", scores))
         yield scores
 
 
