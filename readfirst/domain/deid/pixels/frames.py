@@ -171,25 +171,37 @@ def _filled_raw(raw: bytes, images: Images, boxes: list[Box]) -> bytes:
 
 
 def filled(frame: Frame, boxes: list[Box]) -> Frame:
-    """The frame with each box in the value that is most common around it: nothing of the letters is left."""
+    """The frame with each box in the value that is most common around it: nothing of the letters is left.
+
+    What lies in another box is none of its surroundings: a slanted line and a barcode have several. Where nothing else
+    is around, the box gets its mean: a value of its own, a bar's for example, would leave what has that value.
+    """
     result = frame.copy()
+    free = np.ones(frame.shape[:2], dtype=bool)
     for left, top, right, bottom in boxes:
-        ring = _ring(result, left, top, right, bottom).reshape(-1, *result.shape[2:])
-        values, counts = np.unique(ring, axis=0, return_counts=True)
-        result[top:bottom, left:right] = values[counts.argmax()]
+        free[top:bottom, left:right] = False
+    for left, top, right, bottom in boxes:
+        around = _around(frame, free, (left, top, right, bottom))
+        if len(around):
+            values, counts = np.unique(around, axis=0, return_counts=True)
+            result[top:bottom, left:right] = values[counts.argmax()]
+        else:
+            result[top:bottom, left:right] = frame[top:bottom, left:right].mean(axis=(0, 1)).astype(frame.dtype)
     return result
 
 
-def _ring(frame: Frame, left: int, top: int, right: int, bottom: int) -> Frame:
+def _around(frame: Frame, free: NDArray[np.bool_], box: Box) -> Frame:
+    """The values of the free pixels beside a box; if there are none, of all that are free."""
+    left, top, right, bottom = box
     rows, columns = frame.shape[:2]
     sides = [
-        frame[max(0, top - 1) : top, left:right],
-        frame[bottom : min(rows, bottom + 1), left:right],
-        frame[top:bottom, max(0, left - 1) : left],
-        frame[top:bottom, right : min(columns, right + 1)],
+        (slice(max(0, top - 1), top), slice(left, right)),
+        (slice(bottom, min(rows, bottom + 1)), slice(left, right)),
+        (slice(top, bottom), slice(max(0, left - 1), left)),
+        (slice(top, bottom), slice(right, min(columns, right + 1))),
     ]
-    flat = [side.reshape(-1, *frame.shape[2:]) for side in sides if side.size]
-    return np.concatenate(flat) if flat else frame[:1, :1]
+    beside = np.concatenate([frame[side][free[side]] for side in sides])
+    return beside if len(beside) else frame[free]
 
 
 def _dark(luma: NDArray[np.float32]) -> bool:

@@ -28,6 +28,7 @@ _SURE = 0.8  # mean of a candidate's map that needs no reading, seen at both siz
 _READ = 0.55  # the recogniser's mean confidence in its characters
 _READ_ONE = 0.9  # for a single character
 _SLANT = (6.0, 84.0)  # degrees between which a line is read along its own direction
+_LEAST = 12  # pixels of the map
 _TALLEST = 96  # pixels of the searched picture: what is larger on its short side is no line of text
 _DETECTOR, _RECOGNISER = "PP-OCRv6_det_small.onnx", "PP-OCRv6_rec_small.onnx"
 
@@ -83,6 +84,7 @@ def networks() -> tuple[Any, Any, Any, list[str]]:
     models = Path(found.origin).parent / "models"
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 2
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # a thread that waits burns a core
     sessions = [
         onnxruntime.InferenceSession(str(models / name), options, providers=["CPUExecutionProvider"])
         for name in (_DETECTOR, _RECOGNISER)
@@ -91,11 +93,18 @@ def networks() -> tuple[Any, Any, Any, list[str]]:
     return cv2, sessions[0], sessions[1], ["", *characters, " "]
 
 
-def find_text(picture: Grey) -> list[Text]:
-    """All text in a grey picture. Raises NoDetector."""
+def find_text(picture: Grey, clear: bool = False) -> list[Text]:
+    """All text in a grey picture. Raises NoDetector.
+
+    `clear`: the contrast is that of the place, so that text shows in the picture as it is if there is any: where it
+    does not, no large structures are taken away to look for it.
+    """
     cv2 = networks()[0]
     small, large = _scales(max(picture.shape))
-    maps = [_map(picture, small), _map(picture, large), _map(_without_large(picture, large), large)]
+    maps = [_map(picture, small), _map(picture, large)]
+    if clear and max(float(m.max()) for m in maps) < _THRESHOLD:
+        return []
+    maps.append(_map(_without_large(picture, large), large))
     maps[2][maps[2] < _THRESHOLD_THIN] = 0
     candidates, slanted = _candidates(maps, _TALLEST / large if large < 1 else _TALLEST)
     found: list[Text] = []
@@ -133,7 +142,9 @@ def _judge_parts(
     height, width = picture.shape
     count, labels, stats, _ = networks()[0].connectedComponentsWithStats(mask)
     for index in range(1, count):
-        x, y, w, h, _ = map(int, stats[index])
+        x, y, w, h, area = map(int, stats[index])
+        if min(w, h) < 2 or area < _LEAST:  # a speck of a candidate, which is judged as a whole at last
+            continue
         pad = 2 + min(w, h) // 5  # the detector's map is smaller than the letters
         box = (max(0, x - pad), max(0, y - pad), min(width, x + w + pad), min(height, y + h + pad))
         if any(covers(text.box, box) for text in found if not text.parts):
@@ -197,11 +208,17 @@ def _judged(picture: Grey, box: Box, maps: list[NDArray[np.float32]]) -> Text | 
     left, top, right, bottom = box
     reading, confidence = _read(picture[top:bottom, left:right])
     letters = sum(c.isalnum() for c in reading)
-    sure = all((m > _THRESHOLD).any() and float(m[m > _THRESHOLD].mean()) > _SURE for m in maps[:2])
+    sure = all(_is_sure(m) for m in maps[:2])
     flat = min(right - left, bottom - top) * 1.6 < max(right - left, bottom - top)
     if (letters > 1 and confidence >= _READ) or (sure and (flat or (letters == 1 and confidence >= _READ_ONE))):
         return Text((int(left), int(top), int(right), int(bottom)), reading, confidence)
     return None
+
+
+def _is_sure(part: NDArray[np.float32]) -> bool:
+    """Whether the detector's map shows a candidate so clearly that it needs no reading."""
+    shown = part[part > _THRESHOLD]
+    return shown.size > 0 and float(shown.mean()) > _SURE
 
 
 def _judged_along(
@@ -221,7 +238,7 @@ def _judged_along(
     long, short = sides[0] + 2 * pad, sides[1] + 2 * pad
     middle = (centre[0] + corner[0], centre[1] + corner[1])
     reading, confidence = _read_line(_turned(picture, middle, long, short, angle))
-    whole = all((m > _THRESHOLD).any() and float(m[part & (m > _THRESHOLD)].mean()) > _SURE for m in maps[:2])
+    whole = all(_is_sure(m[part]) for m in maps[:2])
     parts = strips(middle, long, short, angle, picture.shape)
     text = Text(_around_all(parts), reading, confidence, parts)
     return text if text.read or whole else None
