@@ -11,6 +11,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import PositronEmissionTomographyImageStorage, SecondaryCaptureImageStorage
 
 from readfirst.domain.deid.heads import region_shown
+from readfirst.domain.deid.pixels.faces import could_show_face
 from readfirst.domain.pseudonyms import Pseudonyms
 from readfirst.domain.refusals import Reason, Refused
 from readfirst.local.phantom import write_phantom_study
@@ -119,11 +120,22 @@ def test_a_trunk_is_shared_even_where_the_series_began_at_the_head(ct: Dataset, 
         assert "RecognizableVisualFeatures" not in done.ds
 
 
-def test_where_the_picture_cannot_tell_any_label_that_names_the_head_counts(ct: Dataset, names: Pseudonyms) -> None:
+@pytest.mark.parametrize(
+    "series",
+    ["skull base to mid-thigh", "Arch to vertex", "Ganzkörper", "Hals-Thorax", "WB", "TAP + cou", "H&N", "C-spine"],
+)
+def test_where_the_picture_cannot_tell_any_label_that_names_head_or_neck_counts(
+    ct: Dataset, names: Pseudonyms, series: str
+) -> None:
     noise = np.random.default_rng(1).normal(0, 20, (64, 64))
-    ds = labelled(ct, noise, "ABDOMEN", "skull base to mid-thigh")
+    ds = labelled(ct, noise, "ABDOMEN", series)
     ds.SOPClassUID, ds.Modality = PositronEmissionTomographyImageStorage, "PT"
     assert attempt(file_of(ds), names, profile="research-sharing") == Refused(Reason.VISUAL_FEATURES)
+
+
+@pytest.mark.parametrize("series", ["Cardiac cine", "Iliac arteries", "Surface coil", "Nuclear renography"])
+def test_a_word_that_only_contains_one_for_the_head_names_another_place(series: str) -> None:
+    assert not could_show_face({0x00080060: "MR", 0x00180015: "ABDOMEN", 0x0008103E: series})
 
 
 @pytest.mark.parametrize("how", ["secondary capture", "rendering"])

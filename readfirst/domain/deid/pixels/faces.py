@@ -18,11 +18,15 @@ _UNKNOWN_ORIGIN = frozenset(("SC", "OT", "DOC", "VL"))
 _PICTURES = re.compile(r"1\.2\.840\.10008\.5\.1\.4\.1\.1\.(?:7|77\.1\.4)(?:\.\d+)*")
 _RENDERED = re.compile(r"\b(?:VOLUME|3D|VRT?|SSD|RENDER\w*|SURFACE|SHADED|SCREEN SAVE)\b", re.IGNORECASE)
 
+# Words in several languages for the head, the neck, and what reaches up to them; abbreviations as they stand alone.
 _HEAD = re.compile(
-    r"head|brain|skull|cranium|cranial|cerebr|face|facial|maxill|mandib|jaw|dental|sinus|orbit|eye|ear\b|iac|temporal|"
-    r"neck|carotid|pituitary|sella|neuro|whole ?body|total ?body|kopf|sch[äa]del|gehirn|hirn|hals|cerveau|"
-    r"vertex|poly ?trauma|pan-?scan|visage|gesicht|faccia|cara\b|vrt\b|"
-    r"cr[âa]ne|t[êe]te|cabeza|cr[áa]neo|cerebro|testa|encefalo|\bc.?spine|cspine|cervical",
+    r"head|brain|skull|cranium|cranial|cerebr|(?<![a-z])face|facial|maxill|mandib|jaw|denta|sinus|orbit|eye|"
+    r"(?<![a-z])ears?(?![a-z])|temporal|petrous|felsenbein|neck|carotid|carotis|pituitary|sella|neuro|willis|stroke|"
+    r"pharyn|larynx|thyroid|thyreo|schilddr|parotid|tonsil|tongue|supra.?aort|vertex|poly ?trauma|pan-?scan|"
+    r"(?:whole|total).?(?:body|spine)|ganzk(?:ö|oe?)rper|gesamte ws|corps entier|cuerpo entero|corpo intero|"
+    r"kopf|sch[äa]del|gehirn|hirn|hals|kiefer|gesicht|visage|faccia|cr[âa]ne|t[êe]te|cabeza|cr[áa]neo|cerebro|cerveau|"
+    r"cuello|testa|encefalo|vrt\b|\bc.?spine|cspine|cervical|h ?& ?n(?![a-z])|"
+    r"(?<![a-z])(?:iac|tmj|hws|nnh|tsa|wb|wbc?t|avc|ictus|cou|collo|cara|hno|orl)(?![a-z])",
     re.IGNORECASE,
 )
 _ELSEWHERE = re.compile(
