@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from readfirst.adapters import blobs, clients
 from readfirst.domain import resource_names
+from readfirst.domain.deid.pixels.barcodes import find_barcodes
 from readfirst.domain.deid.pixels.text import find_text
 from readfirst.domain.dicomweb import rendering
 from readfirst.domain.refusals import ADVICE, Reason
@@ -58,7 +59,7 @@ class Look:
         return rendering.encoded(self.picture, side=side)
 
     def texts(self) -> list[dict[str, Any]]:
-        """Each place, and whether it reads as a side marker. What it reads stays out: the picture shows it."""
+        """Each place with text or a barcode, and whether it reads as a side marker; not what it says, which shows."""
         grey = self.picture if self.picture.ndim == 2 else self.picture.mean(axis=2).astype(np.uint8)
         height, width = grey.shape
         return [
@@ -69,7 +70,7 @@ class Look:
                 "bottom": text.box[3] / height,
                 "marker": bool(text.marker),
             }
-            for text in find_text(grey)
+            for text in (*find_text(grey), *find_barcodes(grey))
         ]
 
 

@@ -7,6 +7,7 @@ import struct
 import numpy as np
 
 from readfirst.domain.deid.dicom.elements import Bulk, Element, Encoding, Unreadable
+from readfirst.domain.deid.pixels.barcodes import find_barcodes
 from readfirst.domain.deid.pixels.text import Grey, NoDetector, find_text
 from readfirst.domain.refusals import Reason
 
@@ -16,7 +17,10 @@ _LARGEST = 64 * 1024 * 1024  # pixels
 
 
 def overlays_without_text(elements: list[Element], encoding: Encoding) -> frozenset[int]:
-    """The groups (60xx) whose bitmaps are whole and show no text. Raises Unreadable where nothing can search them."""
+    """The groups (60xx) whose bitmaps are whole and show no text or barcode.
+
+    Raises Unreadable where nothing can search them.
+    """
     groups = {e.tag >> 16 for e in elements if e.tag & 0xFF01FFFF == 0x60003000}
     try:
         return frozenset(g for g in groups if _shows_no_text(g, elements, encoding))
@@ -41,7 +45,7 @@ def _shows_no_text(group: int, elements: list[Element], encoding: Encoding) -> b
     if encoding.big and _vr(group, elements) == "OW":
         content = np.frombuffer(content[: len(content) & ~1], ">u2").astype("<u2").tobytes()
     bits = np.unpackbits(np.frombuffer(content, np.uint8), bitorder="little")[:size].reshape(count, rows, columns)
-    return not any(find_text(_grey(frame)) for frame in bits)
+    return not any(find_text(_grey(frame)) or find_barcodes(_grey(frame)) for frame in bits)
 
 
 def _grey(frame: np.ndarray) -> Grey:
