@@ -25,7 +25,7 @@ from pydicom.uid import (
 from benchmarks import burned_in_forms, burned_in_pictures
 from readfirst.domain.decoding import Stored
 from readfirst.domain.deid.dicom.elements import Fragments
-from readfirst.domain.deid.pixels import barcodes, decode, search
+from readfirst.domain.deid.pixels import barcodes, decode, screen, search
 from readfirst.domain.pseudonyms import Pseudonyms
 from readfirst.domain.refusals import Reason, Refused
 from readfirst.local.phantom import write_phantom_study
@@ -310,3 +310,13 @@ def test_a_faint_block_on_even_tissue_of_a_ct_slice_goes_with_all_its_lines(
     done = clean(slice_of(ct, picture))
     assert done.receipt.pixels.suspects == 1
     assert changed_by(done, picture.astype(np.int16) * 8 - 1000, inked) >= 0.9
+
+
+def test_letters_that_noise_lifts_in_part_over_the_limit_of_bright_ones_are_seen_as_faint_ones() -> None:
+    """Split between the two, no letter of the line would be one part."""
+    picture = burned_in_forms.speckle(4, (512, 512), 120, 2)
+    picture[:40], picture[40:48] = 5, 250
+    mask = burned_in_pictures.ink("MRN 5520931", random.Random(4), 12, rotated=False)
+    rows, columns = np.nonzero(burned_in_pictures.draw(picture, mask, 70, 120, 130))
+    found = screen.places(picture.astype(np.int16) * 8)
+    assert any(left <= columns.mean() < right and top <= rows.mean() < bottom for left, top, right, bottom in found)

@@ -41,8 +41,11 @@ def places(frame: Numbers) -> list[Box]:
     for operation, sign in ((cv2.MORPH_TOPHAT, 1), (cv2.MORPH_BLACKHAT, -1)):
         thin = cv2.morphologyEx(grey, operation, kernel)
         part = thin[::2, ::2]
-        mask = (thin >= min(60, max(14, int(part.mean() + 3 * part.std())))).astype(np.uint8)
-        faint = ((thin >= _over_noise(cv2, thin)) & (cv2.dilate(mask, kernel) == 0)).astype(np.uint8)
+        clear, noise = min(60, max(14, int(part.mean() + 3 * part.std()))), _over_noise(cv2, thin)
+        mask = (thin >= clear).astype(np.uint8)
+        # The edges of what is bright are no faint letters; pixels that noise alone lifts over the limit have none.
+        bright = cv2.dilate((thin >= clear + noise).astype(np.uint8), kernel)
+        faint = ((thin >= noise) & (bright == 0)).astype(np.uint8)
         for where, row in ((mask, _IN_A_ROW), (faint, _IN_A_ROW + 1)):
             parts = _parts(cv2, where, frame, sign)
             found += [*_one_value(cv2, parts, frame.shape, row), *_alike(parts, span, row)]
