@@ -13,7 +13,9 @@ from readfirst.adapters.identity import identities
 from readfirst.adapters.uploads import clinic_results
 from readfirst.domain import resource_names
 from readfirst.domain.faults import Fault
+from readfirst.domain.reading.content_dates import date_content
 from readfirst.domain.reading.reidentify import relink, unlinked
+from readfirst.domain.reading.study_record import VERIFIED
 from readfirst.services import list_study
 
 if TYPE_CHECKING:
@@ -66,8 +68,11 @@ def _home(token: str, kind: str, identity: IdentityRecord) -> bytes | None:
     data = blobs.read(analysis, path) if path.endswith(".dcm") else None
     if data is None:
         return None
+    ds = relink(pydicom.dcmread(io.BytesIO(data)), identity)
+    if kind != VERIFIED and (seen := blobs.properties(analysis.get_blob_client(path))) is not None:
+        date_content(ds, seen.last_modified)  # the job knows the study's shifted days only
     home = io.BytesIO()
-    relink(pydicom.dcmread(io.BytesIO(data)), identity).save_as(home)
+    ds.save_as(home)
     return home.getvalue()
 
 

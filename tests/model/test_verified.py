@@ -42,7 +42,7 @@ def test_it_is_verified_names_who_signed_when_and_the_report_before_it(study):
     report, made = signed(study, ACCEPT, ACCEPT)
     assert (report.VerificationFlag, made.VerificationFlag) == ("UNVERIFIED", "VERIFIED")
     observer = made.VerifyingObserverSequence[0]
-    assert (str(observer.VerifyingObserverName), observer.VerificationDateTime) == ("Rona Diaz", "20190405123000")
+    assert (str(observer.VerifyingObserverName), observer.VerificationDateTime) == ("Diaz^Rona", "20190405123000")
     before = made.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence[0]
     assert before.ReferencedSOPInstanceUID == report.SOPInstanceUID != made.SOPInstanceUID
     _, again = signed(study, ACCEPT, ACCEPT)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import re
 from collections.abc import Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
+from readfirst.domain.reading.content_dates import date_content, in_zone_of
+from readfirst.domain.reading.person_name import person_name
 from readfirst.domain.reading.reviews import FindingAssessment, Missed, Review
 
 _GROUP, _MEASUREMENTS, _TRACKING = "125007", "126010", "112039"
@@ -25,7 +26,6 @@ _PRESENT, _ABSENT = ("52101004", "SCT", "Present"), ("2667000", "SCT", "Absent")
 _LONG_AXIS = ("103339001", "SCT", "Long Axis")
 _ABNORMAL = ("49755003", "SCT", "Morphologically Abnormal Structure")
 _MILLIMETER = ("mm", "UCUM", "millimeter")
-_LONGEST_NAME = 60
 
 
 def verified(report: Dataset, review: Review, *, predecessor: Dataset, at: datetime, reader: str) -> Dataset:
@@ -34,7 +34,7 @@ def verified(report: Dataset, review: Review, *, predecessor: Dataset, at: datet
     `at` is when it was signed, shifted as all dates of the study are; `reader` a name for the signature.
     """
     made = copy.deepcopy(report)
-    at = _in_zone_of(report, at)
+    at = in_zone_of(report, at)
     (body,) = (c for c in made.ContentSequence if _code(c) == _MEASUREMENTS)
     for group in body.ContentSequence:
         if _code(group) == _GROUP and (verdict := review.verdicts.get(_key(group))):
@@ -42,21 +42,12 @@ def verified(report: Dataset, review: Review, *, predecessor: Dataset, at: datet
     body.ContentSequence.extend(_added(missed, made, k) for k, missed in enumerate(review.missed, start=1))
     made.SOPInstanceUID = made.file_meta.MediaStorageSOPInstanceUID = _uid(report, f"verified {review.version}")
     made.InstanceNumber = str(1 + review.version)
-    made.ContentDate, made.ContentTime = at.strftime("%Y%m%d"), at.strftime("%H%M%S")
+    date_content(made, at)
     made.SpecificCharacterSet = "ISO_IR 192"  # the reader writes as they like
     made.VerificationFlag, made.CompletionFlag = "VERIFIED", "COMPLETE"
     made.VerifyingObserverSequence = Sequence([_signature(at, reader)])
     made.PredecessorDocumentsSequence = Sequence([_reference(predecessor)])
     return made
-
-
-def _in_zone_of(report: Dataset, at: datetime) -> datetime:
-    """The moment in the time zone that the report names, in which all of its times are read (PS3.3 C.12.1.1.6)."""
-    zone = re.fullmatch(r"([+-])(\d\d)(\d\d)", str(report.get("TimezoneOffsetFromUTC") or ""))
-    if zone is None or at.tzinfo is None:
-        return at
-    offset = timedelta(hours=int(zone[2]), minutes=int(zone[3]))
-    return at.astimezone(timezone(-offset if zone[1] == "-" else offset))
 
 
 def _judge(group: Dataset, verdict: FindingAssessment) -> None:
@@ -109,7 +100,7 @@ def _signature(at: datetime, reader: str) -> Dataset:
     item = Dataset()
     item.VerifyingOrganization = "Readfirst: review of the AI result, no radiology report"
     item.VerificationDateTime = at.strftime("%Y%m%d%H%M%S")
-    item.VerifyingObserverName = reader[:_LONGEST_NAME]
+    item.VerifyingObserverName = person_name(reader)
     item.VerifyingObserverIdentificationCodeSequence = Sequence()
     return item
 
