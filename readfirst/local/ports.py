@@ -13,13 +13,14 @@ from readfirst.domain.faults import Fault
 
 HOST = "127.0.0.1"
 # Below Linux's ephemeral range (32768 and up): no outgoing connection takes such a port between choice and use.
+_LOWEST, _HIGHEST = 1024, 65_535  # below, only an administrator's programs may listen
 _AUTO_RANGE = range(20_000, 32_000)
 
 Choice = Literal["default", "auto"] | int
 
 
 class PortsTaken(Fault):
-    """Ports that something else holds; the message says which, what they are for, and what to do."""
+    """Ports that something else holds, or that do not exist; the message says which, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,10 @@ def choose(choice: Choice, needed: Collection[str], previous: Ports | None = Non
     if choice == "auto":
         return previous if previous and not previous.taken(needed) else _any_free()
     ports = Ports().moved(0 if choice == "default" else choice)
+    numbers = asdict(ports).values()
+    if min(numbers) < _LOWEST or max(numbers) > _HIGHEST:
+        low, high = _LOWEST - min(asdict(Ports()).values()), _HIGHEST - max(asdict(Ports()).values())
+        raise PortsTaken(f"--port-offset is between {low} and {high}: ports are numbers from {_LOWEST} to {_HIGHEST}.")
     _wait_until_free(ports, needed)
     return ports
 

@@ -168,7 +168,14 @@ class Stack:
         self._run_to_end("reindex", [sys.executable, "-m", "readfirst.cli", "reindex"])
 
     def _prepare(self) -> None:
-        self.folders.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            self.folders.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError):
+            raise StackError(
+                f"{self.folders.state} cannot hold the stack's state: a file is there. Name a folder."
+            ) from None
+        except PermissionError:
+            raise StackError(f"{self.folders.state} may not be written to. Name another folder by --state.") from None
         self.folders.state.chmod(0o700)  # keys, and originals with identifiers inside
         self._take_lock()
         self.folders.description.unlink(missing_ok=True)  # of a stack that was killed
@@ -291,7 +298,7 @@ def _locked(lock: IO[bytes]) -> bool:
 def running_stack(state: Path) -> dict[str, Any] | None:
     """stack.json of the stack that runs on `state`: pid, ports, environment. None where none runs."""
     folders = Folders(state.resolve())
-    with suppress(FileNotFoundError), folders.lock.open("rb") as lock:
+    with suppress(FileNotFoundError, NotADirectoryError), folders.lock.open("rb") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:

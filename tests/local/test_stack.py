@@ -154,6 +154,29 @@ def test_a_port_in_use_is_named_with_what_to_do(tmp_path: Path) -> None:
     assert processes_of(tmp_path) == []
 
 
+@pytest.mark.parametrize("offset", [60_000, -10_000, 10**9])
+def test_an_offset_beyond_the_ports_that_there_are_is_refused_with_its_bounds(
+    up: Up, tmp_path: Path, offset: int
+) -> None:
+    process = up(tmp_path, "--port-offset", str(offset))
+    said, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 1
+    assert "--port-offset is between -3256 and 55533" in said
+    assert "Traceback" not in said
+    assert processes_of(tmp_path) == []
+
+
+def test_a_state_folder_that_is_a_file_is_refused_in_words(up: Up, tmp_path: Path) -> None:
+    file = tmp_path / "state"
+    file.write_text("")
+    for state in (file, file / "below"):
+        process = up(state, "--ports", "auto")
+        said, _ = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 1
+        assert "a file is there" in said and "Traceback" not in said
+        assert running_stack(state) is None
+
+
 def test_a_server_that_cannot_start_is_named_with_the_end_of_its_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
