@@ -76,7 +76,7 @@ def send_alert(alert: dict[str, Any]) -> float:
     if _in_hand(this.token):
         return -1.0
     clinic = settings().clinic(this.clinic)
-    letter = alert_email.urgent(this.handle, settings().portal_url, _part(this.token))
+    letter = alert_email.urgent(this.handle, settings().portal_url, *_said_of(this))
     mail.send_once(this.token, this.finding, letter, clinic.radiologist)
     _note(this)
     return settings().escalate_minutes * 60 if clinic.escalation else 0.0
@@ -136,10 +136,13 @@ def escalate_alert(alert: dict[str, Any]) -> None:
     this = Alert.model_validate(alert)
     if _in_hand(this.token):
         return
-    letter = alert_email.overdue(this.handle, settings().portal_url, _part(this.token))
+    letter = alert_email.overdue(this.handle, settings().portal_url, *_said_of(this))
     mail.send_once(this.token, _overdue(this), letter, settings().clinic(this.clinic).escalation)
 
 
-def _part(token: str) -> str:
-    record = list_study.read(token)
-    return record.part if record else ""
+def _said_of(alert: Alert) -> tuple[str, int]:
+    """How much of the study was read where that was not all, and how urgent the findings of the alert's kind are: as
+    urgent as can be where there is none, as in a study that is of high risk without one."""
+    record = list_study.read(alert.token)
+    categories = [f.category for f in record.findings if f.kind == alert.finding] if record else []
+    return record.part if record else "", min(categories, default=1)
