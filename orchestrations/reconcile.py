@@ -15,6 +15,7 @@ from readfirst.adapters import blobs, clients, secrets
 from readfirst.adapters.clock import now
 from readfirst.adapters.settings import settings
 from readfirst.adapters.uploads import clinic_results, stuck
+from readfirst.adapters.uploads.sent import Sent
 from readfirst.domain import resource_names
 from readfirst.domain.intake.stuck import Stuck
 from readfirst.domain.refusals import Reason, Refused
@@ -54,7 +55,8 @@ def _overdue(clinic: str) -> list[Overdue]:
     late: list[str] = []
     whole = False
     try:
-        for listed in clients.container(resource_names.UPLOADS, resource_names.inbox(clinic)).list_blobs():
+        inbox = clients.container(resource_names.UPLOADS, resource_names.inbox(clinic))
+        for listed in inbox.list_blobs(include=["metadata"]):
             upload = _upload(clinic, listed)
             found[upload.id] = upload
             if (now() - listed.last_modified).total_seconds() >= settings().reconcile_age_seconds:
@@ -76,7 +78,8 @@ def _overdue(clinic: str) -> list[Overdue]:
 def _upload(clinic: str, listed: BlobProperties) -> Upload:
     blob = clients.container(resource_names.UPLOADS, resource_names.inbox(clinic)).get_blob_client(listed.name)
     etag = '"{}"'.format(str(listed.etag).strip('"'))  # as the blob's own properties write it: the id is made of it
-    return Upload(clinic, blob, str(listed.name), etag, int(listed.size), secrets.pseudonyms(clinic))
+    keys, before = secrets.pseudonyms(clinic), Sent.of(listed.metadata)
+    return Upload(clinic, blob, str(listed.name), etag, int(listed.size), keys, before=before)
 
 
 def retake(one: Overdue) -> Received:
@@ -124,7 +127,7 @@ def _set_aside(one: Overdue) -> None:
         pass  # the new version is an upload of its own
     except Exception as error:
         logging.warning("upload left in its inbox: %s: %s", upload.id, stuck.cause(error)[0])
-        clinic_results.say_upload(upload.clinic, upload.id, upload.name, verdict)
+        clinic_results.say_upload(upload.clinic, upload.sent.upload, upload.sent.name, verdict)
         one.keep(one.note.left(now()))
         return
     one.forget()

@@ -142,14 +142,14 @@ def answer_clinic(run: dict[str, Any]) -> None:
         return None if record is None else _answer(record)
 
     if (record := list_study.read(this.token)) is not None:
-        clinic_results.say_study(record.clinic, record.handle, stands)
+        clinic_results.say_study(record.clinic, record.handle, stands, ledger_of(record.id).own_names())
 
 
 @blueprint.activity_trigger(input_name="run")
 def request_return(run: dict[str, Any]) -> None:
-    """Asks app `identity` to bring the results home. A study without a clean instance has none, and no identity."""
+    """Asks app `identity` to bring the results home."""
     record = list_study.read(Run.model_validate(run).token)
-    if record is not None and record.instances and record.state != "quarantined":
+    if record is not None and record.goes_home:
         clients.queue(resource_names.RETURNS).send_message(record.id)
 
 
@@ -243,7 +243,7 @@ def _provenance(told: Report, analysis: Analysis | None, seconds: dict[str, floa
 
 
 def _answer(record: StudyRecord) -> dict[str, Any]:
-    """What the clinic is told: its own handle and counts, the label, never more than the label of a result."""
+    """What the clinic is told, besides its own names of the study: counts, and no more of a result than its label."""
     answer: dict[str, Any] = {
         "state": record.state,
         "label": record.label,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import azure.durable_functions as df
@@ -40,7 +41,8 @@ def look_and_seal(run: dict[str, Any]) -> dict[str, Any]:
         seal = ledger.seal(Seal(run=this.n, arrivals=verdict.arrivals, short=verdict.short, at=at))
     _learn(ledger, seal)
     if seal.arrivals:
-        clinic_results.say_study(this.clinic, ledger.handle(), lambda: _in_progress(this, len(seal.arrivals)))
+        begun = partial(_in_progress, this, len(seal.arrivals))
+        clinic_results.say_study(this.clinic, ledger.handle(), begun, ledger.own_names())
     deadline = now() + timedelta(minutes=settings().inference_deadline_minutes)
     return Look(files=len(seal.arrivals), deadline=deadline.isoformat()).dump()
 

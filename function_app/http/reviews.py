@@ -17,6 +17,7 @@ from readfirst.domain import resource_names
 from readfirst.domain.analysis.messages import Kind
 from readfirst.domain.reading.reviews import (
     Event,
+    Reopened,
     Review,
     Signed,
     Told,
@@ -136,7 +137,7 @@ def _finished(call: Call, record: StudyRecord, events: list[Event], event: Event
     steps: list[Callable[[], None]] = []
     if not isinstance(event.what, Told):  # the index says nothing of it
         steps.append(lambda: list_study.index_review(record.clinic, record.id))
-    if isinstance(event.what, Signed | Told):
+    if isinstance(event.what, Signed | Reopened | Told):
         steps.append(lambda: call.command(*_following(record, event.what)))
     for step in steps:
         try:

@@ -7,6 +7,7 @@ from readfirst.adapters.clock import now
 from readfirst.adapters.settings import settings
 from readfirst.adapters.uploads import originals, persons
 from readfirst.adapters.uploads.ledger import ledger_of
+from readfirst.adapters.uploads.sent import Sent
 from readfirst.domain import resource_names
 from readfirst.domain.intake.ledger import Arrival
 from readfirst.domain.workflow_messages import Run
@@ -17,7 +18,7 @@ def release(owner: str, arrival: str) -> Run | None:
 
     A file of a study (`owner` is its token) arrives once more, marked as looked at: its picture is not searched again,
     all else is cleaned as ever; `reject` takes it out of quarantine once the run exists. A file of no study goes back
-    to its clinic's inbox and is received again.
+    to its clinic's inbox and is received again, as the file that the clinic sent: its answers are that file's.
     """
     kept = clients.container(resource_names.UPLOADS, resource_names.QUARANTINE).get_blob_client(f"{owner}/{arrival}")
     seen = blobs.properties(kept)
@@ -26,7 +27,8 @@ def release(owner: str, arrival: str) -> Run | None:
     etag, size = str(seen.etag), int(seen.size)
     if owner in {clinic.id for clinic in settings().clinics}:
         inbox = clients.container(resource_names.UPLOADS, resource_names.inbox(owner))
-        blobs.copy(kept, etag, size, inbox.get_blob_client(f"released/{arrival}"))
+        sent = Sent.of(seen.metadata) or Sent("", arrival)
+        blobs.copy(kept, etag, size, inbox.get_blob_client(f"released/{arrival}"), metadata=sent.metadata)
         if study := (seen.metadata or {}).get("study"):
             ledger_of(study).forget_others(arrival)
         blobs.delete(kept, etag)

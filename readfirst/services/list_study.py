@@ -16,6 +16,7 @@ from readfirst.domain.reading.study_record import VERIFIED, StudyRecord
 
 _TRIES = 50
 _OF_THE_REVIEW = {"review", "verdicts", "missed", "signed", "waiting"}
+_REVIEW = ("review", "verdicts", "missed", "signed", "judged")  # what a record keeps of the review of its analysis
 # What the service answers where a record's blob is not the one that was read, or is there by now.
 _CHANGED = ("ConditionNotMet", "BlobAlreadyExists", "TargetConditionNotMet")
 
@@ -38,12 +39,14 @@ def keep(record: StudyRecord) -> StudyRecord:
         after = following(there, record)
         if after is None:
             return None
-        same = VERIFIED in there.outputs and _same_analysis(there, after)
-        kept = {VERIFIED: there.outputs[VERIFIED]} if same else {}
+        same = _same_analysis(there, after)
+        kept = {VERIFIED: there.outputs[VERIFIED]} if same and VERIFIED in there.outputs else {}
+        said = {name: getattr(there, name) for name in _REVIEW} if same else {}
         # A study that is kept back loses its result, and not its place: what was urgent is read as soon as before.
         due = min(there.due, after.due) if after.state == "quarantined" else after.due
         alerted = after.having_taken("alert", there.seconds["alert"]) if "alert" in there.seconds else after
-        return alerted.model_copy(update={"alerted": there.alerted, "due": due, "outputs": {**after.outputs, **kept}})
+        outputs = {**after.outputs, **kept}
+        return alerted.model_copy(update={"alerted": there.alerted, "due": due, "outputs": outputs, **said})
 
     return _amend(record.id, next_one) or record
 

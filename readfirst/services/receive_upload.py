@@ -20,6 +20,7 @@ from readfirst.adapters import blobs, clients, secrets
 from readfirst.adapters.clock import now
 from readfirst.adapters.uploads import clinic_results
 from readfirst.adapters.uploads.ledger import Ledger, ledger_of
+from readfirst.adapters.uploads.sent import Sent
 from readfirst.domain import resource_names
 from readfirst.domain.deid import named_in, read_header
 from readfirst.domain.intake import archives, tars
@@ -49,11 +50,17 @@ class Upload:
     size: int
     keys: Pseudonyms
     encoding: str = ""  # the Content-Encoding that its sender gave it
+    before: Sent | None = None  # of a file that a person released from quarantine: how its clinic had sent it
 
     @property
     def id(self) -> str:
         """Names the upload in Readfirst: the same for the same version of the same blob."""
         return self.keys.arrival(self.name, self.etag)
+
+    @property
+    def sent(self) -> Sent:
+        """How its clinic sent it, and knows it."""
+        return self.before or Sent(self.name, self.id)
 
     def open(self) -> io.BufferedReader:
         """The upload as a file read by ranges."""
@@ -81,6 +88,7 @@ def receive(clinic: str, blob: BlobClient) -> Received:
         int(seen.size),
         secrets.pseudonyms(clinic),
         str(seen.content_settings.content_encoding or ""),
+        Sent.of(seen.metadata),
     )
     try:
         runs = _take(upload)
@@ -97,7 +105,7 @@ def _clear(upload: Upload) -> None:
 
 
 def _take(upload: Upload) -> frozenset[Run]:
-    if upload.name.rsplit("/", 1)[-1].lower() in _COMPLETE:
+    if upload.sent.name.rsplit("/", 1)[-1].lower() in _COMPLETE:
         return _take_complete(upload)
     if upload.size > _LARGEST_FILE:
         return set_aside(upload, Refused(Reason.TOO_LARGE))
@@ -209,8 +217,8 @@ def _take_members(upload: Upload, images: Sequence[tuple[Header, Moved]], others
         runs = frozenset(pool.map(lambda image: _arrive(upload, *image), images))
     clinic_results.say_archive(
         upload.clinic,
-        upload.id,
-        upload.name,
+        upload.sent.upload,
+        upload.sent.name,
         taken=len(images),
         others=[(other.name, other.verdict) for other in others],
     )
@@ -310,7 +318,7 @@ def _arrive(upload: Upload, header: Header, moved: Moved) -> Run:
         Arrival(
             note=note,
             clinic=upload.clinic,
-            upload=upload.name,
+            upload=upload.sent.name,
             original=moved.original,
             etag=moved.etag,
             size=moved.size,
@@ -318,6 +326,7 @@ def _arrive(upload: Upload, header: Header, moved: Moved) -> Run:
             study_uid=header.study_uid,
             instance=upload.keys.arrival("instance", header.sop_uid),
             known=header.known,
+            accession=header.accession,
             stated=header.stated,
         )
     )
@@ -335,11 +344,11 @@ def set_aside(upload: Upload, verdict: Refused | Skipped, named: tuple[str, str]
         f"{upload.clinic}/{upload.id}"
     )
     reason = verdict.reason.value if isinstance(verdict, Refused) else "skipped"
-    metadata = {"reason": reason}
+    metadata = {"reason": reason, **upload.sent.metadata}
     if named[0]:
         metadata["study"] = upload.keys.study_token(named[0])
         missing = {upload.keys.arrival("instance", named[1]): reason} if named[1] else {}
         ledger_of(metadata["study"]).keep_others(upload.id, Others(refused={reason: 1}, instances=missing))
     blobs.copy(upload.blob, upload.etag, upload.size, target, metadata=metadata)
-    clinic_results.say_upload(upload.clinic, upload.id, upload.name, verdict)
+    clinic_results.say_upload(upload.clinic, upload.sent.upload, upload.sent.name, verdict)
     return frozenset()

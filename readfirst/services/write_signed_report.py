@@ -1,4 +1,5 @@
-"""Writes the VERIFIED successor of a study's AI report once its review is signed. App `intake` owns the results."""
+"""What follows from a study's review: its place in record and index, the VERIFIED successor of the AI's report, and
+the way home of both. App `intake` owns the results."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ import pydicom
 from readfirst.adapters import blobs, clients, secrets
 from readfirst.adapters.studies import reviews
 from readfirst.domain import resource_names
-from readfirst.domain.reading.reviews import Review, fold
+from readfirst.domain.reading.reviews import Event, Review, Signed, fold, summary
 from readfirst.domain.reading.signed_report import verified
 from readfirst.domain.reading.study_record import VERIFIED, StudyRecord
 from readfirst.services import list_study
@@ -21,43 +22,43 @@ if TYPE_CHECKING:
 
 
 def follow_review(token: str, clinic: str = "") -> None:
-    """Does what follows from a study's review, all of it, however often it is asked: index, report, its way home.
+    """Does what follows from a study's review, all of it, however often it is asked: record, report, way home, index.
 
-    `clinic` finds a study that is listed and has no record yet.
-    """
-    if write_verified(token) is not None:
-        return
-    if (record := list_study.read(token)) is not None:
-        list_study.index(record.clinic, token)
-    elif clinic:
-        list_study.index_review(clinic, token)
-
-
-def write_verified(token: str) -> str | None:
-    """Writes it, notes it in the record, and asks for its return, each of them again where it was done before.
-
-    Returns its blob; None where there is no report, or nothing is signed. A record that names the report proves
-    nothing of what came after: an earlier try may have ended there, and each step gives the same when it is repeated.
+    `clinic` finds a study that is listed and has no record yet. What the record says already proves nothing of what
+    came after: an earlier try may have ended there, and each step gives the same when it is repeated.
     """
     record = list_study.read(token)
-    if record is None or "sr" not in record.outputs:
-        return None
-    events = reviews.events(clients.container(resource_names.STUDIES, resource_names.REVIEWS), token)
-    review = fold(events, reviews.run_key(record))
-    if review.state != "signed" or review.superseded:
-        return None
+    if record is None:
+        if clinic:
+            list_study.index_review(clinic, token)
+        return
+    review, events = _review_of(record)
+    signed = review.state == "signed" and not review.superseded
+    path = _report(record, review) if signed and "sr" in record.outputs else ""
+    judged = {key: verdict.verdict for key, verdict in review.verdicts.items()} if signed else {}
+
+    def note(there: StudyRecord) -> StudyRecord:
+        if there.outputs.get("sr") != record.outputs.get("sr") or _review_of(there)[0].version != review.version:
+            return there  # a later event, or a newer result, came meanwhile: whoever follows that notes it
+        outputs = {**there.outputs, VERIFIED: path} if path else there.outputs
+        return there.model_copy(update={**summary(review), "judged": judged, "outputs": outputs})
+
+    list_study.amend_blob(token, note)
+    if record.goes_home and any(isinstance(event.what, Signed) for event in events):  # also one that was taken back
+        clients.queue(resource_names.RETURNS).send_message(token)
+    list_study.index(record.clinic, token)  # last: the way home does not wait for the index
+
+
+def _review_of(record: StudyRecord) -> tuple[Review, list[Event]]:
+    events = reviews.events(clients.container(resource_names.STUDIES, resource_names.REVIEWS), record.id)
+    return fold(events, reviews.run_key(record)), events
+
+
+def _report(record: StudyRecord, review: Review) -> str:
+    """The blob of the VERIFIED report, written unless the record names it."""
     path = f"{record.outputs['sr'].removesuffix('.dcm')}-verified-{review.version:06d}.dcm"
     if record.outputs.get(VERIFIED) != path:
         _write(record, review, path)
-
-    def note(there: StudyRecord) -> StudyRecord:
-        if there.outputs.get("sr") != record.outputs["sr"] or there.outputs.get(VERIFIED, "") > path:
-            return there  # a later signature, or a newer result, was noted meanwhile: their names are in order
-        return there.model_copy(update={"outputs": {**there.outputs, VERIFIED: path}})
-
-    list_study.amend_blob(token, note)
-    clients.queue(resource_names.RETURNS).send_message(token)
-    list_study.index(record.clinic, token)  # last: the way home does not wait for the index
     return path
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import time
 import zipfile
@@ -12,6 +13,7 @@ from pathlib import Path
 import pydicom
 import pytest
 import requests
+from azure.storage.blob import ContainerClient
 from PIL import Image
 
 from readfirst.adapters import blobs, clients
@@ -140,9 +142,19 @@ def test_a_signed_review_goes_home_as_a_verified_report_of_the_original_patient(
     assert report.StudyInstanceUID == study.planted["study uid"]
     signed = report.VerifyingObserverSequence[0].VerificationDateTime
     assert signed[:8] == datetime.now(UTC).strftime("%Y%m%d"), "its date is the true one again"
+    told = json.loads(eventually(lambda: _signed_result(home, record.handle)))
+    assert {finding["verdict"] for finding in told["findings"]} == {"accept"}
+    first = pydicom.dcmread(io.BytesIO(blobs.read(home, f"studies/{record.handle}/sr.dcm") or b""))
+    assert first.ContentDate == datetime.now(UTC).strftime("%Y%m%d") != first.StudyDate, "it says when it was made"
     again = reported(study.token)
     assert again.record is not None
     assert again.record.outputs["sr-verified"].endswith(".dcm")
+
+
+def _signed_result(home: ContainerClient, handle: str) -> bytes:
+    """The study's result as the clinic has it, once it says that the review is signed."""
+    data = blobs.read(home, f"studies/{handle}/result.json") or b"{}"
+    return data if json.loads(data).get("review", {}).get("state") == "signed" else b""
 
 
 @pytest.mark.parametrize("series", ["LIDC-IDRI-0001", "LIDC-IDRI-0003"])

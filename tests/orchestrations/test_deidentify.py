@@ -194,11 +194,13 @@ def test_a_damaged_member_of_a_zip_is_kept_as_far_as_it_reads_and_the_others_go_
 
 
 def test_looking_again_at_a_sealed_run_changes_nothing(tmp_path: Path) -> None:
-    run, _ = sealed_study(tmp_path, seed=19, slices=1)
+    run, planted = sealed_study(tmp_path, seed=19, slices=1)
     assert run.clinic == CLINIC
     told = clients.container(resource_names.UPLOADS, resource_names.results(CLINIC))
     status = f"studies/{ledger_of(run.token).handle()}/status.json"
-    assert json.loads(told.download_blob(status).readall())["state"] == "in progress", "its sender can see it now"
+    said = json.loads(told.download_blob(status).readall())
+    assert said["state"] == "in progress", "its sender can see it now"
+    assert (said["studyInstanceUid"], said["accessionNumber"]) == (planted["study uid"], planted["accession"])
     assert Look.model_validate(do(look_and_seal, run.dump())).files == 1
 
 

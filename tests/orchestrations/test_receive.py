@@ -21,6 +21,7 @@ from readfirst.adapters import clients, secrets
 from readfirst.adapters.uploads.ledger import ledger_of
 from readfirst.domain import resource_names
 from readfirst.domain.workflow_messages import Run
+from readfirst.services.decide_quarantined import release
 from readfirst.services.receive_upload import receive
 
 pytestmark = [pytest.mark.stack, pytest.mark.usefixtures("settings")]
@@ -272,6 +273,52 @@ def test_an_archive_that_is_not_opened_is_refused_and_a_zip_is_asked_for(ending:
     answer = answer_to(name)
     assert (answer["outcome"], answer["reason"]) == ("refused", reason)
     assert reason != "archive-not-opened" or ".zip" in answer["advice"]
+
+
+def _released(kept: str) -> frozenset[Run]:
+    """Releases a file from quarantine, and receives it as the trigger does."""
+    assert release(CLINIC, kept) is None
+    blob = clients.container(resource_names.UPLOADS, resource_names.inbox(CLINIC)).get_blob_client(f"released/{kept}")
+    received = receive(CLINIC, blob)
+    received.clear()
+    assert not blob.exists()
+    return received.runs
+
+
+def test_a_released_file_is_answered_under_the_name_that_its_clinic_gave_it_however_often_it_comes_back() -> None:
+    data, name = uuid.uuid4().bytes * 40, f"{folder()}/Aufnahme №1.dcm"
+    upload(data, name)
+    for _ in range(2):
+        (kept,) = _kept(data)
+        assert _released(kept) == frozenset()
+    assert len(_kept(data)) == 1, "refused again, it waits again"
+    (answer,) = [a for a in answers() if a["upload"] == name]
+    assert answer["outcome"] == "refused"
+    assert not [a["upload"] for a in answers() if a["upload"].startswith("released/")]
+
+
+def test_a_released_complete_message_is_judged_as_one() -> None:
+    data, name = uuid.uuid4().hex.encode(), f"{folder()}/complete.json"
+    upload(data, name)
+    before = answer_to(name)
+    _released(*_kept(data))
+    assert answer_to(name)["reason"] == before["reason"] != "not-dicom"
+
+
+def test_a_file_from_a_quarantine_that_knew_no_names_is_not_told_to_its_clinic_as_a_new_one() -> None:
+    data, kept = uuid.uuid4().bytes * 40, uuid.uuid4().hex
+    quarantine = clients.container(resource_names.UPLOADS, resource_names.QUARANTINE)
+    quarantine.upload_blob(f"{CLINIC}/{kept}", data, metadata={"reason": "not-dicom"})
+    before = len(answers())
+    _released(kept)
+    assert len(_kept(data)) == 1 and len(answers()) == before
+
+
+def _kept(data: bytes) -> list[str]:
+    """The arrivals in quarantine with that content."""
+    quarantine = clients.container(resource_names.UPLOADS, resource_names.QUARANTINE)
+    found = quarantine.list_blob_names(name_starts_with=f"{CLINIC}/")
+    return [name.partition("/")[2] for name in found if quarantine.download_blob(name).readall() == data]
 
 
 def test_a_zip_without_an_image_is_refused() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from readfirst.adapters import blobs, clients
@@ -21,12 +21,13 @@ from readfirst.domain.refusals import Refused, Skipped
 if TYPE_CHECKING:
     from azure.storage.blob import ContainerClient
 
+RESULT = "result.json"  # of a study: for the clinic's systems
 _JSON = "application/json"
 
 
 def say_upload(clinic: str, upload_id: str, upload: str, verdict: Refused | Skipped) -> None:
     """Tells what became of an upload that is not part of any study."""
-    _say(clinic, f"uploads/{_file_name(upload, upload_id)}", {"upload": upload, "at": _at(), **described(verdict)})
+    _say_of(clinic, upload_id, upload, described(verdict))
 
 
 def say_archive(
@@ -34,21 +35,33 @@ def say_archive(
 ) -> None:
     """Tells what became of the files of a zip."""
     answer = {
-        "upload": upload,
-        "at": _at(),
         "outcome": "taken",
         "images": taken,
         "others": [{"member": member, **described(verdict)} for member, verdict in others],
     }
-    _say(clinic, f"uploads/{_file_name(upload, upload_id)}", answer)
+    _say_of(clinic, upload_id, upload, answer)
 
 
-def say_study(clinic: str, handle: str, stands: Callable[[], dict[str, Any] | None]) -> None:
-    """Tells how a study stands: what `stands` says when it is written (None: what was told before counts)."""
+def _say_of(clinic: str, upload_id: str, upload: str, answer: dict[str, Any]) -> None:
+    """The last answer about an upload counts. Of one whose name is not known any more, the first one does."""
+    if upload:
+        _say(clinic, f"uploads/{_file_name(upload, upload_id)}", {"upload": upload, "at": _at(), **answer})
+
+
+def say_study(
+    clinic: str,
+    handle: str,
+    stands: Callable[[], dict[str, Any] | None],
+    own_names: Mapping[str, str] | None = None,
+) -> None:
+    """Tells how a study stands: what `stands` says when it is written (None: what was told before counts).
+
+    `own_names`: what the clinic itself calls the study (`Ledger.own_names`).
+    """
 
     def answer() -> dict[str, Any] | None:
         told = stands()
-        return None if told is None else {"handle": handle, "at": _at(), **told}
+        return None if told is None else {"handle": handle, **(own_names or {}), "at": _at(), **told}
 
     _follow(clinic, f"studies/{handle}/status.json", answer)
 
@@ -65,7 +78,7 @@ def say_result(
         record = counts()
         return None if record is None else _result(handle, study_uid, accession, record)
 
-    _follow(clinic, f"studies/{handle}/result.json", answer)
+    _follow(clinic, f"studies/{handle}/{RESULT}", answer)
 
 
 def _result(handle: str, study_uid: str, accession: str, record: StudyRecord) -> dict[str, Any]:
@@ -79,7 +92,8 @@ def _result(handle: str, study_uid: str, accession: str, record: StudyRecord) ->
         "reason": record.reason,
         "readInPart": record.part,
         "accounting": record.accounting.model_dump() if record.accounting else None,
-        "findings": [_finding(f) for f in record.findings],
+        "findings": [{**_finding(f), **_verdict(record, f)} for f in record.findings],
+        "review": {"state": record.review, "signed": record.signed, "findingsAddedByReader": record.missed},
         "model": record.provenance.model.model_dump() if record.provenance and record.provenance.model else None,
         "at": _at(),
     }
@@ -89,6 +103,11 @@ def _finding(found: Finding) -> dict[str, Any]:
     """A finding without a place (a class) has no size either, and states none."""
     size = {"diameterMm": found.diameter_mm} if found.diameter_mm else {}
     return {"meaning": found.concept.meaning, **size, "site": found.site, "probability": found.probability}
+
+
+def _verdict(record: StudyRecord, found: Finding) -> dict[str, Any]:
+    """What the reader said of the finding, once it is signed; in their own words it is in the report that goes home."""
+    return {"verdict": record.judged[found.key]} if found.key in record.judged else {}
 
 
 def say_access(clinic: str, access_id: str, answer: dict[str, Any]) -> None:

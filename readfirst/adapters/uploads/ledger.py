@@ -17,6 +17,7 @@ import json
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from readfirst.adapters import blobs, clients
@@ -178,6 +179,14 @@ class Ledger:
         while (there := self.rulings())[-1:] != (ruling,):
             name = f"{self._token}/rulings/{len(there) + 1:06d}.json"
             blobs.put_once(self._container, name, ruling.model_dump_json().encode())
+
+    def own_names(self) -> dict[str, str]:
+        """The names that its clinic gave the study, for the answers to that clinic and nobody else."""
+        first = islice(blobs.names(self._container, f"{self._token}/files/"), _PARALLEL)
+        arrivals = self.arrivals(tuple(name.rsplit("/", 1)[1].removesuffix(".json") for name in first))
+        accession = next((a.accession for a in arrivals if a.accession), "")
+        own = {"studyInstanceUid": arrivals[0].study_uid if arrivals else "", "accessionNumber": accession}
+        return {name: value for name, value in own.items() if value}
 
     def handle(self) -> str:
         """The study's handle: claimed once, so that no two studies share one."""

@@ -1,4 +1,7 @@
-"""Files that were kept back, in container `quarantine`: `{study token or clinic}/{arrival}`, the reason as metadata."""
+"""Files that were kept back, in container `quarantine`: `{study token or clinic}/{arrival}`, the reason as metadata.
+
+A clinic's file, which belongs to no study, also says there how the clinic sent it (sent.py).
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,7 @@ from readfirst.domain.refusals import ADVICE, Reason
 if TYPE_CHECKING:
     from azure.storage.blob import ContainerClient
 
+SKIPPED = "skipped"  # the reason of clutter
 _LARGEST_PICTURE = 256 << 20
 
 
@@ -32,6 +36,17 @@ class Kept:
     reason: str
     size: int
     at: str
+    of_study: bool = False  # whether its beginning named a study, which then knows that it is missing
+
+    @property
+    def releasable(self) -> bool:
+        """Whether taking the file again could come to anything else: one without bytes stays without."""
+        return self.reason != Reason.EMPTY
+
+    @property
+    def clutter(self) -> bool:
+        """Whether it was skipped as what travels with a study and is no image: there is nothing to decide."""
+        return self.reason == SKIPPED
 
     @property
     def advice(self) -> str:
@@ -43,8 +58,9 @@ def every() -> Iterator[Kept]:
     """Every file in quarantine."""
     for blob in _container().list_blobs(include=["metadata"]):
         owner, _, arrival = blob.name.partition("/")
-        reason = (blob.metadata or {}).get("reason", "")
-        yield Kept(owner, arrival, reason, int(blob.size), blob.last_modified.isoformat(timespec="seconds"))
+        metadata = blob.metadata or {}
+        at = blob.last_modified.isoformat(timespec="seconds")
+        yield Kept(owner, arrival, metadata.get("reason", ""), int(blob.size), at, "study" in metadata)
 
 
 @dataclass(frozen=True)
@@ -88,6 +104,12 @@ def look(owner: str, arrival: str, frame: int) -> Look | None:
         return Look(rendering.grey_or_colour(ds, frame), frames) if 0 <= frame < frames else None
     except Exception:  # it is in quarantine because it may be anything
         return None
+
+
+def releasable(owner: str, arrival: str) -> bool:
+    """Whether taking the file again could come to anything else."""
+    seen = blobs.properties(_container().get_blob_client(f"{owner}/{arrival}"))
+    return seen is None or (seen.metadata or {}).get("reason", "") != Reason.EMPTY
 
 
 def _container() -> ContainerClient:

@@ -21,6 +21,7 @@ class Header:
     sop_uid: str
     modality: str  # capital letters, at most 16
     known: str  # deid's KnownIdentifiers as JSON
+    accession: str  # the accession number
     stated: Stated  # what it says of the patient
 
 
@@ -33,6 +34,7 @@ def header_of(ds: Dataset) -> Header | Refused:
             sop_uid=str(ds.get("SOPInstanceUID", "")),
             modality=re.sub(r"[^A-Z]", "", str(ds.get("Modality", "")).upper())[:16] or "OT",
             known=known_identifiers(ds).to_json(),
+            accession=str(ds.get("AccessionNumber", "") or ""),
             stated=stated_person(ds),
         )
     except MemoryError:

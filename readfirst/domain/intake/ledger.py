@@ -42,6 +42,7 @@ class Arrival(Entry):
     instance: str = ""  # token of the SOP Instance UID
     releases: str = ""  # the id of the arrival that a person released from quarantine by this one
     known: str = ""  # the identifiers that its header names (deid's KnownIdentifiers as JSON)
+    accession: str = ""  # the accession number that its header names; empty: none, or received before it was kept
     stated: Stated | None = None  # what its header says of the patient; None: received before it was kept
 
 

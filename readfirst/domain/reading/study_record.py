@@ -92,6 +92,7 @@ class StudyRecord(BaseModel):
     verdicts: dict[str, int] = {}  # of the review: accept, reject, correct -> findings
     missed: int = 0  # findings that the reader added
     signed: str = ""  # when the review was signed
+    judged: dict[str, str] = {}  # of the signed review: finding -> accept, reject, correct
     alerted: str = ""  # when the e-mail was handed over
     provenance: Provenance | None = None
     analysing: str = ""  # run key of the analysis under way; the index alone says it, and the report takes it away
@@ -107,6 +108,12 @@ class StudyRecord(BaseModel):
     def waiting(self) -> bool:
         """Whether it stands in the worklist: the index finds what waits without looking at what is done."""
         return waits(self.purpose, self.review)
+
+    @property
+    def goes_home(self) -> bool:
+        """Whether there are results that its clinic can have. Without a clean instance there is no identity to bring
+        them home by, and of a study that is kept back nobody knows whose it is."""
+        return self.instances > 0 and self.state != "quarantined"
 
     @property
     def seconds(self) -> dict[str, float]:
