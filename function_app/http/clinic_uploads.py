@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import Literal
+from typing import Any, Literal
 
 import azure.functions as func
 from pydantic import BaseModel, ConfigDict, Field
 
+from function_app.http import guard
 from function_app.http.guard import Call, Problem, answer
 from function_app.http.routes import SPARSE, Routes
 from readfirst.adapters import blobs, clients
-from readfirst.adapters.uploads import clinic_urls
+from readfirst.adapters.uploads import clinic_results, clinic_urls, quarantine
 from readfirst.domain import resource_names
 
 _UPLOAD_ADDRESS_LIFE = timedelta(hours=2)
 _LATEST = 200
-_FOR_SYSTEMS = "/result.json"  # of a study, whose status.json says the same to people
 
 routes = Routes("identity")
 
@@ -35,6 +37,16 @@ class ArchiveMember(BaseModel):
     what: str = ""
 
 
+class ReviewSaid(BaseModel):
+    """What came of the review of a study's AI result."""
+
+    model_config = SPARSE
+
+    state: Literal["unread", "in progress", "signed"] = "unread"
+    signed: str = ""
+    findingsAddedByReader: int = 0  # as result.json names it
+
+
 class Outcome(BaseModel):
     """What a clinic was told of an upload, of a study, or of a look at an identity. Only what applies is there, and
     more of it that the clinic's systems read in their container."""
@@ -49,7 +61,10 @@ class Outcome(BaseModel):
     outcome: Literal["taken", "refused", "skipped"] = "taken"
     state: str = ""
     label: str = ""
-    images: int = 0
+    images: int | None = None
+    studyInstanceUid: str = ""  # of a study, as its clinic names it
+    accessionNumber: str = ""
+    review: ReviewSaid | None = None
     reason: str = ""
     advice: str = ""
     door: str = ""
@@ -75,15 +90,48 @@ def uploads(call: Call) -> func.HttpResponse:
 
 def _told_to(clinic: str) -> list[Outcome]:
     container = clients.container(resource_names.UPLOADS, resource_names.results(clinic))
-    found = []
+    found: list[dict[str, Any]] = []
+    results: dict[str, dict[str, Any]] = {}
     for name in blobs.names(container, ""):
-        kind = name.split("/")[0]
-        if kind not in ("uploads", "studies", "access") or not name.endswith(".json") or name.endswith(_FOR_SYSTEMS):
+        kind, *_, last = name.split("/")
+        if kind not in ("uploads", "studies", "access") or not name.endswith(".json"):
             continue
-        if data := blobs.read(container, name):
-            # As stored: what another version said of one study hides no other.
-            found.append(Outcome.model_construct(**{**json.loads(data), "clinic": clinic, "kind": kind}))
-    return found
+        if (data := blobs.read(container, name)) is None:
+            continue
+        if kind == "studies" and last == clinic_results.RESULT:  # for the clinic's systems: status.json is for people
+            results[name.rsplit("/", 1)[0]] = json.loads(data)
+        else:
+            found.append({**json.loads(data), "clinic": clinic, "kind": kind})
+    named = [{**item, **_own_names(results.get(f"studies/{item.get('handle')}", {}))} for item in found]
+    # As stored: what another version said of one study hides no other.
+    return [Outcome.model_construct(**item) for item in named]
+
+
+def _own_names(result: Mapping[str, Any]) -> dict[str, Any]:
+    """What a study's result says that its status may not: the clinic's own names of it, and what the reader said."""
+    kept = ("studyInstanceUid", "accessionNumber", "review")
+    return {name: result[name] for name in kept if result.get(name)}
+
+
+class RefusedCounts(BaseModel):
+    """How many files, by reason."""
+
+    refused: dict[str, int]
+
+
+@routes.answers(RefusedCounts)
+def refused(call: Call) -> func.HttpResponse:
+    """GET uploads/refused?days=: files of no study that were refused and are kept back, by reason.
+
+    What was refused of a study is in the study's own books.
+    """
+    since = (call.now - timedelta(days=guard.number(call.query("days", "30"), 1, 366))).isoformat()
+    found = Counter(
+        k.reason
+        for k in quarantine.every()
+        if k.owner in call.person.clinics and not (k.clutter or k.of_study) and k.at >= since
+    )
+    return answer(RefusedCounts(refused=dict(found)))
 
 
 class WantedAddress(BaseModel):
@@ -113,7 +161,7 @@ def upload_address(call: Call) -> func.HttpResponse:
         raise Problem(404, "no-such-clinic", "There is no such clinic.")
     if {".", ".."} & set(wanted.blob.split("/")):
         raise Problem(422, "invalid", "A file's name may not lead elsewhere.")
-    call.audit("allowed", clinic=wanted.clinic)
+    call.audit("allowed", of={"clinic": wanted.clinic})
     address, until = clinic_urls.upload_only(wanted.clinic, _UPLOAD_ADDRESS_LIFE, wanted.blob)
     return answer(UploadAddress(address=address, until=until), status=201)
 

@@ -90,21 +90,27 @@ class Call:
             fields = [{"field": ".".join(map(str, e["loc"])), "problem": e["type"]} for e in error.errors()]
             raise Problem(422, "invalid", "Some fields of the request are not valid.", fields=fields) from None
 
-    def audit(self, outcome: str, reason: str = "", clinic: str = "") -> None:
-        """Writes the act to the audit log; `clinic` where it is on no study of the index. One look is written once."""
+    def audit(self, outcome: str, reason: str = "", of: Mapping[str, Any] | None = None) -> None:
+        """Writes the act to the audit log. One look is written once.
+
+        `of` says what it is about where the path names no study: `clinic`, and of a study `id` and `handle`.
+        """
+        about = self.study if of is None else of
         look = look_of(self.rule) if outcome == "allowed" else ""
-        key = (self.person.id, str(self.study.get("id", "")), look)
+        key = (self.person.id, str(about.get("id", "")), look)
         if look and looks().audited(key, self.now):
             return
         role = ",".join(sorted(self.person.roles & set(self.rule.roles)))
         audit_log(self.rule.app).add(
             self.now,
             actor=self.person.id,
+            name=self.person.name,
             role=role,
             act=self.rule.name,
             outcome=outcome,
-            token=str(self.study.get("id", "")),
-            clinic=clinic or str(self.study.get("clinic", "")),
+            token=str(about.get("id", "")),
+            handle=str(about.get("handle", "")),
+            clinic=str(about.get("clinic", "")),
             reason=reason,
         )
         if look:

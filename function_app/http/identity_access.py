@@ -206,7 +206,7 @@ def _decide(call: Call, kind: identity_requests.Kind, act_id: str, *, yes: bool,
     why = may_decide(case, call.person.id)
     if why and not repeats(case, word):
         raise Problem(409, "not-now", why)
-    call.audit("yes" if yes else "no", f"{act_id} {note}".strip(), case.act.clinic)
+    call.audit("yes" if yes else "no", f"{act_id} {note}".strip(), _study_of(case))
     if not why and not identity_requests.answer(kind, case, word):
         case = _case(kind, act_id)  # another word came first, perhaps this one
     elif not why:
@@ -214,6 +214,10 @@ def _decide(call: Call, kind: identity_requests.Kind, act_id: str, *, yes: bool,
     if not repeats(case, word):
         raise Problem(409, "not-now", "It is decided already.")
     return answer(CaseView(**_seen(case)))
+
+
+def _study_of(case: Case) -> dict[str, str]:
+    return {"id": case.act.token, "handle": case.act.handle, "clinic": case.act.clinic}
 
 
 def _case(kind: identity_requests.Kind, act_id: str) -> Case:
@@ -228,7 +232,7 @@ def request_open(call: Call) -> func.HttpResponse:
     """POST identity/requests/{request}/open: what was approved, for who asked."""
     case = _case("requests", call.path["request"])
     if why := may_open(case, call.person.id, call.now):
-        call.audit("refused", case.act.id, case.act.clinic)
+        call.audit("refused", case.act.id, _study_of(case))
         raise Problem(403, "not-approved", why)
     found = guard.worklist().one(guard.all_clinics(), id=case.act.token)
     if found is None:

@@ -18,6 +18,7 @@ from readfirst.domain import resource_names
 from readfirst.domain.access.audit_chain import Entry
 from readfirst.domain.analysis.findings import ModelIdentity
 from readfirst.domain.operations import statistics
+from readfirst.domain.pseudonyms import handle_of
 
 _AUDIT_PAGE = 500
 _AUDIT_DAYS = 7  # `readfirst audit verify` looks at all
@@ -76,8 +77,14 @@ def audit(call: Call) -> func.HttpResponse:
     lines = audit_blobs.lines(container, day) if day in {c.day for c in checks} else []
     call.audit("allowed")
     entries = [Entry.model_validate_json(line) for line in lines]
-    own = [e for e in entries if not e.clinic or e.clinic in call.person.clinics]
+    own = [_shown(e) for e in entries if not e.clinic or e.clinic in call.person.clinics]
     return answer(AuditLog(app=app, day=day, days=checks, entries=own[-_AUDIT_PAGE:][::-1]))
+
+
+def _shown(entry: Entry) -> Entry:
+    """An entry with the handle of its study, which older entries do not name."""
+    handle = entry.handle or (handle_of(entry.token) if entry.token else "")
+    return entry.model_copy(update={"handle": handle})
 
 
 class PerDay(BaseModel):

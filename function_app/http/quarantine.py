@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import azure.functions as func
 from pydantic import BaseModel, ConfigDict, Field
@@ -23,13 +24,15 @@ routes = Routes("identity")
 
 
 class QuarantinedFile(BaseModel):
-    """A file kept back. `item` names it in addresses; `study`: the token of its study, where it has one."""
+    """A file kept back. `item` names it in addresses; `study`: the token of its study, where it has one;
+    `releasable`: whether taking it again could come to anything else."""
 
     item: str
     clinic: str
     study: str
     reason: str
     advice: str
+    releasable: bool
     size: int
     at: str
 
@@ -43,16 +46,19 @@ class QuarantineList(BaseModel):
 
 @routes.answers(QuarantineList, rules=("quarantine",))
 def quarantine_list(call: Call) -> func.HttpResponse:
-    """GET quarantine: the files kept back of the person's clinics."""
-    kept = [k for k in quarantine.every() if _clinic_of(k.owner, call) in call.person.clinics]
+    """GET quarantine: the files kept back of the person's clinics. What was skipped waits for nobody's decision."""
+    every = [k for k in quarantine.every() if not k.clutter]
+    owners = {owner: _owner(owner, call) for owner in {k.owner for k in every}}
+    kept = [k for k in every if owners[k.owner]]
     kept.sort(key=lambda k: k.at, reverse=True)
     items = [
         QuarantinedFile(
             item=f"{k.owner}~{k.arrival}",
-            clinic=_clinic_of(k.owner, call),
+            clinic=str(owners[k.owner]["clinic"]),
             study=k.owner if len(k.owner) == 32 else "",
             reason=k.reason,
             advice=k.advice,
+            releasable=k.releasable,
             size=k.size,
             at=k.at,
         )
@@ -61,21 +67,20 @@ def quarantine_list(call: Call) -> func.HttpResponse:
     return answer(QuarantineList(items=items, more=len(kept) > _LATEST))
 
 
-def _clinic_of(owner: str, call: Call) -> str:
-    """The clinic of a quarantined file: named by itself, or by its study. Unknown studies belong to nobody here."""
+def _owner(owner: str, call: Call) -> Mapping[str, Any]:
+    """Whose a quarantined file is: a clinic's, or a study's; of unknown studies, and of other clinics, empty."""
     if owner in call.person.clinics:
-        return owner
-    found = guard.worklist().one(call.person.clinics, id=owner)
-    return str(found["clinic"]) if found else ""
+        return {"clinic": owner}
+    return guard.worklist().one(call.person.clinics, id=owner) or {}
 
 
-def _item(call: Call) -> tuple[str, str, str]:
-    """Owner, arrival and clinic of the file that the path names."""
+def _item(call: Call) -> tuple[str, str, Mapping[str, Any]]:
+    """Owner and arrival of the file that the path names, and its clinic or study."""
     match = _ITEM.fullmatch(call.path["item"])
-    clinic = _clinic_of(match[1], call) if match else ""
-    if not match or clinic not in call.person.clinics:
+    of = _owner(match[1], call) if match else {}
+    if not match or not of:
         raise Problem(404, "no-such-item", "There is no such file in quarantine.")
-    return match[1], match[2], clinic
+    return match[1], match[2], of
 
 
 @routes.answers(media=PNG)
@@ -111,8 +116,8 @@ def quarantine_texts(call: Call) -> func.HttpResponse:
 
 
 def _looked(call: Call) -> tuple[int, quarantine.Look]:
-    owner, arrival, clinic = _item(call)
-    call.audit("allowed", arrival, clinic)
+    owner, arrival, of = _item(call)
+    call.audit("allowed", arrival, of)
     frame = guard.number(call.query("frame", "1"), 1, 100_000)
     look = quarantine.look(owner, arrival, frame - 1)
     if look is None:
@@ -136,8 +141,8 @@ class PersonList(BaseModel):
 @routes.answers(PersonList)
 def quarantine_persons(call: Call) -> func.HttpResponse:
     """GET quarantine/{item}/persons: whom the files of a study name, by how many."""
-    owner, arrival, clinic = _item(call)
-    call.audit("allowed", arrival, clinic)
+    owner, arrival, of = _item(call)
+    call.audit("allowed", arrival, of)
     question = _question(owner, arrival)
     if question is None:
         raise Problem(404, "no-question", "Nobody asks whose this file is.")
@@ -164,13 +169,15 @@ class QuarantineRuling(BaseModel):
 @routes.answers(Accepted, takes=QuarantineRuling, status=202)
 def quarantine_decision(call: Call) -> func.HttpResponse:
     """POST quarantine/{item}/decision: the intake app carries it out."""
-    owner, arrival, clinic = _item(call)
+    owner, arrival, of = _item(call)
     ruling = call.body(QuarantineRuling)
     question = _question(owner, arrival)
     if ruling.person is not None and (question is None or question.ruling(ruling.person) is None):
         raise Problem(422, "no-such-person", "The study cannot be given to that person.")
+    if ruling.release and not quarantine.releasable(owner, arrival):
+        raise Problem(409, "nothing-to-release", "The file has no bytes: taken again, it would be refused again.")
     outcome = "reject" if not ruling.release else "release" if question is None else _outcome(ruling.person, question)
-    call.audit(outcome, f"{arrival} {ruling.reason}", clinic)
+    call.audit(outcome, f"{arrival} {ruling.reason}", of)
     detail = {"arrival": arrival} | ({} if ruling.person is None else {"person": str(ruling.person)})
     call.command("release" if ruling.release else "reject", owner, detail)
     return answer(Accepted(), status=202)

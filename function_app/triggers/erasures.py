@@ -32,6 +32,7 @@ def erase_identity(message: func.QueueMessage) -> None:
             act="erased",
             outcome=f"{found} records",
             token=command.token,
+            handle=command.detail.get("handle", ""),
             clinic=command.detail["clinic"],
         )
         sweep_vault_and_reviews(command.token)

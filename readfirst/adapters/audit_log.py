@@ -86,10 +86,13 @@ class AuditLog:
         token: str = "",
         clinic: str = "",
         reason: str = "",
+        name: str = "",
+        handle: str = "",
     ) -> Entry:
         """Appends an entry and returns it. An act that cannot be audited must not happen: faults are raised."""
-        who = {"actor": actor, "role": role}
-        this = _Act(now, {**who, "act": act, "outcome": outcome, "token": token, "clinic": clinic, "reason": reason})
+        who = {"actor": actor, "name": name, "role": role}
+        about = {"token": token, "handle": handle, "clinic": clinic}
+        this = _Act(now, {**who, **about, "act": act, "outcome": outcome, "reason": reason})
         with self._queue:
             self._waiting.append(this)
         with self._writing:  # whoever comes in first writes what all the others wait for

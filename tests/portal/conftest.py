@@ -180,7 +180,8 @@ def _provision(connection: str) -> None:
         *per_clinic,
     ):
         account.create_container(container)
-    QueueServiceClient.from_connection_string(connection).create_queue(resource_names.COMMANDS)
+    for queue in (resource_names.COMMANDS, resource_names.RETURNS):
+        QueueServiceClient.from_connection_string(connection).create_queue(queue)
     endpoint, key = os.environ["COSMOS_ENDPOINT"], os.environ["COSMOS_KEY"]
     database = CosmosClient(endpoint, key, connection_verify=False).create_database_if_not_exists("readfirst")
     database.create_container_if_not_exists(resource_names.STUDIES_CONTAINER, PartitionKey("/clinic"), INDEXING)

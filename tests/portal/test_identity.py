@@ -490,3 +490,28 @@ def test_a_case_that_nobody_knows_is_not_found(as_) -> None:
     assert identity_requests.case("uses", "0" * 32) is None
     path = f"/identity/break-glass/{'0' * 32}/review"
     assert as_("privacy-officer", name="Pia").post(path, json={"justified": True}).status_code == 404
+
+
+def test_the_audit_log_says_who_saw_which_study_in_words_that_people_know(as_) -> None:
+    """Of a decision on somebody's use too, whose path names no study."""
+    study = record(97)
+    index(study)
+    as_("radiologist", name="Dr Rita Ray").post(f"/identity/break-glass/{study.id}", json=REASON)
+    pia = as_("privacy-officer", name="Pia")
+    use = next(u for u in pia.get("/identity/break-glass").json()["uses"] if u["act"]["token"] == study.id)
+    pia.post(f"/identity/break-glass/{use['act']['id']}/review", json={"justified": True})
+    entries = pia.get("/audit", params={"app": "identity"}).json()["entries"]
+    said = {(e["act"], e["name"], e["handle"]) for e in entries if e["token"] == study.id}
+    assert said == {("break_glass", "Dr Rita Ray", study.handle), ("break_glass_review", "Pia", study.handle)}
+
+
+def test_the_audit_log_names_the_study_of_a_file_kept_back(as_) -> None:
+    study = record(98)
+    index(study)
+    kept = clients.container(resource_names.UPLOADS, resource_names.QUARANTINE)
+    kept.upload_blob(f"{study.id}/{'d' * 32}", b"x", metadata={"reason": "burned-in-text-likely"}, overwrite=True)
+    pia = as_("privacy-officer", name="Pia")
+    decided = pia.post(f"/quarantine/{study.id}~{'d' * 32}/decision", json={"release": False, "reason": "A name in it"})
+    assert decided.status_code == 202
+    entry = pia.get("/audit", params={"app": "identity"}).json()["entries"][0]
+    assert (entry["act"], entry["handle"], entry["clinic"]) == ("quarantine_decision", study.handle, "north")

@@ -8,7 +8,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from readfirst.domain.reading.reading_order import RESERVE, Band, Waiting, band, reading_key
+from readfirst.domain.reading.reading_order import RESERVE, Band, Waiting, band, reading_key, shown
 
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
 _DUE = st.integers(-3000, 3000).map(lambda minutes: NOW + timedelta(minutes=minutes))
@@ -34,3 +34,7 @@ def test_inside_a_band_the_study_that_is_due_first_is_first(studies: list[Waitin
     for one, other in pairwise(ordered):
         same = band(one, NOW) is band(other, NOW)
         assert one.due <= other.due if same else band(one, NOW) < band(other, NOW)
+
+
+def test_what_is_signed_is_past_no_maximum_wait() -> None:
+    assert [shown(Band.TOP, review) for review in ("unread", "in progress", "signed")] == [Band.TOP] * 2 + [Band.REST]

@@ -21,7 +21,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from readfirst.domain.reading.reading_order import RESERVE, Band
+from readfirst.domain.reading.reading_order import RESERVE, Band, shown
 from readfirst.domain.reading.study_record import StudyRecord
 
 _INDEX_TRIES = 20
@@ -125,17 +125,17 @@ class Worklist:
     def page(self, clinics: Iterable[str], wanted: Filter, cursor: Cursor, size: int) -> Page:
         """The next `size` studies of those clinics after the cursor."""
         cost = _Cost()
-        items: list[dict[str, Any]] = []
+        found: list[tuple[Band, dict[str, Any]]] = []
         for band in Band:
-            if band < cursor.band or len(items) > size:
+            if band < cursor.band or len(found) > size:
                 continue
             after = cursor.rank if band == cursor.band else ""
             merged = heapq.merge(*self._per_clinic(clinics, wanted, cursor.now, band, after, size + 1, cost), key=_rank)
-            items += [{**s, "band": int(band)} for s in islice(merged, size + 1 - len(items))]
-        more = len(items) > size
-        items = items[:size]
-        end = items[-1] if more else None
-        following = Cursor(now=cursor.now, band=end["band"], rank=end["rank"]) if end else None
+            found += [(band, s) for s in islice(merged, size + 1 - len(found))]
+        more, found = len(found) > size, found[:size]
+        # The page goes on where its order ended, whatever band a line is shown in.
+        following = Cursor(now=cursor.now, band=found[-1][0], rank=found[-1][1]["rank"]) if more else None
+        items = [{**s, "band": int(shown(band, str(s["review"])))} for band, s in found]
         return Page(items, following, cost.charge, cost.queries)
 
     def _per_clinic(

@@ -28,9 +28,11 @@ class Entry(BaseModel):
     at: str  # ISO 8601, UTC
     app: str
     actor: str  # object id
+    name: str = ""  # the actor's, as colleagues see it; entries of older versions have none
     role: str
     act: str  # the rule's name, for example "treatment"
     token: str = ""
+    handle: str = ""  # of the study, as people know it; entries of older versions have none
     clinic: str = ""
     outcome: str  # "allowed", "refused", …
     reason: str = ""  # for break-glass and dual control: what the person gave as reason
@@ -67,6 +69,7 @@ class Segment:
         return cls(found[1], found[2], int(found[3])) if found else None
 
 
+_LATER = ("name", "handle")  # what entries of older versions do not have
 _SEGMENT = re.compile(r"(\d{4}-\d\d-\d\d/\d\d)/([0-9a-f]+)-(\d+)\.jsonl")
 ANCHORS = "anchors/"  # prefix of the anchors' blobs
 
@@ -127,6 +130,8 @@ def entry(
     token: str = "",
     clinic: str = "",
     reason: str = "",
+    name: str = "",
+    handle: str = "",
 ) -> Entry:
     """The entry that follows `tail`."""
     unsigned = Entry(
@@ -134,9 +139,11 @@ def entry(
         at=at,
         app=app,
         actor=actor,
+        name=name,
         role=role,
         act=act,
         token=token,
+        handle=handle,
         clinic=clinic,
         outcome=outcome,
         reason=reason,
@@ -162,7 +169,9 @@ def broken_at(start: Tail, lines: Iterable[bytes]) -> int | None:
 
 
 def _hash(subject: Entry) -> str:
-    return _digest(subject.model_dump(exclude={"hash"}))
+    # Without them, the hash is that of the versions that had none: their chains stay whole.
+    none = {field for field in _LATER if not getattr(subject, field)}
+    return _digest(subject.model_dump(exclude={"hash", *none}))
 
 
 def _digest(body: Mapping[str, object]) -> str:

@@ -176,6 +176,9 @@ RULES: tuple[Rule, ...] = (
     _identity("quarantine_decision", "POST", "quarantine/{item}/decision", (Role.PRIVACY,), "lists",
               "Release or reject a file kept back", _QUARANTINED),
     _identity("uploads", "GET", "uploads", (Role.CLINIC_USER,), "lists", "What arrived and what was refused", _INBOX),
+    _identity("refused", "GET", "uploads/refused", (Role.OPERATOR, Role.RADIOLOGIST), "lists",
+              "How many files of no study were refused, by reason",
+              "Figures only: who runs it must see what does not get in."),
     _identity("upload_address", "POST", "uploads/address", (Role.CLINIC_USER,), "lists",
               "A create-only address to upload to", _INBOX),
 )  # fmt: skip

@@ -41,6 +41,11 @@ def band(study: Waiting, now: datetime) -> Band:
     return Band.HIGH_RISK if study.high_risk else Band.REST
 
 
+def shown(band: Band, review: str) -> Band:
+    """The band that a study is listed under: what is signed waits no more, and is past no maximum wait."""
+    return Band.REST if review == "signed" else band
+
+
 def reading_key(study: Waiting, now: datetime) -> tuple[int, datetime, str]:
     """Sorts studies into reading order."""
     return band(study, now), study.due, study.id
