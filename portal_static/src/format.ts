@@ -54,6 +54,11 @@ export function dollars(usd: number): string {
   return `US$ ${usd >= 100 ? usd.toFixed(0) : usd >= 1 ? usd.toFixed(2) : usd.toPrecision(2)}`;
 }
 
+/** "1 image", "2 images". */
+export function counted(count: number, one: string, several = `${one}s`): string {
+  return `${count} ${count === 1 ? one : several}`;
+}
+
 export function images(count: number): string {
-  return `${count} ${count === 1 ? "image" : "images"}`;
+  return counted(count, "image");
 }

@@ -253,6 +253,11 @@ def test_the_reports_of_cost_and_of_de_identification_are_on_the_study_page(
     officer.keyboard.press("Enter")
     officer.get_by_role("button", name="De-identification report").click()
     expect(officer.get_by_role("dialog")).to_contain_text(stage.study.handle)
+    officer.keyboard.press("Escape")
+    officer.get_by_label("Handle of a study of your clinics").fill("7ZZZZZZ7")
+    officer.keyboard.press("Enter")
+    expect(officer.get_by_role("alert")).to_contain_text("No study of your clinics has this handle")
+    expect(officer.get_by_role("button", name="De-identification report")).to_have_count(0)
 
 
 def test_a_study_shows_how_far_its_analysis_is_and_gets_its_result_while_it_is_looked_at(

@@ -2,6 +2,7 @@ import { html, type TemplateResult } from "lit";
 import { customElement, state } from "lit/decorators.js";
 
 import type { ModelList, UsedModel } from "../../generated/api-types.js";
+import { counted } from "../format.js";
 import { Page } from "../page.js";
 
 @customElement("rf-about")
@@ -36,6 +37,6 @@ export class About extends Page {
       m.intended_use === "triage"
         ? "Triage: it sorts the worklist. It is not a diagnosis."
         : "Detection: it marks places to look at. It is not a diagnosis.";
-    return html`<article class="card"><h3>${m.name} ${m.version}</h3><p class="notice urgent">${m.disclaimer}</p><p>${use}</p><p class="dim">${m.studies} studies in your clinics</p><p><code class="small">sha256 ${m.digest.slice(0, 32)}…</code></p></article>`;
+    return html`<article class="card"><h3>${m.name} ${m.version}</h3><p class="notice urgent">${m.disclaimer}</p><p>${use}</p><p class="dim">${counted(m.studies, "study", "studies")} in your clinics</p><p><code class="small">sha256 ${m.digest.slice(0, 32)}…</code></p></article>`;
   }
 }

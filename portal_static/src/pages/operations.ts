@@ -1,8 +1,8 @@
 import { html, nothing, svg, type TemplateResult } from "lit";
 import { customElement, state } from "lit/decorators.js";
 
-import type { Figures } from "../../generated/api-types.js";
-import { dollars, percent, seconds } from "../format.js";
+import type { Figures, RefusedCounts } from "../../generated/api-types.js";
+import { counted, dollars, percent, seconds } from "../format.js";
 import { Page } from "../page.js";
 
 @customElement("rf-operations")
@@ -12,7 +12,11 @@ export class Operations extends Page {
 
   protected override begin(): void {
     void this.attempt(async () => {
-      this.figures = await this.api.get<Figures>(`/ops?days=${this.days}`);
+      const [figures, alone] = await Promise.all([
+        this.api.get<Figures>(`/ops?days=${this.days}`),
+        this.api.get<RefusedCounts>(`/uploads/refused?days=${this.days}`),
+      ]);
+      this.figures = { ...figures, refused: sum(figures.refused, alone.refused) };
     });
   }
 
@@ -52,6 +56,13 @@ export class Operations extends Page {
       }
     </section>`;
   }
+}
+
+/** Files refused of studies, and of no study. */
+function sum(one: Record<string, number>, other: Record<string, number>): Record<string, number> {
+  const all = { ...one };
+  for (const [reason, count] of Object.entries(other)) all[reason] = (all[reason] ?? 0) + count;
+  return all;
 }
 
 interface Column {
@@ -105,7 +116,7 @@ function perDay(days: Figures["per_day"]): TemplateResult {
       ["high", d.high_risk],
     ],
   }));
-  return html`${columns(list, `${total} studies on ${days.length} days`, (n) => String(n))}<p class="dim small"><span class="swatch high"></span>high risk <span class="swatch other"></span>the rest</p>`;
+  return html`${columns(list, `${counted(total, "study", "studies")} on ${counted(days.length, "day")}`, (n) => String(n))}<p class="dim small"><span class="swatch high"></span>high risk <span class="swatch other"></span>the rest</p>`;
 }
 
 function spend(found: Figures["spend"]): TemplateResult {

@@ -1,8 +1,9 @@
 import { html, nothing, type TemplateResult } from "lit";
 import { customElement, state } from "lit/decorators.js";
+import { keyed } from "lit/directives/keyed.js";
 
 import type { AuditLog, Use, UseList } from "../../generated/api-types.js";
-import { clock } from "../format.js";
+import { clock, day, moment } from "../format.js";
 import { handleField, handleOf } from "../handle.js";
 import { Page } from "../page.js";
 import "../parts/deid-report.js";
@@ -59,7 +60,7 @@ export class Privacy extends Page {
       }}>
         ${handleField("handle", "Handle of a study of your clinics")}
         <button class="below">Look it up</button></form>
-      ${this.handle ? html`<p>${this.handle}: <rf-deid .api=${this.api} .me=${this.me} .study=${this.handle}></rf-deid></p>` : nothing}</section>`;
+      ${this.handle ? keyed(this.handle, html`<p>${this.handle}: <rf-deid lookup .api=${this.api} .me=${this.me} .study=${this.handle}></rf-deid></p>`) : nothing}</section>`;
   }
 
   private usesTable(): TemplateResult {
@@ -83,14 +84,19 @@ export class Privacy extends Page {
     const broken = log?.days.filter((d) => d.broken_at !== null) ?? [];
     return html`<div class="row">
         <label class="field"><span>App</span><select @change=${(e: Event) => this.look((e.target as HTMLSelectElement).value, "")}>${["identity", "api", "intake"].map((app) => html`<option ?selected=${app === this.app}>${app}</option>`)}</select></label>
-        <label class="field"><span>Day</span><select @change=${(e: Event) => this.look(this.app, (e.target as HTMLSelectElement).value)}>${[...(log?.days ?? [])].reverse().map((d) => html`<option ?selected=${d.day === log?.day}>${d.day}</option>`)}</select></label>
+        <label class="field"><span>Day</span><select @change=${(e: Event) => this.look(this.app, (e.target as HTMLSelectElement).value)}>${[...(log?.days ?? [])].reverse().map((d) => html`<option value=${d.day} ?selected=${d.day === log?.day}>${date(d.day)}</option>`)}</select></label>
       </div>
-      ${broken.length ? html`<p class="notice bad" role="alert">The chain is broken on ${broken.map((d) => `${d.day} at entry ${d.broken_at}`).join(", ")}.</p>` : html`<p class="notice good">Every chain of this app is unbroken.</p>`}
+      ${broken.length ? html`<p class="notice bad" role="alert">The chain is broken on ${broken.map((d) => `${date(d.day)} at entry ${d.broken_at}`).join(", ")}.</p>` : html`<p class="notice good">Every chain of this app is unbroken.</p>`}
       ${
         log?.entries.length
-          ? html`<div class="scroll"><table><thead><tr><th scope="col">When</th><th scope="col">Act</th><th scope="col">Outcome</th><th scope="col">Role</th><th scope="col">Actor</th><th scope="col">Clinic</th><th scope="col">Reason</th></tr></thead>
-        <tbody>${log.entries.map((e) => html`<tr><td>${clock(e.at)}</td><td>${e.act}</td><td>${e.outcome}</td><td>${e.role}</td><td><code class="small">${e.actor.slice(0, 18)}</code></td><td>${e.clinic}</td><td>${e.reason}</td></tr>`)}</tbody></table></div>`
+          ? html`<div class="scroll"><table><thead><tr><th scope="col">When</th><th scope="col">Who</th><th scope="col">Study</th><th scope="col">Act</th><th scope="col">Outcome</th><th scope="col">Role</th><th scope="col">Clinic</th><th scope="col">Reason</th></tr></thead>
+        <tbody>${log.entries.map((e) => html`<tr><td>${moment(e.at)}</td><td>${e.name || html`<code class="small">${e.actor}</code>`}</td><td class="handle">${e.handle || "–"}</td><td>${e.act.replaceAll("_", " ")}</td><td>${e.outcome}</td><td>${e.role}</td><td>${e.clinic}</td><td>${e.reason}</td></tr>`)}</tbody></table></div>`
           : html`<p class="dim">No entries.</p>`
       }`;
   }
+}
+
+/** The day of a log, for people. */
+function date(iso: string): string {
+  return day(iso.replaceAll("-", ""));
 }

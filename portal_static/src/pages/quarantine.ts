@@ -98,7 +98,7 @@ export class Quarantine extends Page {
     return html`<article class="card"><h2>${item.reason}</h2><p>${item.advice}</p>
       ${this.image(item)}
       <form @submit=${(e: SubmitEvent) => void this.decide(e)}><label class="field wide"><span>Reason for the decision</span><textarea name="reason" required minlength="3" maxlength="500" rows="2"></textarea></label>
-      <div class="row"><button class="primary" value="release">Release</button><button class="danger" value="reject">Reject</button></div></form></article>`;
+      <div class="row">${item.releasable ? html`<button class="primary" value="release">Release</button>` : html`<span class="dim">It cannot be released: taken again, it would be refused again.</span>`}<button class="danger" value="reject">Reject</button></div></form></article>`;
   }
 
   private question(item: QuarantinedFile): TemplateResult {

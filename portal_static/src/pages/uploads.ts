@@ -2,7 +2,7 @@ import { html, nothing, type TemplateResult } from "lit";
 import { customElement, state } from "lit/decorators.js";
 
 import type { Outcome, OutcomeList } from "../../generated/api-types.js";
-import { clock } from "../format.js";
+import { clock, images } from "../format.js";
 import { Page } from "../page.js";
 import { Sender, filesOf, type Picked } from "../upload.js";
 
@@ -116,14 +116,21 @@ export class Uploads extends Page {
 
   private table(): TemplateResult {
     return html`<div class="scroll"><table><thead><tr><th scope="col">When</th><th scope="col">What</th><th scope="col">Outcome</th><th scope="col">What to do</th></tr></thead><tbody>
-      ${this.told.map((t) => html`<tr><td>${clock(t.at ?? "")}</td><th scope="row">${t.upload ?? html`Study <span class="handle">${t.handle}</span>`}</th><td>${outcome(t)}</td><td>${advice(t)}</td></tr>`)}</tbody></table></div>`;
+      ${this.told.map((t) => html`<tr><td>${clock(t.at ?? "")}</td><th scope="row">${t.upload ?? studyOf(t)}</th><td>${outcome(t)}</td><td>${advice(t)}</td></tr>`)}</tbody></table></div>`;
   }
+}
+
+function studyOf(t: Outcome): TemplateResult {
+  const own = t.accessionNumber ? `accession ${t.accessionNumber}` : (t.studyInstanceUid ?? "");
+  return html`Study <span class="handle">${t.handle}</span>${own ? html` <span class="dim">${own}</span>` : nothing}`;
 }
 
 function outcome(t: Outcome): string {
   if (t.kind === "access") return `An identity was shown (${t.door}) to a ${t.role}`;
-  if (t.kind === "studies") return `${t.state}${t.label ? `: ${t.label}` : ""}, ${t.images} images`;
-  return t.outcome === "taken" ? `taken, ${t.images} images` : (t.outcome ?? "");
+  const count = t.images == null ? "" : `, ${images(t.images)}`;
+  if (t.kind === "studies")
+    return `${t.state}${t.label ? `: ${t.label}` : ""}${count}${t.review?.state === "signed" ? "; the review is signed" : ""}`;
+  return t.outcome === "taken" ? `taken${count}` : (t.outcome ?? "");
 }
 
 function advice(t: Outcome): TemplateResult | string {

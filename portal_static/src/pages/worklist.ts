@@ -165,7 +165,7 @@ export class Worklist extends Page {
         ["signed", "Signed"],
       ])}
       ${select("label", "AI result", [["", "All"], ...LABELS.map((label): [string, string] => [label, label])])}
-      ${select("modality", "Modality", [["", "All"], ...modalities(filters.get("modality")).map((m): [string, string] => [m, m])])}
+      ${select("modality", "Modality", [["", "All"], ...modalities(this.items, filters.get("modality")).map((m): [string, string] => [m, m])])}
       ${this.me.clinics.length > 1 ? select("clinic", "Clinic", [["", "All"], ...this.me.clinics.map((c): [string, string] => [c.id, c.name])]) : nothing}
       <label class="field"><span>Handle</span>
         <input id="find" type="search" maxlength="8" autocomplete="off" spellcheck="false" .value=${filters.get("handle") ?? ""} placeholder="Find  /"
@@ -221,7 +221,7 @@ export class Worklist extends Page {
   }
 }
 
-/** Those of everyday, and the one that the address asks for. */
-function modalities(asked: string | null): string[] {
-  return asked && !MODALITIES.includes(asked) ? [...MODALITIES, asked] : MODALITIES;
+/** Those of everyday, those that are listed, and the one that the address asks for. */
+function modalities(listed: StudyLine[], asked: string | null): string[] {
+  return [...new Set([...MODALITIES, ...listed.map((s) => s.modality), asked ?? ""])].filter(Boolean).sort();
 }

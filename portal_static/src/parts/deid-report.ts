@@ -4,17 +4,36 @@ import { html, nothing, type TemplateResult } from "lit";
 import { customElement, property, state } from "lit/decorators.js";
 
 import type { DeidReport } from "../../generated/api-types.js";
+import { Problem } from "../api.js";
 import { Page } from "../page.js";
 
 @customElement("rf-deid")
 export class DeidReportDialog extends Page {
   /** The study's token, or its handle. */
   @property() study = "";
+  /** Whether it is looked up first: then nothing is offered of a study that is not there. */
+  @property({ type: Boolean }) lookup = false;
   @state() private report: DeidReport | undefined;
+  private known: DeidReport | undefined;
+
+  protected override begin(): void {
+    this.loading = this.lookup;
+    if (this.lookup) void this.attempt(async () => void (this.known = await this.ask()));
+  }
+
+  private async ask(): Promise<DeidReport> {
+    try {
+      return await this.api.get<DeidReport>(`/studies/${encodeURIComponent(this.study)}/privacy`);
+    } catch (error) {
+      if (this.lookup && error instanceof Problem && error.status === 404)
+        throw new Problem(404, error.code, "No study of your clinics has this handle. Compare its eight characters.");
+      throw error;
+    }
+  }
 
   private async open(): Promise<void> {
     await this.attempt(async () => {
-      this.report = await this.api.get<DeidReport>(`/studies/${encodeURIComponent(this.study)}/privacy`);
+      this.report = this.known ?? (await this.ask());
       await this.updateComplete;
       this.querySelector("dialog")?.showModal();
     });
@@ -31,6 +50,8 @@ export class DeidReportDialog extends Page {
   }
 
   protected override render(): TemplateResult {
+    if (this.lookup && !this.known)
+      return html`${this.loading ? html`<span class="dim" role="status">Looking it up…</span>` : this.failed()}`;
     return html`<button @click=${() => void this.open()}>De-identification report</button>${this.failed()}${this.report ? this.dialog(this.report) : nothing}`;
   }
 

@@ -5,7 +5,7 @@ import { customElement, property, state } from "lit/decorators.js";
 
 import type { Identity } from "../../generated/api-types.js";
 import { typed } from "../form.js";
-import { clock } from "../format.js";
+import { clock, day, moment } from "../format.js";
 import { Page } from "../page.js";
 
 @customElement("rf-identity")
@@ -78,9 +78,10 @@ export class IdentityDoors extends Page {
   }
 
   private card(identity: Identity): TemplateResult {
-    return html`<section class="identity" aria-label="Patient" data-watermark=${identity.watermark}>
-      <dl><div><dt>Name</dt><dd>${identity.name}</dd></div><div><dt>ID</dt><dd>${identity.patient_id}</dd></div><div><dt>Born</dt><dd>${identity.birth_date}</dd></div><div><dt>Accession</dt><dd>${identity.accession}</dd></div></dl>
-      <p class="dim">Shown to ${identity.watermark} until ${clock(identity.until)} <button class="quiet" @click=${() => (this.shown = undefined)}>Hide</button></p>
+    const watermark = identity.watermark.replace(/\d{4}-\d\d-\d\dT\S+/, moment);
+    return html`<section class="identity" aria-label="Patient" data-watermark=${watermark}>
+      <dl><div><dt>Name</dt><dd>${identity.name}</dd></div><div><dt>ID</dt><dd>${identity.patient_id}</dd></div><div><dt>Born</dt><dd>${identity.birth_date ? day(identity.birth_date) : "not stated"}</dd></div><div><dt>Accession</dt><dd>${identity.accession}</dd></div></dl>
+      <p class="dim">Shown to ${watermark}, until ${clock(identity.until)} <button class="quiet" @click=${() => (this.shown = undefined)}>Hide</button></p>
     </section>`;
   }
 }

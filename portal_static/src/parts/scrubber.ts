@@ -3,6 +3,8 @@
 import { LitElement, html, type TemplateResult } from "lit";
 import { customElement, property } from "lit/decorators.js";
 
+import { images } from "../format.js";
+
 @customElement("rf-scrubber")
 export class Scrubber extends LitElement {
   @property({ type: Number }) total = 0;
@@ -14,7 +16,7 @@ export class Scrubber extends LitElement {
   }
 
   protected override render(): TemplateResult {
-    const told = !this.total ? "" : this.loaded < this.total ? `${this.loaded} of ${this.total} images` : "All images here";
+    const told = !this.total ? "" : this.loaded < this.total ? `${this.loaded} of ${images(this.total)}` : "All images here";
     return html`<div class="progress">
       <input type="range" min="0" max=${Math.max(0, this.total - 1)} .value=${String(this.slice)} aria-label="Slice" @input=${(e: Event) => this.dispatchEvent(new CustomEvent<number>("go", { detail: Number((e.target as HTMLInputElement).value) }))} />
       <progress max=${Math.max(1, this.total)} .value=${this.loaded} aria-label="Images loaded"></progress>

@@ -4,7 +4,7 @@ import { html, nothing, type TemplateResult } from "lit";
 
 import { studyPath } from "../../address.js";
 import type { Accounting, Finding, FindingAssessment, PriorLine, StudyDetail } from "../../../generated/api-types.js";
-import { CATEGORY, ago, clock, dollars, exam, percent, seconds } from "../../format.js";
+import { CATEGORY, ago, clock, counted, dollars, exam, percent, seconds } from "../../format.js";
 import { labelOf } from "../../study-line.js";
 import { placed } from "./images.js";
 
@@ -70,7 +70,7 @@ function books(all: Accounting): TemplateResult {
     Object.entries(counts)
       .sort()
       .map(([reason, count]) => row(`${what}: ${reason.replaceAll("-", " ")}`, count));
-  return html`<details class="books"><summary>${all.received} files received, ${all.read} read</summary>
+  return html`<details class="books"><summary>${counted(all.received, "file")} received, ${all.read} read</summary>
     <dl class="facts">
       ${row("Files received", all.received)}${row("Read", all.read)}${rows("Left out", all.left_out)}${rows("Refused", all.refused)}${rows("Skipped", all.skipped)}${row("Identical copies", all.identical)}
       ${row("Frames in the files read", all.frames)}${row("Analysed", all.analysed)}${rows("Frames left out", all.frames_left_out)}
