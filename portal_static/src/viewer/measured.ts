@@ -29,7 +29,7 @@ export function measuredOf(found: ToolTypes.Annotation, series: string, sop: str
 
 /** Millimetres where the image says what a pixel measures, pixels where it does not, nothing where one figure for all of
  *  its pixels would be wrong: an ultrasound image has its scales by region (PS3.3 C.8.5.5), and not every one is a length. */
-function unitOf(imageId: string): "mm" | "px" | undefined {
+export function unitOf(imageId: string): "mm" | "px" | undefined {
   const regions = metaData.get("calibrationModule", imageId) as { sequenceOfUltrasoundRegions?: unknown[] } | undefined;
   if (regions?.sequenceOfUltrasoundRegions?.length) return undefined;
   const plane = metaData.get("imagePlaneModule", imageId) as

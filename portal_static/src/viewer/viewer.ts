@@ -28,11 +28,15 @@ import {
 
 import type { MeasuredInput } from "../../generated/api-types.js";
 import type { Picture } from "../pictures.js";
+import { Cine } from "./cine.js";
+import { Magnifier } from "./magnifier.js";
 import { measuredOf } from "./measured.js";
 import { paint, type Shape } from "./overlay.js";
 import { fillDisplay, mendPlaces, onOtherDisplay, worldOf } from "./places.js";
+import { readoutOf, zoomOf, type Readout } from "./readout.js";
+import { UPRIGHT, apply, turned, type Turn, type Way } from "./turning.js";
 
-export type Tool = "window" | "pan" | "zoom" | "length" | "ellipse";
+export type Tool = "window" | "pan" | "zoom" | "magnify" | "length" | "ellipse";
 
 /** A measurement that is drawn and not saved; `null` where the image has no scale that it could be kept in. */
 export interface Drawn {
@@ -43,10 +47,10 @@ export interface Drawn {
 export interface Listener {
   slice(index: number): void;
   loaded(count: number): void;
-  drawn(): void;
+  drawn(readout: Readout): void;
 }
 
-const TOOLS: Record<Tool, string> = {
+const TOOLS: Record<Exclude<Tool, "magnify">, string> = {
   window: WindowLevelTool.toolName,
   pan: PanTool.toolName,
   zoom: ZoomTool.toolName,
@@ -101,6 +105,8 @@ export class Viewer {
   private shapes: Shape[] = [];
   private opacity = 0.5;
   private streaming = 0;
+  private turn: Turn = UPRIGHT;
+  private readonly cine = new Cine(() => this.goTo((this.viewport.getCurrentImageIdIndex() + 1) % this.ids.length));
 
   static open(element: HTMLDivElement, listener: Listener): Viewer {
     warm();
@@ -123,6 +129,13 @@ export class Viewer {
     for (const tool of [StackScrollTool.toolName, ...Object.values(TOOLS)]) tools.addTool(tool);
     tools.addViewport(this.id, this.id);
     this.use("window");
+    new Magnifier(
+      this.engine,
+      this.viewport,
+      this.byProcessor,
+      () => (this.tool === "magnify" ? this.turn : undefined),
+      this.closed.signal,
+    );
     // A finger that is held still gets the window until it is lifted.
     element.addEventListener(ToolEnums.Events.TOUCH_PRESS, () => this.scrollsByFinger && this.bind((this.held = true)));
     element.addEventListener(ToolEnums.Events.TOUCH_END, () => this.held && this.bind((this.held = false)));
@@ -136,6 +149,8 @@ export class Viewer {
     this.images = images;
     this.ids = images.map((image) => `wadouri:${image.url}`);
     this.ids.forEach((id, i) => this.seen.set(id, { series, sop: images[i]!.sop_uid }));
+    this.cine.stop();
+    this.turn = UPRIGHT;
     await this.viewport.setStack(this.ids, at);
     this.resize();
     this.viewport.render();
@@ -160,19 +175,69 @@ export class Viewer {
 
   reset(): void {
     if (!this.viewport.getImageData()) return;
-    this.viewport.resetCamera();
+    this.turn = UPRIGHT;
+    this.fit();
     this.viewport.resetProperties();
     this.viewport.render();
+  }
+
+  /** The whole image as large as it fits, as it is turned. */
+  fit(): void {
+    if (!this.viewport.getImageData()) return;
+    apply(this.viewport, UPRIGHT);
+    this.viewport.resetCamera();
+    apply(this.viewport, this.turn);
+    if (this.turn.rotation % 180) this.zoomBy(this.room());
+    this.viewport.render();
+  }
+
+  /** A pixel of the image on each pixel of the screen. */
+  oneToOne(): void {
+    if (!this.viewport.getImageData()) return;
+    this.zoomBy(1 / zoomOf(this.viewport));
+    this.viewport.render();
+  }
+
+  turnTo(way: Way): void {
+    this.turn = turned(this.turn, way);
+    this.fit();
+  }
+
+  invert(): void {
+    if (!this.viewport.getImageData()) return;
+    this.viewport.setProperties({ invert: !this.viewport.getProperties().invert });
+    this.viewport.render();
+  }
+
+  /** Whether it plays now. */
+  play(): boolean {
+    if (this.ids.length > 1) this.cine.toggle();
+    return this.cine.runs;
+  }
+
+  private zoomBy(factor: number): void {
+    const { parallelScale } = this.viewport.getCamera();
+    if (parallelScale) this.viewport.setCamera({ parallelScale: parallelScale / factor });
+  }
+
+  /** By how much larger the image may be drawn until it meets the element's sides. Cornerstone fits it as if it were upright. */
+  private room(): number {
+    const [columns, rows] = this.viewport.getImageData().dimensions;
+    const corners = [
+      [-0.5, -0.5],
+      [columns - 0.5, rows - 0.5],
+    ].map(([column, row]) => this.viewport.worldToCanvas(worldOf(this.viewport, column!, row!)));
+    const { clientWidth, clientHeight } = this.viewport.element;
+    return Math.min(clientWidth / Math.abs(corners[1]![0] - corners[0]![0]), clientHeight / Math.abs(corners[1]![1] - corners[0]![1]));
   }
 
   /** Fits the image to its element and to the display's pixels. Without an image there is nothing to fit, and the
    *  processor's rendering says so by an error. */
   private resize(): void {
     if (!this.viewport.getImageData()) return;
-    if (!this.byProcessor) return this.engine.resize(true, false);
-    fillDisplay(this.viewport.canvas);
-    this.viewport.resetCamera();
-    this.viewport.render();
+    if (this.byProcessor) fillDisplay(this.viewport.canvas);
+    else this.engine.resize(true, false);
+    this.fit();
   }
 
   use(tool: Tool): void {
@@ -196,7 +261,8 @@ export class Viewer {
       [TOOLS.pan]: [{ mouseButton: Auxiliary }],
       [TOOLS.zoom]: [{ mouseButton: Secondary }, { numTouchPoints: 2 }],
     };
-    bindings[TOOLS[this.tool]] = [{ mouseButton: Primary }, ...(this.tool === "zoom" ? [{ numTouchPoints: 2 }] : [])];
+    if (this.tool !== "magnify")
+      bindings[TOOLS[this.tool]] = [{ mouseButton: Primary }, ...(this.tool === "zoom" ? [{ numTouchPoints: 2 }] : [])];
     // Of two tools that one finger would move, Cornerstone takes the one that was added first.
     if (windows) bindings[TOOLS.window] = [...(bindings[TOOLS.window] ?? []), { numTouchPoints: 1 }];
     else if (this.scrollsByFinger) bindings[StackScrollTool.toolName]!.push({ numTouchPoints: 1 });
@@ -231,6 +297,7 @@ export class Viewer {
 
   close(): void {
     this.streaming++;
+    this.cine.stop();
     this.closed.abort();
     this.resizing.disconnect();
     for (const found of this.drawnByHand()) annotation.state.removeAnnotation(found.annotationUID!);
@@ -239,7 +306,7 @@ export class Viewer {
   }
 
   private rendered(): void {
-    this.listener.drawn();
+    if (this.viewport.getImageData()) this.listener.drawn(readoutOf(this.viewport));
     this.paintOverlay();
   }
 

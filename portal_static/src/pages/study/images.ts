@@ -10,6 +10,7 @@ import type { Prior } from "../../parts/prior.js";
 import type { Scrubber } from "../../parts/scrubber.js";
 import { imagesOf, type Picture } from "../../pictures.js";
 import type { Tool, Viewer } from "../../viewer/viewer.js";
+import { onImage, tell, tellMissed } from "./on-image.js";
 import "../../parts/prior.js";
 import "../../parts/scrubber.js";
 import "./thumbnails.js";
@@ -18,6 +19,7 @@ const TOOLS: [Tool, string, string][] = [
   ["window", "Window", "w"],
   ["pan", "Pan", "g"],
   ["zoom", "Zoom", "z"],
+  ["magnify", "Magnifier", "q"],
   ["length", "Length", "l"],
   ["ellipse", "Ellipse", "e"],
 ];
@@ -46,6 +48,7 @@ export class Images extends Page {
   @state() private overlay = true;
   @state() private opacity = 0.5;
   @state() private drawn = false;
+  @state() private playing = false;
   /** Not drawn by this element: at thirty slices a second, only what shows the place is touched. */
   slice = 0;
   viewer: Viewer | undefined;
@@ -60,7 +63,10 @@ export class Images extends Page {
     this.viewer = code.Viewer.open(this.querySelector<HTMLDivElement>(".viewport")!, {
       slice: (index) => this.moved(index),
       loaded: (count) => (this.scrubber.loaded = count),
-      drawn: () => (this.drawn = true),
+      drawn: (readout) => {
+        this.drawn = true;
+        tell(this.frame, readout);
+      },
     });
     await this.show(series, finding);
   }
@@ -73,7 +79,9 @@ export class Images extends Page {
       k: () => this.viewer?.scroll(-1),
       ArrowUp: () => this.viewer?.scroll(-1),
       h: () => (this.overlay = !this.overlay),
+      y: () => this.play(),
       b: () => this.beside(this.prior ? undefined : this.detail.priors[0]),
+      ...Object.fromEntries(this.acts().map(([, , key, act]) => [key, act])),
       ...Object.fromEntries(TOOLS.map(([tool, , key]) => [key, () => this.use(tool)])),
       ...Object.fromEntries(PRESETS.map(([, centre, width], i) => [String(i + 1), () => this.window(centre, width)])),
     };
@@ -96,6 +104,10 @@ export class Images extends Page {
     return this.querySelector<Scrubber>("rf-scrubber")!;
   }
 
+  private get frame(): Element {
+    return this.querySelector(".frame.main")!;
+  }
+
   private get besides(): Prior | null {
     return this.querySelector<Prior>("rf-prior");
   }
@@ -112,8 +124,11 @@ export class Images extends Page {
     const count = this.pictures.length;
     if (!scrubber || !count) return;
     scrubber.slice = this.slice;
-    this.querySelector(".frame.main .slice")!.textContent = `${this.slice + 1} / ${count}`;
-    this.querySelector(".frame.main .viewport")!.setAttribute("aria-label", `Slice ${this.slice + 1} of ${count}`);
+    const picture = this.pictures[this.slice];
+    this.frame.querySelector(".slice")!.textContent = `${this.slice + 1} / ${count}`;
+    this.frame.querySelector(".at")!.textContent = picture && picture.at !== null ? `${picture.at.toFixed(1).replace("-", "−")} mm` : "";
+    this.frame.querySelector(".viewport")!.setAttribute("aria-label", `Slice ${this.slice + 1} of ${count}`);
+    tellMissed(this.frame, this.detail.review.missed, picture?.sop_uid ?? "");
   }
 
   protected override updated(changed: PropertyValues<this>): void {
@@ -129,6 +144,7 @@ export class Images extends Page {
 
   private async show(series: ImageSeries, finding?: Finding): Promise<void> {
     this.shown = series.series_uid;
+    this.playing = false;
     const images = imagesOf(series);
     this.scrubber.loaded = 0;
     const at = images.findIndex((i) => i.key === keyOf(finding));
@@ -160,6 +176,31 @@ export class Images extends Page {
     );
   }
 
+  /** What changes the picture at once: its name, its sign, its key. */
+  private acts(): [string, string, string, () => void][] {
+    return [
+      ["Invert", "◐", "i", () => this.viewer?.invert()],
+      ["Mirror left and right", "⇄", "f", () => this.viewer?.turnTo("left-right")],
+      ["Mirror top and bottom", "⇅", "v", () => this.viewer?.turnTo("top-bottom")],
+      ["Rotate clockwise", "↻", "r", () => this.viewer?.turnTo("clockwise")],
+      ["Fit the image", "▣", "0", () => this.viewer?.fit()],
+      ["One to one", "1:1", "o", () => this.viewer?.oneToOne()],
+      ["Full screen", "⤢", "d", () => void this.fullScreen()],
+    ];
+  }
+
+  private play(): void {
+    this.playing = this.viewer?.play() ?? false;
+  }
+
+  private async fullScreen(): Promise<void> {
+    if (document.fullscreenElement) await document.exitFullscreen();
+    else
+      await this.querySelector(".viewer")!
+        .requestFullscreen()
+        .catch(() => undefined); // where a browser has none
+  }
+
   private use(tool: Tool): void {
     this.tool = tool;
     this.viewer?.use(tool);
@@ -183,8 +224,8 @@ export class Images extends Page {
           <div class="frame main">
             <div class="viewport" tabindex="0" role="img" aria-label="Images of the study"></div>
             ${this.drawn || !this.first ? nothing : html`<img class="first" src=${this.first} alt="The slice that matters most" />`}
-            <p class="corner top">SYNTHETIC: NOT FOR DIAGNOSIS</p>
-            <p class="corner bottom"><span class="slice"></span>${this.pictures.length || this.waiting || this.shown ? "" : "No image"}</p>
+            ${onImage()}
+            <p class="corner bottom"><span class="slice"></span> <span class="at"></span>${this.pictures.length || this.waiting || this.shown ? "" : "No image"}</p>
           </div>
           ${this.prior ? keyed(this.prior.id, html`<rf-prior .api=${this.api} .me=${this.me} .prior=${this.prior} .beside=${this.current} @closed=${() => this.beside(undefined)} @shown=${(e: Event) => this.joined(e.target as Prior)}></rf-prior>`) : nothing}
         </div>
@@ -198,10 +239,13 @@ export class Images extends Page {
       <span class="gap"></span>
       ${PRESETS.map(([title, centre, width], i) => html`<button title="${title} (${i + 1})" @click=${() => this.window(centre, width)}>${title}</button>`)}
       <span class="gap"></span>
+      ${this.acts().map(([title, sign, key, act]) => html`<button class="sign-only" aria-label=${title} title="${title} (${key})" @click=${act}>${sign}</button>`)}
+      <button class="sign-only" aria-label="Play" aria-pressed=${this.playing} title="Play the slices (y)" @click=${() => this.play()}>▶</button>
+      <span class="gap"></span>
       <button aria-pressed=${this.overlay} title="AI overlay (h)" @click=${() => (this.overlay = !this.overlay)}>AI overlay</button>
       <label class="opacity"><span class="hidden">Overlay opacity</span>
         <input type="range" min="0.1" max="1" step="0.05" .value=${String(this.opacity)} @input=${(e: Event) => (this.opacity = Number((e.target as HTMLInputElement).value))} /></label>
-      <button title="Fit the image" @click=${() => this.viewer?.reset()}>Reset</button>
+      <button title="The image as it was opened" @click=${() => this.viewer?.reset()}>Reset</button>
     </div>`;
   }
 }
