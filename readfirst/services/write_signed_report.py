@@ -11,7 +11,7 @@ import pydicom
 
 from readfirst.adapters import blobs, clients, secrets
 from readfirst.adapters.studies import reviews
-from readfirst.domain import resource_names
+from readfirst.domain import blob_paths, resource_names
 from readfirst.domain.reading.reviews import Event, Review, Signed, fold, summary
 from readfirst.domain.reading.signed_report import verified
 from readfirst.domain.reading.study_record import VERIFIED, StudyRecord
@@ -72,10 +72,23 @@ def _write(record: StudyRecord, review: Review, path: str) -> None:
         predecessor=_open(analysis, record.outputs.get(VERIFIED, record.outputs["sr"])),
         at=datetime.fromisoformat(review.signed) - timedelta(days=shift),
         reader=review.reader_name,
+        spaces=_spaces(record, review),
     )
     file = io.BytesIO()
     made.save_as(file, enforce_file_format=True)
     blobs.put(analysis, path, file.getvalue(), "application/dicom")
+
+
+def _spaces(record: StudyRecord, review: Review) -> dict[str, str]:
+    """The frames of reference of the clean images that were measured, where they say one."""
+    clean = clients.container(resource_names.STUDIES, resource_names.CLEAN)
+    found = {}
+    for series_uid, sop_uid in {(m.series_uid, m.sop_uid) for m in review.measurements}:
+        data = blobs.read(clean, blob_paths.instance_path(record.id, series_uid, sop_uid))
+        if data is not None:
+            header = pydicom.dcmread(io.BytesIO(data), stop_before_pixels=True, specific_tags=["FrameOfReferenceUID"])
+            found[sop_uid] = str(header.get("FrameOfReferenceUID") or "")
+    return found
 
 
 def _open(container: ContainerClient, name: str) -> pydicom.Dataset:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import highdicom as hd
 import pytest
 
-from readfirst.domain.reading.reviews import FindingAssessment, Missed, Review
+from readfirst.domain.reading.reviews import FindingAssessment, Measured, Missed, Review
 from readfirst.domain.reading.signed_report import verified
 from tests.model.test_outputs import concepts, lump, opened, outputs, slices
 
@@ -25,12 +25,27 @@ def study(phantom):
     return outputs(slices(phantom), lump(), lump(6, 40, 60))
 
 
-def signed(study, *verdicts, missed=(), predecessor=None):
+DRAWN = tuple(
+    Measured.model_validate({"series_uid": "1.2", "sop_uid": "1.2.3", "points": points, **more})
+    for points, more in (
+        (((0, 0, 5), (3, 4, 5)), {"tool": "length", "value": 5, "unit": "mm"}),
+        (((0, 0, 5), (3, 4, 5)), {"tool": "length", "value": 5, "unit": "px"}),
+        (((0, 0, 5), (1, 0, 5), (1, 1, 5)), {"tool": "angle", "value": 90, "unit": "deg"}),
+        (((0, 0, 5), (3, 4, 5), (1, 0, 5), (1, 2, 5)), {"tool": "bidirectional", "value": 5, "unit": "mm", "short": 2}),
+        (((0, 0, 5), (2, 0, 5), (1, -2, 5), (1, 2, 5)),
+         {"tool": "ellipse", "value": 6.28, "unit": "mm2", "mean_hu": -500, "sd_hu": 12.5}),
+        (((0, 0, 5), (3, 4, 5)), {"tool": "arrow", "value": 0, "unit": "none"}),
+    )
+)  # fmt: skip
+
+
+def signed(study, *verdicts, missed=(), drawn=(), predecessor=None):
     result, files = study
     said = {f.key: v.model_copy(update={"finding": f.key}) for f, v in zip(result.findings, verdicts, strict=True)}
-    review = Review(version=5, state="signed", signed=AT.isoformat(), verdicts=said, missed=missed)
+    review = Review(version=5, state="signed", signed=AT.isoformat(), verdicts=said, missed=missed, measurements=drawn)
     report = opened(files, "sr.dcm")
-    return report, verified(report, review, predecessor=predecessor or report, at=AT, reader="Rona Diaz")
+    spaces = {"1.2.3": "1.2.9"}
+    return report, verified(report, review, predecessor=predecessor or report, at=AT, reader="Rona Diaz", spaces=spaces)
 
 
 ACCEPT = FindingAssessment(finding="x", verdict="accept")
@@ -85,9 +100,10 @@ def test_what_the_ai_missed_is_there_in_the_readers_words(study):
     assert [v for n, v in said if n == "Presence"] == ["Present"] * 3
 
 
+@pytest.mark.parametrize("drawn", [(), DRAWN])
 @pytest.mark.parametrize("missed", [(), (MISSED,)])
-def test_it_is_valid_and_other_readers_open_it(study, missed, tmp_path):
-    _, made = signed(study, REJECT, CORRECT, missed=missed)
+def test_it_is_valid_and_other_readers_open_it(study, missed, drawn, tmp_path):
+    _, made = signed(study, REJECT, CORRECT, missed=missed, drawn=drawn)
     made.save_as(tmp_path / "sr.dcm", enforce_file_format=True)
     said = subprocess.run(["dciodvfy", str(tmp_path / "sr.dcm")], capture_output=True, text=True)
     assert [line for line in (said.stdout + said.stderr).splitlines() if line.startswith("Error")] == []

@@ -186,3 +186,22 @@ def test_what_a_client_may_not_say_is_refused(given: dict[str, object]) -> None:
 def test_an_event_is_read_back_as_what_it_was(what: What) -> None:
     (event,) = said(what)
     assert Event.model_validate_json(event.model_dump_json()) == event
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"tool": "angle", "points": ((0, 0, 0), (1, 0, 0), (1, 1, 0)), "value": 90, "unit": "deg"},
+        {"tool": "bidirectional", "points": ((0, 0, 0), (3, 4, 0), (1, 0, 0), (1, 2, 0)), "short": 2},
+        {"tool": "ellipse", "unit": "mm2", "mean_hu": -500.0, "sd_hu": 12.5},
+        {"tool": "arrow", "value": 0, "unit": "none"},
+    ],
+)
+def test_a_measurement_of_every_tool_is_kept_as_it_was_said(more: dict[str, object]) -> None:
+    measured = Measured.model_validate({**MEASURED.model_dump(), **more})
+    assert reviewed(measured).measurements == (Measured.model_validate_json(measured.model_dump_json()),)
+
+
+def test_a_measurement_that_was_kept_before_there_were_more_tools_is_read() -> None:
+    older = MEASURED.model_dump(exclude={"short", "mean_hu", "sd_hu"})
+    assert Measured.model_validate(older) == MEASURED

@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 
 from model_container.engines.engine import Detection, Mask
 from readfirst.domain.analysis.models import default_model
-from readfirst.domain.reading.reviews import FindingAssessment, Missed, Review, Signed, What, fold
+from readfirst.domain.reading.reviews import FindingAssessment, Measured, Missed, Review, Signed, What, fold
 from readfirst.domain.reading.signed_report import verified
 from readfirst.local.phantom import write_phantom_study
 from tests.model.results import outputs
@@ -41,9 +41,10 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 
 def signed(report: Dataset, *what: What, predecessor: Dataset | None = None, at: datetime = AT, reader: str = "Rona") -> Dataset:  # fmt: skip # noqa: E501
-    """The report after a review, signed."""
+    """The report after a review, signed. The image that was measured lies in frame of reference 1.2.9."""
     review = fold(said(*what, Signed()), "k")
-    return verified(report, review, predecessor=predecessor or report, at=at, reader=reader)
+    spaces = {"1.2.3": "1.2.9"}
+    return verified(report, review, predecessor=predecessor or report, at=at, reader=reader, spaces=spaces)
 
 
 def groups(report: Dataset) -> list[Dataset]:
@@ -106,7 +107,7 @@ def test_the_report_is_verified_by_the_reader_at_the_moment_of_signing(report: D
     made = signed(report, ACCEPT, reader="R" * 90)
     assert (made.VerificationFlag, made.CompletionFlag) == ("VERIFIED", "COMPLETE")
     (signature,) = made.VerifyingObserverSequence
-    assert str(signature.VerifyingObserverName) == "R" * 60, "a name that fits its attribute (PS3.5, PN)"
+    assert str(signature.VerifyingObserverName) == "R" * 64, "a name that fits its attribute (PS3.5, PN)"
     assert signature.VerificationDateTime == "20260302123000" == made.ContentDate + made.ContentTime
 
 
@@ -147,3 +148,46 @@ def test_a_review_without_a_word_on_any_finding_makes_a_verified_report(report: 
     review = Review(version=1, state="signed")
     made = verified(report, review, predecessor=report, at=AT, reader="Rona")
     assert [values(g, "Comment") for g in groups(made)] == [values(g, "Comment") for g in groups(report)]
+
+
+def _measured(**more: object) -> Measured:
+    line = {"tool": "length", "points": ((0, 0, 5), (3, 4, 5)), "value": 5.0, "unit": "mm"}
+    return Measured.model_validate({"series_uid": "1.2", "sop_uid": "1.2.3", **line, **more})
+
+
+def _places(group: Dataset) -> list[tuple[str, list[float]]]:
+    items = [c for n in group.ContentSequence for c in n.get("ContentSequence", ()) if c.ValueType == "SCOORD3D"]
+    assert {c.ReferencedFrameOfReferenceUID for c in items} <= {"1.2.9"}
+    return [(c.GraphicType, [float(v) for v in c.GraphicData]) for c in items]
+
+
+def test_what_the_reader_measured_is_in_the_report_with_its_place(report: Dataset) -> None:
+    (line,) = groups(signed(report, _measured()))[3:]
+    assert values(line, "Length") == ["5"] and values(line, "Tracking Identifier") == ["measured by the reader 1"]
+    assert _places(line) == [("POLYLINE", [0, 0, 5, 3, 4, 5])]
+
+
+def test_a_bidirectional_measurement_has_both_axes_the_long_one_first(report: Dataset) -> None:
+    axes = ((1, 0, 5), (1, 2, 5), (0, 0, 5), (3, 4, 5))  # the short one was drawn first
+    (both,) = groups(signed(report, _measured(tool="bidirectional", points=axes, short=2.0)))[3:]
+    assert (values(both, "Long Axis"), values(both, "Short Axis")) == (["5"], ["2"])
+    assert _places(both) == [("POLYLINE", [0, 0, 5, 3, 4, 5]), ("POLYLINE", [1, 0, 5, 1, 2, 5])]
+
+
+def test_an_area_has_its_major_axis_first_and_what_lies_inside(report: Dataset) -> None:
+    ends = ((0, 0, 5), (2, 0, 5), (1, -2, 5), (1, 2, 5))
+    area = _measured(tool="ellipse", points=ends, value=6.28, unit="mm2", mean_hu=-500.0, sd_hu=12.5)
+    (made,) = groups(signed(report, area))[3:]
+    assert values(made, "Area") == ["6.28"] and values(made, "Attenuation Coefficient") == ["-500", "12.5"]
+    assert _places(made) == [("ELLIPSE", [1, -2, 5, 1, 2, 5, 0, 0, 5, 2, 0, 5])]
+
+
+def test_what_was_measured_on_an_image_without_a_frame_of_reference_has_no_place(report: Dataset) -> None:
+    (line,) = groups(signed(report, _measured(sop_uid="1.2.4", unit="px")))[3:]
+    assert values(line, "Length") == ["5"] and _places(line) == []
+
+
+def test_an_arrow_is_mentioned_and_measures_nothing(report: Dataset) -> None:
+    (arrow,) = groups(signed(report, _measured(tool="arrow", value=0, unit="none")))[3:]
+    assert values(arrow, "Comment") == ["Arrow drawn by the reader"]
+    assert [c for c in arrow.ContentSequence if c.ValueType == "NUM"] == []

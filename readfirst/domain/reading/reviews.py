@@ -54,15 +54,22 @@ class Missed(_Shape):
 
 
 class Measured(_Shape):
-    """A measurement. Points are patient coordinates (LPS, mm); a length in mm, an ellipse's area in mm²."""
+    """A measurement. Points are patient coordinates (LPS, mm): the two ends of a length, the ends of an ellipse's axes
+    in pairs, the ends of an angle with its corner between them, the ends of the long and of the short axis of a
+    bidirectional measurement, the point and the end of an arrow. The value is a length in mm, an area in mm², an angle
+    in degrees, the long axis in mm; in pixels where the image does not say what one measures. An arrow has no value.
+    """
 
     kind: Literal["measured"] = "measured"
-    tool: Literal["length", "ellipse"]
+    tool: Literal["length", "ellipse", "angle", "bidirectional", "arrow"]
     series_uid: Uid
     sop_uid: Uid
     points: Annotated[tuple[tuple[float, float, float], ...], Field(min_length=2, max_length=8)]
     value: Annotated[float, Field(ge=0, lt=1e6)]
-    unit: Literal["mm", "mm2", "px", "px2"]
+    unit: Literal["mm", "mm2", "px", "px2", "deg", "none"]
+    short: Annotated[float, Field(ge=0, lt=1e6)] | None = None  # the short axis of a bidirectional, in the unit
+    mean_hu: Annotated[float, Field(ge=-1e5, le=1e5)] | None = None  # inside an area of a CT, in Hounsfield units
+    sd_hu: Annotated[float, Field(ge=0, le=1e5)] | None = None
 
 
 class Commented(_Shape):
