@@ -59,6 +59,18 @@ export function go(path: string): void {
   dispatchEvent(new PopStateEvent("popstate"));
 }
 
+/** Whether a key press takes the last step back, or (with Shift) does it again, outside of a field and a dialog. */
+export function isUndo(event: KeyboardEvent): boolean {
+  const field = (event.target as HTMLElement).matches("input, textarea, select");
+  return (
+    event.key.toLowerCase() === "z" &&
+    (event.ctrlKey || event.metaKey) &&
+    !event.altKey &&
+    !field &&
+    !document.querySelector("dialog[open]")
+  );
+}
+
 /** Whether a key press is meant for a field, a dialog or the browser, and not for the page's shortcuts. */
 export function typing(event: KeyboardEvent): boolean {
   const target = event.target as HTMLElement;

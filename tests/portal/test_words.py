@@ -131,3 +131,46 @@ def test_the_audit_log_shows_people_studies_and_dates_as_people_write_them(
     expect(line).to_contain_text("radiologist")
     table = page.locator("section").filter(has_text="Audit log").last
     assert not RAW.search(table.inner_text())
+
+
+def test_the_report_s_text_can_be_copied_by_finding_and_by_study(stage: Stage, as_user: Callable[..., Page]) -> None:
+    study = stage.put(record(706, "lakeside", high_risk=True), images=True, slices=4)
+    page = as_user("radiologist.lakeside", f"/studies/{study.handle}")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.locator(".findings").get_by_role("button", name="Copy text").click()
+    expect(page.get_by_role("status").filter(has_text="Copied.")).to_be_visible()
+    finding = page.evaluate("navigator.clipboard.readText()")
+    assert re.match(
+        r"Solitary nodule of lung, left lung, 14\.2 mm, slice \d+; AI 93 %; communicate within hours\.", finding
+    )
+    page.get_by_role("button", name="Accept").click()
+    expect(page.locator(".panel .verdict")).to_contain_text("Accepted")
+    page.locator(".actions").get_by_role("button", name="Copy text").click()
+    expect(page.get_by_role("status").filter(has_text="Copied.")).to_be_visible()
+    text = page.evaluate("navigator.clipboard.readText()")
+    assert text.startswith(
+        f"Study {study.handle}: CT Chest, 4 images\nAI result: flagged (chest-nodule 1.0.0: SYNTHETIC"
+    )
+    assert "Accepted by the reader." in text and "not for primary diagnosis" in text
+
+
+def test_where_there_is_no_clipboard_the_text_is_shown_to_be_copied(stage: Stage, as_user: Callable[..., Page]) -> None:
+    study = stage.put(record(707, "lakeside", high_risk=True))
+    page = as_user("radiologist.lakeside", f"/studies/{study.handle}")
+    page.evaluate("void (navigator.clipboard.writeText = () => Promise.reject(new Error('none')))")
+    page.locator(".actions").get_by_role("button", name="Copy text").click()
+    text = page.get_by_role("dialog").get_by_role("textbox")
+    expect(text).to_have_value(re.compile(f"Study {study.handle}"))
+    assert page.evaluate("getSelection().toString()") or text.evaluate("t => t.selectionEnd - t.selectionStart") > 0
+
+
+def test_the_tab_says_how_many_studies_are_unread_and_the_list_what_it_is_for(
+    stage: Stage, as_user: Callable[..., Page]
+) -> None:
+    study = stage.put(record(708, "lakeside"))
+    page = as_user("radiologist.lakeside", f"/?handle={study.handle}")
+    expect(page).to_have_title("(1) Worklist: Readfirst")
+    expect(page.locator(".intended")).to_contain_text("not for primary diagnosis")
+    stage.put(study.model_copy(update={"review": "in progress"}))
+    page.keyboard.press("r")
+    expect(page).to_have_title("Worklist: Readfirst")

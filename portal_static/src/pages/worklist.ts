@@ -88,6 +88,7 @@ export class Worklist extends Page {
         0,
         this.items.findIndex((s) => s.id === at),
       );
+      this.nameTab();
     });
   }
 
@@ -96,7 +97,15 @@ export class Worklist extends Page {
       const page = await this.api.get<StudyList>(this.address(this.next ?? ""));
       this.items = [...this.items, ...page.items];
       this.next = page.next;
+      this.nameTab();
     });
+  }
+
+  /** What nobody has opened yet stands in the tab's title: it is seen from another tab. */
+  private nameTab(): void {
+    if (!this.isConnected) return;
+    const unread = this.items.filter((s) => s.review === "unread").length;
+    document.title = unread ? `(${unread}${this.next ? "+" : ""}) Worklist: Readfirst` : "Worklist: Readfirst";
   }
 
   private key(event: KeyboardEvent): void {
@@ -130,6 +139,7 @@ export class Worklist extends Page {
           ${this.summary()}
           ${this.controls()}
         </div>
+        <p class="dim small intended">For prioritising studies and for the review of AI results, not for primary diagnosis.</p>
         <div class="news" role="status" aria-live="polite">${this.news ? html`<p class="notice urgent">${this.news} <button class="quiet" @click=${() => (this.news = "")}>Seen</button></p>` : nothing}</div>
         ${this.failed()}
         ${this.loading ? this.skeleton(10) : this.items.length ? this.table() : this.empty()}

@@ -8,10 +8,14 @@ import {
   imageLoader,
   init as initCore,
   setUseCPURendering,
+  utilities,
   type Types,
 } from "@cornerstonejs/core";
 import { init as initLoader } from "@cornerstonejs/dicom-image-loader";
 import {
+  AngleTool,
+  ArrowAnnotateTool,
+  BidirectionalTool,
   EllipticalROITool,
   Enums as ToolEnums,
   LengthTool,
@@ -30,13 +34,13 @@ import type { MeasuredInput } from "../../generated/api-types.js";
 import type { Picture } from "../pictures.js";
 import { Cine } from "./cine.js";
 import { Magnifier } from "./magnifier.js";
-import { measuredOf } from "./measured.js";
+import { isWhole, measuredOf } from "./measured.js";
 import { paint, type Shape } from "./overlay.js";
 import { fillDisplay, mendPlaces, onOtherDisplay, worldOf } from "./places.js";
 import { readoutOf, zoomOf, type Readout } from "./readout.js";
 import { UPRIGHT, apply, turned, type Turn, type Way } from "./turning.js";
 
-export type Tool = "window" | "pan" | "zoom" | "magnify" | "length" | "ellipse";
+export type Tool = "window" | "pan" | "zoom" | "magnify" | "length" | "bidirectional" | "ellipse" | "angle" | "arrow";
 
 /** A measurement that is drawn and not saved; `null` where the image has no scale that it could be kept in. */
 export interface Drawn {
@@ -55,8 +59,13 @@ const TOOLS: Record<Exclude<Tool, "magnify">, string> = {
   pan: PanTool.toolName,
   zoom: ZoomTool.toolName,
   length: LengthTool.toolName,
+  bidirectional: BidirectionalTool.toolName,
   ellipse: EllipticalROITool.toolName,
+  angle: AngleTool.toolName,
+  arrow: ArrowAnnotateTool.toolName,
 };
+/** An arrow points, and says nothing: words belong into the review. Cornerstone forgets an arrow without a label. */
+const WORDLESS = { getTextCallback: (done: (label: string) => void) => done(" ") };
 const AT_ONCE = 6;
 const CACHE_BYTES = 1 << 30;
 let ready = false;
@@ -70,7 +79,18 @@ function start(): void {
   initLoader({ maxWebWorkers: Math.max(1, Math.min(4, navigator.hardwareConcurrency - 1)) });
   initTools();
   cache.setMaxCacheSize(CACHE_BYTES);
-  for (const tool of [StackScrollTool, WindowLevelTool, PanTool, ZoomTool, LengthTool, EllipticalROITool]) addTool(tool);
+  for (const tool of [
+    StackScrollTool,
+    WindowLevelTool,
+    PanTool,
+    ZoomTool,
+    LengthTool,
+    BidirectionalTool,
+    EllipticalROITool,
+    AngleTool,
+    ArrowAnnotateTool,
+  ])
+    addTool(tool);
 }
 
 function imitated(): boolean {
@@ -126,7 +146,7 @@ export class Viewer {
     element.addEventListener(Enums.Events.IMAGE_RENDERED, () => this.rendered());
     element.addEventListener(Enums.Events.STACK_NEW_IMAGE, () => this.listener.slice(this.viewport.getCurrentImageIdIndex()));
     const tools = ToolGroupManager.createToolGroup(this.id)!;
-    for (const tool of [StackScrollTool.toolName, ...Object.values(TOOLS)]) tools.addTool(tool);
+    for (const tool of [StackScrollTool.toolName, ...Object.values(TOOLS)]) tools.addTool(tool, tool === TOOLS.arrow ? WORDLESS : {});
     tools.addViewport(this.id, this.id);
     this.use("window");
     new Magnifier(
@@ -279,8 +299,7 @@ export class Viewer {
   measurements(): Drawn[] {
     return this.drawnByHand().flatMap((found) => {
       const image = this.seen.get(found.metadata?.referencedImageId ?? "");
-      const points = found.data.handles?.points?.length ?? 0;
-      if (!image || points < (found.metadata?.toolName === LengthTool.toolName ? 2 : 4)) return [];
+      if (!image || !isWhole(found)) return [];
       return [{ uid: found.annotationUID!, measured: measuredOf(found, image.series, image.sop) }];
     });
   }
@@ -288,6 +307,14 @@ export class Viewer {
   /** The annotations on this viewer's images: another may lie beside it. */
   private drawnByHand(): ToolTypes.Annotation[] {
     return annotation.state.getAllAnnotations().filter((found) => this.seen.has(found.metadata?.referencedImageId ?? ""));
+  }
+
+  /** Takes the last stroke back, drawn or moved; or does it again. */
+  undo(again = false): void {
+    const { DefaultHistoryMemo: history } = utilities.HistoryMemo;
+    if (again) history.redo();
+    else history.undo();
+    this.viewport.render();
   }
 
   forget(uid: string): void {

@@ -21,7 +21,10 @@ const TOOLS: [Tool, string, string][] = [
   ["zoom", "Zoom", "z"],
   ["magnify", "Magnifier", "q"],
   ["length", "Length", "l"],
+  ["bidirectional", "Bidirectional", "B"],
   ["ellipse", "Ellipse", "e"],
+  ["angle", "Angle", "A"],
+  ["arrow", "Arrow", "W"],
 ];
 const PRESETS: [string, number, number][] = [
   ["Lung", -600, 1500],
@@ -185,6 +188,7 @@ export class Images extends Page {
       ["Rotate clockwise", "↻", "r", () => this.viewer?.turnTo("clockwise")],
       ["Fit the image", "▣", "0", () => this.viewer?.fit()],
       ["One to one", "1:1", "o", () => this.viewer?.oneToOne()],
+      ["Undo", "↶", "Ctrl+Z", () => this.viewer?.undo()],
       ["Full screen", "⤢", "d", () => void this.fullScreen()],
     ];
   }

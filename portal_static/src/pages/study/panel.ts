@@ -7,6 +7,7 @@ import type { Accounting, Finding, FindingAssessment, PriorLine, StudyDetail } f
 import { CATEGORY, ago, clock, counted, dollars, exam, percent, seconds } from "../../format.js";
 import { labelOf } from "../../study-line.js";
 import { placed } from "./images.js";
+import { measuredText } from "./report.js";
 
 const STAGE: Record<string, string> = {
   receive: "Files arrived",
@@ -43,6 +44,7 @@ export interface FindingsView {
   correct(finding: Finding): void;
   picture(finding: Finding): void;
   hide(key: string, hide: boolean): void;
+  copy(finding: Finding): void;
 }
 
 export function resultSection({ study, review }: StudyDetail): TemplateResult {
@@ -103,6 +105,7 @@ function findingCard(f: Finding, verdict: FindingAssessment | undefined, view: F
           : nothing
       }
       ${f.overlay ? html`<button @click=${() => view.picture(f)}>Key image</button>` : nothing}
+      <button class="quiet" @click=${() => view.copy(f)}>Copy text</button>
       ${placed(f) ? html`<label class="check"><input type="checkbox" .checked=${!hidden} @change=${() => view.hide(f.key, !hidden)} />Overlay</label>` : nothing}
     </div>
   </li>`;
@@ -111,6 +114,12 @@ function findingCard(f: Finding, verdict: FindingAssessment | undefined, view: F
 export function missedSection({ review: { missed } }: StudyDetail): TemplateResult | typeof nothing {
   if (!missed.length) return nothing;
   return html`<section><h2>Added by the reader</h2><ol class="findings">${missed.map((m) => html`<li><b>${m.what}</b><p>${m.site} ${m.diameter_mm ? html`· ${m.diameter_mm} mm` : nothing} · slice ${m.slice + 1} · communicate ${CATEGORY[m.category]}</p>${m.comment ? html`<q>${m.comment}</q>` : nothing}</li>`)}</ol></section>`;
+}
+
+/** What was measured and saved, by whoever of the readers. */
+export function measuredSection({ review: { measurements } }: StudyDetail): TemplateResult | typeof nothing {
+  if (!measurements.length) return nothing;
+  return html`<section><h2>Measured</h2><ul class="plain">${measurements.map((m) => html`<li>${measuredText(m)}</li>`)}</ul></section>`;
 }
 
 export function priorsSection(

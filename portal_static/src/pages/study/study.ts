@@ -15,7 +15,7 @@ import type {
 } from "../../../generated/api-types.js";
 import { Problem } from "../../api.js";
 import { clock, exam, images } from "../../format.js";
-import { Page, go, typing } from "../../page.js";
+import { Page, go, isUndo, typing } from "../../page.js";
 import { imagesOf } from "../../pictures.js";
 import { POLL_MS, resultOf, waiting } from "../../study-line.js";
 import type { Drawn } from "../../viewer/viewer.js";
@@ -25,6 +25,7 @@ import {
   communicationSection,
   costs,
   findingsSection,
+  measuredSection,
   missedSection,
   priorsSection,
   provenance,
@@ -32,6 +33,7 @@ import {
   timelineSection,
   type FindingsView,
 } from "./panel.js";
+import { copy, findingText, studyText } from "./report.js";
 import { entryForm, type Entry, type Form } from "./review-forms.js";
 import { signDialog, signTitle, type Unsaved } from "./signing.js";
 import "../../parts/deid-report.js";
@@ -176,6 +178,7 @@ export class StudyPage extends Page {
 
   private key(event: KeyboardEvent): void {
     if (event.key === "Escape") this.form = "";
+    if (isUndo(event)) return this.undo(event);
     if (typing(event) || !this.detail) return;
     const review = this.may("study_review");
     const actions: Record<string, () => void> = {
@@ -195,6 +198,11 @@ export class StudyPage extends Page {
     if (!action || (event.target as HTMLElement).matches("input[type=range]")) return;
     event.preventDefault();
     action();
+  }
+
+  private undo(event: KeyboardEvent): void {
+    event.preventDefault();
+    this.querySelector<Images>("rf-images")?.viewer?.undo(event.shiftKey);
   }
 
   private openForm(form: Form): void {
@@ -236,10 +244,11 @@ export class StudyPage extends Page {
         .prior=${this.prior} .first=${this.keyImage} .waiting=${this.loading} @moved=${() => this.form === "missed" && this.requestUpdate()} @beside=${(e: CustomEvent<PriorLine | undefined>) => (this.prior = e.detail)}></rf-images>
       <aside class="panel" aria-label="Result and review">${this.failed()}
         <div role="status" aria-live="polite">${this.saved ? html`<p class="notice good">${this.saved}</p>` : nothing}</div>
-        ${resultSection(detail)} ${findingsSection(detail, this.findingsView())} ${missedSection(detail)} ${entryForm(this.form, this.entry())} ${this.actions()}
+        ${resultSection(detail)} ${findingsSection(detail, this.findingsView())} ${missedSection(detail)} ${measuredSection(detail)} ${entryForm(this.form, this.entry())} ${this.actions()}
         ${priorsSection(detail, this.prior, (prior) => (this.prior = prior))} ${communicationSection(detail)} ${timelineSection(detail)} ${costs(detail)} ${provenance(detail, this.report())}
       </aside>
       <dialog id="picture" aria-label="Key image"><img alt="The finding, outlined and enlarged" /><form method="dialog"><button>Close</button></form></dialog>
+      <dialog id="text" aria-labelledby="text-title"><h2 id="text-title">Copy this text</h2><textarea readonly rows="14" aria-labelledby="text-title"></textarea><form method="dialog"><button>Close</button></form></dialog>
       ${
         this.signing
           ? signDialog(
@@ -281,6 +290,7 @@ export class StudyPage extends Page {
       },
       picture: (f) => void this.keyPicture(f),
       hide: (key, hide) => this.hide(key, hide),
+      copy: (f) => void this.copy(findingText(f, this.detail!.review.verdicts[f.key], this.sliceOf(f))),
     };
   }
 
@@ -294,6 +304,11 @@ export class StudyPage extends Page {
       dialog.addEventListener("close", () => URL.revokeObjectURL(picture), { once: true });
       dialog.showModal();
     });
+  }
+
+  private async copy(text: string): Promise<void> {
+    this.saved = "";
+    if (await copy(text, this.querySelector<HTMLDialogElement>("#text")!)) this.saved = "Copied.";
   }
 
   private sliceOf(f: Finding): number {
@@ -368,6 +383,7 @@ export class StudyPage extends Page {
     return html`<section class="actions">
       <div class="row">
         ${open ? html`<button @click=${() => this.openForm("missed")} title="Add a finding (m)">Add missed finding</button><button @click=${() => this.openForm("comment")}>Comment</button><button @click=${() => void this.saveMeasurements()}>Save measurements</button>` : nothing}
+        <button @click=${() => void this.copy(studyText(this.detail!, (f) => this.sliceOf(f)))}>Copy text</button>
         ${this.may("study_told") ? html`<button @click=${() => this.openForm("told")}>Record who was notified</button>` : nothing}
         ${this.may("study_review") && review.state === "signed" ? html`<button @click=${() => this.openForm("reopen")}>Re-open</button>` : nothing}
       </div>
