@@ -177,6 +177,15 @@ def test_a_state_folder_that_is_a_file_is_refused_in_words(up: Up, tmp_path: Pat
         assert running_stack(state) is None
 
 
+def test_the_demonstration_refuses_such_a_folder_in_words_too(tmp_path: Path) -> None:
+    file = tmp_path / "state"
+    file.write_text("")
+    command = [sys.executable, "-m", "readfirst.cli", "demo", "--state", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+    assert done.returncode == 1
+    assert "a file is there" in done.stdout + done.stderr and "Traceback" not in done.stdout + done.stderr
+
+
 def test_a_server_that_cannot_start_is_named_with_the_end_of_its_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
