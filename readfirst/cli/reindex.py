@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from readfirst.cli.session import DEFAULT_STATE, State, attach
+from readfirst.domain.counted import counted
 
 
 def register(app: typer.Typer) -> None:
@@ -17,4 +18,4 @@ def reindex(state: State = DEFAULT_STATE) -> None:
     attach(state)
     from readfirst.services import list_study
 
-    typer.echo(f"{list_study.reindex()} studies indexed")
+    typer.echo(f"{counted(list_study.reindex(), 'study', 'studies')} indexed")

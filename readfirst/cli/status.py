@@ -8,6 +8,7 @@ import typer
 
 from readfirst.cli.session import DEFAULT_STATE, State, attach
 from readfirst.domain.addresses import study_link, study_named
+from readfirst.domain.counted import counted
 from readfirst.domain.reading.study_record import StudyRecord
 
 
@@ -42,7 +43,8 @@ def status(
         if portal := settings().portal_url:
             console.print(f"portal   {study_link(portal, found.handle)}", markup=False)
         return
-    table = Table("study", "clinic", "received", "state", "label", "risk", "images", title=f"{len(records)} studies")
+    title = counted(len(records), "study", "studies")
+    table = Table("study", "clinic", "received", "state", "label", "risk", "images", title=title)
     for r in records:
         notes = [r.reason, "alert not sent yet" if statistics.alert_missing(r.model_dump()) else ""]
         said = "; ".join(note for note in notes if note)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from readfirst.cli.session import DEFAULT_STATE, State, attach
+from readfirst.domain.counted import counted
 
 
 def register(app: typer.Typer) -> None:
@@ -35,7 +36,7 @@ def upload(
     files = list(files_under(paths))
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns) as progress:
-        task = progress.add_task(f"{len(files)} files", total=sum(f.stat().st_size for f, _ in files))
+        task = progress.add_task(counted(len(files), "file"), total=sum(f.stat().st_size for f, _ in files))
         sent = send(
             url,
             files,
@@ -45,10 +46,11 @@ def upload(
             advance=lambda count: progress.advance(task, count),
         )
     announced = len(sent.studies) - sent.unannounced if complete else 0
-    typer.echo(f"{sent.files} files uploaded ({sent.bytes / 1e6:.1f} MB), {announced} studies announced.")
+    size, studies = f"{sent.bytes / 1e6:.1f} MB", counted(announced, "study", "studies")
+    typer.echo(f"{counted(sent.files, 'file')} uploaded ({size}), {studies} announced.")
     if complete and sent.unannounced:
         why = "their Study Instance UID is not made of digits and dots; they are taken when nothing more arrives"
-        typer.echo(f"{sent.unannounced} studies could not be announced: {why}.", err=True)
+        typer.echo(f"{counted(sent.unannounced, 'study', 'studies')} could not be announced: {why}.", err=True)
 
 
 def _inbox_url(clinic: str, state: Path) -> str:

@@ -160,3 +160,9 @@ def test_what_was_ordered_is_accounted_for_by_what_was_read_not_by_what_would_be
     assert isinstance(read, Selection) and read.missing > 60
     books = account(Received(72), whole + detail, (), choice, read, GATE)
     assert books.holds and books.read == 24 and books.part
+
+
+def test_one_file_and_one_frame_are_said_as_one() -> None:
+    books = Accounting(received=1, read=1, frames=1, analysed=1)
+    assert books.holds
+    assert books.sentence == "1 file received: 1 read. 1 frame in the files read: 1 analysed."

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 
 from pydantic import BaseModel, ConfigDict
 
+from readfirst.domain.counted import counted
+
 
 @dataclass(frozen=True)
 class Received:
@@ -73,11 +75,11 @@ class Accounting(BaseModel):
     def sentence(self) -> str:
         """Both sums, in one sentence for people."""
         files = (
-            f"{self.received} files received: {self.read} read{_listed('left out', self.left_out)}"
+            f"{counted(self.received, 'file')} received: {self.read} read{_listed('left out', self.left_out)}"
             f"{_listed('refused', self.refused)}{_listed('skipped', self.skipped)}"
         )
-        copies = f", {self.identical} identical copies" if self.identical else ""
-        frames = f"{self.frames} frames in the files read: {self.analysed} analysed"
+        copies = f", {counted(self.identical, 'identical copy', 'identical copies')}" if self.identical else ""
+        frames = f"{counted(self.frames, 'frame')} in the files read: {self.analysed} analysed"
         return f"{files}{copies}. {frames}{_listed('left out', self.frames_left_out)}."
 
 

@@ -9,8 +9,9 @@ from html import escape
 
 from pydicom.datadict import dictionary_has_tag, keyword_for_tag
 
+from readfirst.domain.counted import counted
 from readfirst.domain.deid.dicom.standard_tables import TABLE_EDITION, is_tag, rows
-from readfirst.domain.deid.receipt import Receipt
+from readfirst.domain.deid.receipt import PixelCheck, Receipt
 from readfirst.domain.deid.rules.profile import Profile
 
 _NAMES = {int(r.tag, 16): r.name for r in rows() if is_tag(r.tag)}
@@ -69,9 +70,9 @@ def report_of(handle: str, profile: Profile | None, receipts: Sequence[Receipt],
         ("Files kept back", ", ".join(f"{count} {reason}" for reason, count in sorted(refused.items())) or "none"),
         ("Engine, table", f"{', '.join(sorted({r.engine for r in receipts}))}; PS3.15 Table E.1-1, {TABLE_EDITION}"),
         ("Profile", "; ".join(sorted({f"{r.profile}, {r.profile_digest[:16]}" for r in receipts})) or "none"),
-        ("Residual scan", f"none found in {len(receipts)} files"),
-        ("Pictures searched for text", f"{sum(p.frames for p in searched)} frames in {len(searched)} files"),
-        ("Pictures screened for text", f"{sum(p.frames for p in screened)} frames in {len(screened)} files"),
+        ("Residual scan", f"none found in {counted(len(receipts), 'file')}"),
+        ("Pictures searched for text", _frames(searched)),
+        ("Pictures screened for text", _frames(screened)),
         ("Places blanked", str(sum(p.regions_blanked for p in looked_at))),
         ("Side markers kept", str(sum(p.markers_kept for p in looked_at))),
         ("Side markers blanked", ", ".join(lost) or "none"),
@@ -145,3 +146,7 @@ th{{background:#f2f2f2}}
 as they were.</p><table><tr><th>Attribute</th><th>Action</th><th>Why</th><th>Times</th></tr>{rules}</table>
 </body></html>
 """
+
+
+def _frames(looked_at: Sequence[PixelCheck]) -> str:
+    return f"{counted(sum(p.frames for p in looked_at), 'frame')} in {counted(len(looked_at), 'file')}"
