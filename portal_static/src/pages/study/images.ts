@@ -187,7 +187,7 @@ export class Images extends Page {
       ["Mirror top and bottom", "⇅", "v", () => this.viewer?.turnTo("top-bottom")],
       ["Rotate clockwise", "↻", "r", () => this.viewer?.turnTo("clockwise")],
       ["Fit the image", "▣", "0", () => this.viewer?.fit()],
-      ["One to one", "1:1", "o", () => this.viewer?.oneToOne()],
+      ["Zoom 1:1", "1:1", "o", () => this.viewer?.oneToOne()],
       ["Undo", "↶", "Ctrl+Z", () => this.viewer?.undo()],
       ["Full screen", "⤢", "d", () => void this.fullScreen()],
     ];
