@@ -44,7 +44,7 @@ export class Magnifier {
     if (!image || this.enlarged) return;
     this.viewport.element.append(this.glass);
     this.engine.enableElement({ viewportId: this.id, type: Enums.ViewportType.STACK, element: this.glass });
-    const made = (this.enlarged = this.engine.getViewport(this.id) as Types.IStackViewport);
+    const made = (this.enlarged = this.engine.getViewport<Types.IStackViewport>(this.id));
     mendPlaces(made, this.byProcessor);
     this.place(event);
     await made.setStack([image]);
