@@ -409,7 +409,7 @@ def test_a_study_is_one_line_of_the_uploads_whatever_its_clinics_systems_are_giv
     """`result.json` is for a PACS: as a line it would be a study without a state."""
     study = record(99)
     index(study)
-    clinic_results.say_study("north", study.handle, {"state": study.state, "label": study.label, "images": 3})
+    clinic_results.say_study("north", study.handle, lambda: {"state": study.state, "label": study.label, "images": 3})
     clinic_results.say_result("north", study.handle, "1.2.3", "A1", study)
     items = as_("clinic-user", name="Cem").get("/uploads").json()["items"]
     (line,) = [item for item in items if item.get("handle") == study.handle]
