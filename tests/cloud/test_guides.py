@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
 from bicep import generate
-from readfirst.cli import COMMANDS
+from readfirst.cli import build
 
 DOCS = generate.ROOT / "docs"
 GUIDES = [*sorted((DOCS / "operator").glob("*.md")), DOCS / "azure-verification.md"]
@@ -28,7 +29,7 @@ def test_every_link_leads_somewhere(guide: Path) -> None:
 def test_every_command_and_file_that_a_guide_names_exists(guide: Path) -> None:
     text = guide.read_text()
     commands = set(re.findall(r"`readfirst ([a-z]+)", text))
-    assert commands <= set(COMMANDS)
+    assert commands <= set(get_command(build()).commands)
     for path in re.findall(r"\b((?:bicep|\.github|tests|model_container)/[\w./-]+\.\w+)", text):
         assert (generate.ROOT / path).exists(), path
 

@@ -89,9 +89,9 @@ def test_the_threshold_of_high_risk_is_changed_in_the_bundles_manifest_and_appro
 def test_what_the_email_says_is_changed_in_one_file(workshop: Workshop) -> None:
     asked = "from readfirst.domain.reading.alert_email import urgent; print(urgent('H', 'https://portal').text)"
 
-    workshop.edit("readfirst/domain/reading/alert_email.py", "Please read it now:", "Please read it first:")
+    workshop.edit("readfirst/domain/reading/alert_email.py", "Please read it {_WHEN", "Please open it {_WHEN")
 
-    assert "Please read it first: https://portal/" in workshop.run("-c", asked)
+    assert "Please open it now: https://portal/" in workshop.run("-c", asked)
     assert len(workshop.touched) == 1
     workshop.holds("tests/spec/test_addresses.py", "tests/spec/test_reporting.py")
 
@@ -143,7 +143,8 @@ def test_a_role_is_added_in_three_files(workshop: Workshop) -> None:
     workshop.edit(
         rules, '    OPERATOR = "operator"\n', '    OPERATOR = "operator"\n    PHYSICIST = "medical-physicist"\n'
     )
-    workshop.edit(rules, "(Role.OPERATOR, Role.RADIOLOGIST)", "(Role.OPERATOR, Role.RADIOLOGIST, Role.PHYSICIST)")
+    figures = '"ops", (Role.OPERATOR, Role.RADIOLOGIST'
+    workshop.edit(rules, figures, f"{figures}, Role.PHYSICIST")
     workshop.edit(
         "bicep/hooks/preprovision.py",
         '    "operator": "Sees how the system does",\n',

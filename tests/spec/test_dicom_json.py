@@ -15,7 +15,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 from readfirst.domain.dicomweb import dicom_json
-from readfirst.domain.jsonmodel import json_model
+from readfirst.domain.dicomweb.jsonmodel import json_model
 from readfirst.domain.pseudonyms import patient_name
 from tests.portal.studies import record
 from tests.spec.images import UNCOMPRESSED, file_in, instance

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pydicom.datadict import keyword_for_tag, tag_for_keyword
 from pydicom.dataset import Dataset
 
-from readfirst.domain.jsonmodel import Json, json_model
+from readfirst.domain.dicomweb.jsonmodel import Json, json_model
 from readfirst.domain.pseudonyms import patient_name
 from readfirst.domain.reading.study_record import StudyRecord
 
