@@ -7,7 +7,9 @@ import re
 from pathlib import Path
 
 import pytest
+from pydicom.datadict import keyword_for_tag, tag_for_keyword
 
+from readfirst.domain.deid.dicom import tags
 from tools import structure
 from tools.structure import MOST_LINES, MOST_MODULES, Source
 
@@ -86,6 +88,29 @@ def test_no_source_of_the_product_is_longer_than_a_reader_likes() -> None:
     long = {one.name: one.lines for one in SOURCES if one.lines > MOST_LINES}
     long |= {file.name: n for file in PORTAL if (n := file.read_text().count("\n")) > MOST_LINES}
     assert long == {}
+
+
+def test_the_attributes_of_de_identification_are_named_as_the_standard_names_them() -> None:
+    named = {name: value for name, value in vars(tags).items() if isinstance(value, int)}
+    apart = {  # not in pydicom's dictionary by their keywords: PS3.5 7.5, and the first of a group that repeats
+        "Item": 0xFFFEE000,
+        "ItemDelimitationItem": 0xFFFEE00D,
+        "SequenceDelimitationItem": 0xFFFEE0DD,
+        "OverlayData": 0x60003000,
+    }
+    assert {name: tag_for_keyword(name) or apart[name] for name in named} == named
+
+
+def test_no_source_of_de_identification_has_an_attribute_s_number_where_its_name_could_be() -> None:
+    for file in (ROOT / "readfirst/domain/deid").rglob("*.py"):
+        if file.name == "tags.py":
+            continue
+        numbers = [node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Constant)]
+        for number in numbers:
+            if isinstance(number.value, int) and number.value > 0xFFFF:
+                assert not keyword_for_tag(number.value), (
+                    f"{file.name}:{number.lineno}: {keyword_for_tag(number.value)}"
+                )
 
 
 def test_every_module_of_the_domain_is_imported_by_a_specification() -> None:

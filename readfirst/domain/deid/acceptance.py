@@ -13,6 +13,7 @@ from pydicom.sequence import Sequence
 from pydicom.tag import Tag
 
 from readfirst.domain import uid_registry
+from readfirst.domain.deid.dicom import tags
 from readfirst.domain.deid.dicom.charsets import encodings_of
 from readfirst.domain.deid.dicom.codec import parse
 from readfirst.domain.deid.dicom.elements import (
@@ -93,7 +94,7 @@ def named_in(source: BinaryIO) -> tuple[str, str]:
     source.seek(0)
     beginning = io.BytesIO(source.read(_BEGINNING))
     try:
-        ds = read_partial(beginning, lambda tag, *_: tag > 0x0020000D, force=True)
+        ds = read_partial(beginning, lambda tag, *_: tag > tags.StudyInstanceUID, force=True)
         return str(ds.get("StudyInstanceUID") or ""), str(ds.get("SOPInstanceUID") or "")
     except Exception:  # pydicom raises many kinds at what was refused already; nothing of the content travels on
         return "", ""
@@ -121,14 +122,14 @@ def clutter_of(source: BinaryIO) -> Skipped | None:
 
 def is_directory(file: File) -> bool:
     """Whether it is a DICOMDIR (PS3.10 8.6)."""
-    classes = {text_of(e) for e in file.meta if e.tag == 0x00020002}
+    classes = {text_of(e) for e in file.meta if e.tag == tags.MediaStorageSOPClassUID}
     return DIRECTORY_CLASS in classes or any(e.tag >> 16 == 0x0004 for e in file.elements)
 
 
 def refusal_of(file: File, scope: Scope) -> Refused | None:
     """Why an object is not taken: no UIDs, an encapsulated document, no image where images are wanted."""
     present = {e.tag: e for e in file.elements}
-    for tag in (0x0020000D, 0x0020000E, 0x00080018):
+    for tag in (tags.StudyInstanceUID, tags.SeriesInstanceUID, tags.SOPInstanceUID):
         if tag not in present or not text_of(present[tag]):
             if not any(t >> 16 in (0x0008, 0x0010, 0x0020) for t in present):
                 return Refused(Reason.NOT_DICOM, "no attribute of a study")
@@ -137,10 +138,10 @@ def refusal_of(file: File, scope: Scope) -> Refused | None:
             return Refused(Reason.NO_STUDY, f"{_written(tag)} is missing or empty")
         if present[tag].vr not in TEXT_VRS:
             return Refused(Reason.UNREADABLE, f"{_written(tag)} has a VR that holds no UID")
-    sop_class = text_of(present[0x00080016]) if 0x00080016 in present else ""
+    sop_class = text_of(present[tags.SOPClassUID]) if tags.SOPClassUID in present else ""
     if not sop_class:
         return Refused(Reason.UNSUPPORTED_OBJECT, "(0008,0016), the SOP Class UID, is missing or empty")
-    document = 0x00420011 in present
+    document = tags.EncapsulatedDocument in present
     if document and scope.documents == "refuse":
         return Refused(Reason.ENCAPSULATED)
     if scope.objects == "images" and not document and not any(is_pixels(tag) for tag in present):
@@ -204,7 +205,7 @@ def _converted(elements: list[Element], file: File) -> Dataset:
         elif not isinstance(element.value, (Bulk, Fragments)):
             raise TypeError("a value is bytes, items, or left in the source")
     # pydicom decodes raw values by Python's names of the encodings, not by DICOM's terms.
-    terms = next((text_of(e) for e in elements if e.tag == 0x00080005), "")
+    terms = next((text_of(e) for e in elements if e.tag == tags.SpecificCharacterSet), "")
     encodings = encodings_of(terms.split("\\"))
     ds.set_original_encoding(not file.encoding.explicit, not file.encoding.big, encodings)
     return ds

@@ -12,6 +12,7 @@ from typing import BinaryIO, cast
 from readfirst.domain.decoding import JPEG, JPEG_2000, RLE
 from readfirst.domain.deid.acceptance import clutter_of, is_directory, not_taken, refusal_of
 from readfirst.domain.deid.cleaner import Cleaner
+from readfirst.domain.deid.dicom import tags
 from readfirst.domain.deid.dicom.codec import parse
 from readfirst.domain.deid.dicom.element_view import element_view
 from readfirst.domain.deid.dicom.elements import (
@@ -135,7 +136,7 @@ def _deidentify(
     subject = subject_of(file)
     stated = stated_by(subject.values)
     if person is None:
-        person = person_among(stated, known.stated, names, subject[0x0020000D])
+        person = person_among(stated, known.stated, names, subject[tags.StudyInstanceUID])
     elif not person.accepts(stated):
         return Refused(Reason.OTHER_PERSON)
     shape = shape_of(file.elements, file.encoding)
@@ -152,8 +153,8 @@ def _deidentify(
     notes += _without_spelled_names(source, file, shape, scrubber)
     patient = person.token
     overlays = overlays_without_text(file.elements, file.encoding) if plan.options.graphics else frozenset()
-    types, days = types_of(subject[0x00080016]), names.shift_days(patient)
-    cleaner = Cleaner(plan, names, scrubber, types, days, subject[0x00100030], file.encoding.big, overlays)
+    types, days = types_of(subject[tags.SOPClassUID]), names.shift_days(patient)
+    cleaner = Cleaner(plan, names, scrubber, types, days, subject[tags.PatientBirthDate], file.encoding.big, overlays)
     clean = cleaner.data_set(file.elements)
     if holds_identifier(clean, scrubber):
         return Refused(Reason.RESIDUAL)
@@ -161,7 +162,7 @@ def _deidentify(
     output = _write(file, clean, target)
     identity = _identity(file, subject, cleaner, names, person, handle)
     receipt = Receipt(
-        sop_uid=_value(clean, 0x00080018),
+        sop_uid=_value(clean, tags.SOPInstanceUID),
         engine=engine_build(),
         table=TABLE_EDITION,
         profile=plan.profile.name,
@@ -180,11 +181,11 @@ def _deidentify(
 
 def _region(source: BinaryIO, file: File, shape: Shape, subject: Subject) -> Region:
     """What of the body a slice of a volume shows; "" where that cannot be told."""
-    if subject[0x00080060] not in VOLUMES:
+    if subject[tags.Modality] not in VOLUMES:
         return ""
     images = images_of(source, file, shape)
     limb = names_limb(subject.values)
-    return region_of(file.elements, images, subject[0x00080060], limb) if images is not None else ""
+    return region_of(file.elements, images, subject[tags.Modality], limb) if images is not None else ""
 
 
 def _searched(source: BinaryIO, file: File, shape: Shape, options: Options, subject: Subject) -> PixelCheck | Refused:
@@ -249,19 +250,27 @@ def _replace(file: File, images: Images, pixels: Bulk) -> None:
     for element in file.elements:
         if element.tag == PIXEL_DATA:
             element.value, element.vr = pixels, "OW" if images.shape.allocated > 8 else "OB"
-        elif not images.native and element.tag == 0x00280004 and images.shape.samples == 3:
+        elif not images.native and element.tag == tags.PhotometricInterpretation and images.shape.samples == 3:
             element.value = b"RGB"
-        elif not images.native and element.tag == 0x00280006:
+        elif not images.native and element.tag == tags.PlanarConfiguration:
             element.value = b"\0\0"
 
 
 def ultrasound_regions(file: File) -> tuple[tuple[int, int, int, int], ...]:
     """Where an ultrasound picture has data (PS3.3 C.8.5.5): left, top, right, bottom."""
-    sequence = next((e.value for e in file.elements if e.tag == 0x00186011), None)
+    sequence = next((e.value for e in file.elements if e.tag == tags.SequenceOfUltrasoundRegions), None)
     boxes = []
     for item in sequence if isinstance(sequence, list) else ():
         values = {e.tag: e.value for e in item}
-        corner = [values.get(tag) for tag in (0x00186018, 0x0018601A, 0x0018601C, 0x0018601E)]
+        corner = [
+            values.get(tag)
+            for tag in (
+                tags.RegionLocationMinX0,
+                tags.RegionLocationMinY0,
+                tags.RegionLocationMaxX1,
+                tags.RegionLocationMaxY1,
+            )
+        ]
         if all(isinstance(v, bytes) and len(v) == 4 for v in corner):
             left, top, right, bottom = (struct.unpack(file.encoding.order + "L", v)[0] for v in corner)  # type: ignore[arg-type]
             boxes.append((left, top, right + 1, bottom + 1))
@@ -287,12 +296,12 @@ def _write(file: File, clean: list[Element], target: BinaryIO) -> str:
     encoding = Encoding(True, False) if encapsulated or syntax == EXPLICIT_LITTLE else file.encoding
     digesting = _Digesting(target)
     meta = [
-        (0x00020001, "OB", b"\0\1"),
-        (0x00020002, "UI", _value(clean, 0x00080016).encode()),
-        (0x00020003, "UI", _value(clean, 0x00080018).encode()),
-        (0x00020010, "UI", syntax.encode()),
-        (0x00020012, "UI", IMPLEMENTATION_CLASS_UID.encode()),
-        (0x00020013, "SH", IMPLEMENTATION_VERSION.encode()),
+        (tags.FileMetaInformationVersion, "OB", b"\0\1"),
+        (tags.MediaStorageSOPClassUID, "UI", _value(clean, tags.SOPClassUID).encode()),
+        (tags.MediaStorageSOPInstanceUID, "UI", _value(clean, tags.SOPInstanceUID).encode()),
+        (tags.TransferSyntaxUID, "UI", syntax.encode()),
+        (tags.ImplementationClassUID, "UI", IMPLEMENTATION_CLASS_UID.encode()),
+        (tags.ImplementationVersionName, "SH", IMPLEMENTATION_VERSION.encode()),
     ]
     stream: BinaryIO = digesting  # type: ignore[assignment] # write is all that is used
     write_meta(stream, [Element(*m) for m in meta])
@@ -352,29 +361,32 @@ def _fired(path: str, action: str, why: str, count: int) -> RuleFired:
 def _identity(
     file: File, subject: Subject, cleaner: Cleaner, names: Pseudonyms, person: Person, handle: str
 ) -> IdentityRecord:
-    original = {tag: _value(file.elements, tag) for tag in (0x0020000D, 0x0020000E, 0x00080018, 0x00200052)}
+    original = {
+        tag: _value(file.elements, tag)
+        for tag in (tags.StudyInstanceUID, tags.SeriesInstanceUID, tags.SOPInstanceUID, tags.FrameOfReferenceUID)
+    }
     uids = {clean: origin for origin, clean in cleaner.traces.uids.items()}
     placed = {tag: {names.uid(uid): uid} for tag, uid in original.items() if uid}
     main = {clean for pair in placed.values() for clean in pair}
     return IdentityRecord(
         clinic=names.clinic,
-        token=names.study_token(original[0x0020000D]),
+        token=names.study_token(original[tags.StudyInstanceUID]),
         handle=handle,
-        clean_study_uid=names.uid(original[0x0020000D]),
+        clean_study_uid=names.uid(original[tags.StudyInstanceUID]),
         study=StudyIdentity(
-            study_uid=original[0x0020000D],
-            accession_number=subject[0x00080050],
-            study_id=subject[0x00200010],
-            study_date=subject[0x00080020],
-            study_time=subject[0x00080030],
-            description=subject[0x00081030],
-            referring_physician=subject[0x00080090],
+            study_uid=original[tags.StudyInstanceUID],
+            accession_number=subject[tags.AccessionNumber],
+            study_id=subject[tags.StudyID],
+            study_date=subject[tags.StudyDate],
+            study_time=subject[tags.StudyTime],
+            description=subject[tags.StudyDescription],
+            referring_physician=subject[tags.ReferringPhysicianName],
         ),
         patients={
             person.token: PatientIdentity(**person.identity.model_dump(), shift_days=cleaner.shift_days),
         },
-        series=placed.get(0x0020000E, {}),
-        instances=placed.get(0x00080018, {}),
-        frames_of_reference=placed.get(0x00200052, {}),
+        series=placed.get(tags.SeriesInstanceUID, {}),
+        instances=placed.get(tags.SOPInstanceUID, {}),
+        frames_of_reference=placed.get(tags.FrameOfReferenceUID, {}),
         other_uids={clean: origin for clean, origin in uids.items() if clean not in main},
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from readfirst.domain.deid.dicom import tags
 from readfirst.domain.deid.dicom.elements import (
     Element,
 )
@@ -27,25 +28,32 @@ def with_markers(
     claimed = options.pixels or pixels.outcome != "not looked at"
     longitudinal = _LONGITUDINAL[options.dates]
     set_values: dict[int, tuple[str, str]] = {
-        0x00080050: ("SH", handle),
-        0x00100010: ("PN", patient_name(patient)),
-        0x00100020: ("LO", patient),
-        0x00200010: ("SH", handle),
-        0x00120062: ("CS", "YES" if claimed else "NO"),
-        0x00120063: ("LO", f"Readfirst {ENGINE_VERSION}\\PS3.15 {TABLE_EDITION}\\Profile {plan.profile.name}"[:200]),
-        0x00280303: ("CS", longitudinal),
+        tags.AccessionNumber: ("SH", handle),
+        tags.PatientName: ("PN", patient_name(patient)),
+        tags.PatientID: ("LO", patient),
+        tags.StudyID: ("SH", handle),
+        tags.PatientIdentityRemoved: ("CS", "YES" if claimed else "NO"),
+        tags.DeidentificationMethod: (
+            "LO",
+            f"Readfirst {ENGINE_VERSION}\\PS3.15 {TABLE_EDITION}\\Profile {plan.profile.name}"[:200],
+        ),
+        tags.LongitudinalTemporalInformationModified: ("CS", longitudinal),
     }
     if face:
-        set_values[0x00280302] = ("CS", "YES")
+        set_values[tags.RecognizableVisualFeatures] = ("CS", "YES")
     if verified:
-        set_values[0x00280301] = ("CS", "NO")
+        set_values[tags.BurnedInAnnotation] = ("CS", "NO")
     if options.patient_characteristics:
-        age = dates.capped_age(subject[0x00101010]) or dates.age_at(subject[0x00100030], subject[0x00080020])
+        age = dates.capped_age(subject[tags.PatientAge]) or dates.age_at(
+            subject[tags.PatientBirthDate], subject[tags.StudyDate]
+        )
         if age:
-            set_values[0x00101010] = ("AS", age)
+            set_values[tags.PatientAge] = ("AS", age)
     merged = {e.tag: e for e in clean}
     merged.update({tag: Element(tag, vr, value.encode("ascii")) for tag, (vr, value) in set_values.items()})
-    merged[0x00120064] = Element(0x00120064, "SQ", [code_item(*code) for code in method_codes(plan, verified)])
+    merged[tags.DeidentificationMethodCodeSequence] = Element(
+        tags.DeidentificationMethodCodeSequence, "SQ", [code_item(*code) for code in method_codes(plan, verified)]
+    )
     return [merged[tag] for tag in sorted(merged)]
 
 
@@ -71,7 +79,7 @@ def method_codes(plan: Plan, verified: bool) -> list[tuple[str, str]]:
 
 def code_item(value: str, meaning: str) -> list[Element]:
     return [
-        Element(0x00080100, "SH", value.encode()),
-        Element(0x00080102, "SH", b"DCM"),
-        Element(0x00080104, "LO", meaning.encode()),
+        Element(tags.CodeValue, "SH", value.encode()),
+        Element(tags.CodingSchemeDesignator, "SH", b"DCM"),
+        Element(tags.CodeMeaning, "LO", meaning.encode()),
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from readfirst.domain.deid.dicom import tags
 from readfirst.domain.deid.dicom.elements import (
     Element,
 )
@@ -14,7 +15,7 @@ _SEARCHED = frozenset(("LO", "SH", "ST", "LT", "UT", "UC", "PN", "UR", "AE"))
 
 def holds_identifier(elements: list[Element], scrubber: Scrubber, charsets: tuple[str, ...] = ()) -> bool:
     """Whether a text of the clean data set still shows a known identifier: the last look before writing."""
-    charsets = charsets_of(elements) if any(e.tag == 0x00080005 for e in elements) else charsets
+    charsets = charsets_of(elements) if any(e.tag == tags.SpecificCharacterSet for e in elements) else charsets
     for element in elements:
         value = element.value
         if isinstance(value, list):

@@ -8,16 +8,17 @@ from typing import Any
 
 from pydicom.dataset import Dataset
 
+from readfirst.domain.deid.dicom import tags
 from readfirst.domain.deid.dicom.charsets import decoded
 from readfirst.domain.intake.person import Person, Stated, person_of, persons
 from readfirst.domain.pseudonyms import Pseudonyms
 
 _FIELDS = {
-    0x00100010: "name",
-    0x00100020: "patient_id",
-    0x00100021: "issuer",
-    0x00100030: "birth_date",
-    0x00100040: "sex",
+    tags.PatientName: "name",
+    tags.PatientID: "patient_id",
+    tags.IssuerOfPatientID: "issuer",
+    tags.PatientBirthDate: "birth_date",
+    tags.PatientSex: "sex",
 }
 
 
@@ -28,13 +29,13 @@ def stated_by(values: Mapping[int, str]) -> Stated:
 
 def stated_person(header: Dataset) -> Stated:
     """What the header of a file says of the patient, as `read_header` gave it."""
-    terms = tuple(_text(header, 0x00080005, ()).split("\\"))
+    terms = tuple(_text(header, tags.SpecificCharacterSet, ()).split("\\"))
     return stated_by({tag: _text(header, tag, terms) for tag in _FIELDS})
 
 
 def study_of(header: Dataset) -> str:
     """The Study Instance UID."""
-    return _text(header, 0x0020000D, ())
+    return _text(header, tags.StudyInstanceUID, ())
 
 
 def _text(header: Dataset, tag: int, terms: tuple[str, ...]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from readfirst.domain.deid.dicom import tags
 from readfirst.domain.deid.dicom.charsets import decoded
 from readfirst.domain.deid.dicom.elements import (
     Element,
@@ -24,9 +25,27 @@ class Subject:
 
 _SUBJECT_TAGS = frozenset(
     (
-        *(0x00080008, 0x00080016, 0x00080020, 0x00080030, 0x00080050, 0x00080060, 0x00080064, 0x00080090, 0x00081030),
-        *(0x0008103E, 0x00100010, 0x00100020, 0x00100021, 0x00100030, 0x00100040, 0x00101010, 0x00180015, 0x00181030),
-        *(0x0020000D, 0x00200010, 0x00280301),
+        tags.ImageType,
+        tags.SOPClassUID,
+        tags.StudyDate,
+        tags.StudyTime,
+        tags.AccessionNumber,
+        tags.Modality,
+        tags.ConversionType,
+        tags.ReferringPhysicianName,
+        tags.StudyDescription,
+        tags.SeriesDescription,
+        tags.PatientName,
+        tags.PatientID,
+        tags.IssuerOfPatientID,
+        tags.PatientBirthDate,
+        tags.PatientSex,
+        tags.PatientAge,
+        tags.BodyPartExamined,
+        tags.ProtocolName,
+        tags.StudyInstanceUID,
+        tags.StudyID,
+        tags.BurnedInAnnotation,
     )
 )
 
@@ -43,4 +62,4 @@ def subject_of(file: File) -> Subject:
 
 
 def charsets_of(elements: list[Element]) -> tuple[str, ...]:
-    return tuple(next((text_of(e) for e in elements if e.tag == 0x00080005), "").split("\\"))
+    return tuple(next((text_of(e) for e in elements if e.tag == tags.SpecificCharacterSet), "").split("\\"))

@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import BinaryIO
 
 from readfirst.domain import coded_terms
+from readfirst.domain.deid.dicom import tags
 from readfirst.domain.deid.dicom.elements import (
     CHUNK,
     DEFLATED,
@@ -280,12 +281,12 @@ def parse(source: BinaryIO, header_only: bool = False) -> File:
         raise Unreadable(Reason.NOT_DICOM, "too short for a data set")
     start = 132 if window.size >= 140 and window.get(128, 4) == b"DICM" else 0
     meta, start = _meta(window, start)
-    syntax = next((text_of(e) for e in meta if e.tag == 0x00020010), "")
+    syntax = next((text_of(e) for e in meta if e.tag == tags.TransferSyntaxUID), "")
     if window.size - start < 8:
         raise Unreadable(Reason.TRUNCATED if meta else Reason.NOT_DICOM, "no data set")
     if syntax == DEFLATED:
         window, start = _inflated(window, start), 0
-    if any(e.tag == 0x00020002 and text_of(e) == DIRECTORY_CLASS for e in meta):
+    if any(e.tag == tags.MediaStorageSOPClassUID and text_of(e) == DIRECTORY_CLASS for e in meta):
         return File(meta, [], Encoding(explicit=True, big=False), syntax, window.size)
     encoding = _encoding(window, start, syntax)
     parser = Parser(window, encoding, header_only)
@@ -306,12 +307,12 @@ def with_preamble(content: bytes) -> bytes:
         return content
     file = parse(io.BytesIO(content), header_only=True)
     _, start = _meta(Window(io.BytesIO(content)), 0)
-    said = {e.tag: text_of(e) for e in file.elements if e.tag in (0x00080016, 0x00080018)}
+    said = {e.tag: text_of(e) for e in file.elements if e.tag in (tags.SOPClassUID, tags.SOPInstanceUID)}
     meta = [
-        Element(0x00020001, "OB", b"\0\1"),
-        Element(0x00020002, "UI", said.get(0x00080016, "").encode()),
-        Element(0x00020003, "UI", said.get(0x00080018, "").encode()),
-        Element(0x00020010, "UI", file.transfer_syntax.encode()),
+        Element(tags.FileMetaInformationVersion, "OB", b"\0\1"),
+        Element(tags.MediaStorageSOPClassUID, "UI", said.get(tags.SOPClassUID, "").encode()),
+        Element(tags.MediaStorageSOPInstanceUID, "UI", said.get(tags.SOPInstanceUID, "").encode()),
+        Element(tags.TransferSyntaxUID, "UI", file.transfer_syntax.encode()),
     ]
     target = io.BytesIO()
     write_meta(target, meta)
@@ -321,7 +322,10 @@ def with_preamble(content: bytes) -> bytes:
 def _complete(elements: list[Element], meta: list[Element], to_pixels: bool) -> None:
     """Takes SOP class and instance from the meta information where a data set that goes on to its pixels lacks them."""
     present = {e.tag for e in elements if e.value}
-    for tag, source in ((0x00080016, 0x00020002), (0x00080018, 0x00020003)):
+    for tag, source in (
+        (tags.SOPClassUID, tags.MediaStorageSOPClassUID),
+        (tags.SOPInstanceUID, tags.MediaStorageSOPInstanceUID),
+    ):
         said = next((e for e in meta if e.tag == source and text_of(e)), None)
         if said is not None and tag not in present and to_pixels:
             elements[:] = [e for e in elements if e.tag != tag]

@@ -9,6 +9,7 @@ from typing import BinaryIO
 from pydicom._dicom_dict import DicomDictionary
 from pydicom.datadict import dictionary_VR
 
+from readfirst.domain.deid.dicom import tags
 from readfirst.domain.deid.dicom.standard_tables import EXTRA_VRS
 from readfirst.domain.refusals import Reason
 
@@ -27,10 +28,10 @@ DEFLATED = "1.2.840.10008.1.2.1.99"
 DIRECTORY_CLASS = "1.2.840.10008.1.3.10"
 
 
-PIXEL_DATA = 0x7FE00010
+PIXEL_DATA = tags.PixelData
 
 
-ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+ITEM, ITEM_END, SEQUENCE_END = tags.Item, tags.ItemDelimitationItem, tags.SequenceDelimitationItem
 
 
 UNDEFINED = 0xFFFFFFFF
@@ -149,7 +150,7 @@ def vr_by_dictionary(tag: int) -> str:
         return "UN"
 
 
-_PIXELS = frozenset((PIXEL_DATA, 0x7FE00008, 0x7FE00009))
+_PIXELS = frozenset((PIXEL_DATA, tags.FloatPixelData, tags.DoubleFloatPixelData))
 
 
 def is_pixels(tag: int) -> bool:

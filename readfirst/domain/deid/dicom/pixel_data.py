@@ -6,6 +6,7 @@ import struct
 from dataclasses import dataclass
 
 from readfirst.domain.decoding import DECODED, JPEG, JPEG_2000, NATIVE, RLE
+from readfirst.domain.deid.dicom import tags
 from readfirst.domain.deid.dicom.elements import (
     PIXEL_DATA,
     Bulk,
@@ -24,8 +25,10 @@ from readfirst.domain.deid.streams.rle import bare_rle
 from readfirst.domain.numbers import whole
 from readfirst.domain.refusals import Reason
 
-EXTENDED_OFFSETS = 0x7FE00001
-_FRAGMENT_TABLES = frozenset((EXTENDED_OFFSETS, 0x7FE00002, 0x7FE00003))  # true of the original's fragments only
+EXTENDED_OFFSETS = tags.ExtendedOffsetTable
+_FRAGMENT_TABLES = frozenset(
+    (EXTENDED_OFFSETS, tags.ExtendedOffsetTableLengths, tags.EncapsulatedPixelDataValueTotalLength)
+)  # true of the original's fragments only
 LEFT_OUT = "what no decoder needs left out of the compressed picture"
 SUPPORTED = NATIVE | DECODED
 
@@ -56,16 +59,16 @@ def shape_of(elements: list[Element], encoding: Encoding) -> Shape:
         value = values.get(tag, b"")
         return int(struct.unpack(encoding.order + "H", value[:2])[0]) if len(value) >= 2 else 0
 
-    frames = whole(values.get(0x00280008, b"").decode("latin-1").strip(" \0") or "1")
+    frames = whole(values.get(tags.NumberOfFrames, b"").decode("latin-1").strip(" \0") or "1")
     if (frames is None or frames < 1) and any(is_pixels(e.tag) for e in elements):
         raise Unreadable(Reason.UNREADABLE, "Number of Frames (0028,0008) is not a whole number from 1")
     return Shape(
-        rows=number(0x00280010),
-        columns=number(0x00280011),
+        rows=number(tags.Rows),
+        columns=number(tags.Columns),
         frames=frames or 0,
-        samples=number(0x00280002) or 1,
-        allocated=number(0x00280100),
-        photometric=values.get(0x00280004, b"").decode("latin-1").strip(" \0"),
+        samples=number(tags.SamplesPerPixel) or 1,
+        allocated=number(tags.BitsAllocated),
+        photometric=values.get(tags.PhotometricInterpretation, b"").decode("latin-1").strip(" \0"),
     )
 
 

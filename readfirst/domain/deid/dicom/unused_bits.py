@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from readfirst.domain.deid.dicom import tags
 from readfirst.domain.deid.dicom.elements import Bulk, Element, Encoding
 
 CLEARED = "bits that no pixel value uses cleared"
@@ -55,12 +56,14 @@ def bits_of(elements: list[Element], encoding: Encoding) -> Bits | None:
         value = values.get(tag, b"")
         return struct.unpack(f"{encoding.order}{len(value) // 2}H", value[: len(value) & ~1])
 
-    allocated, stored, high = ((*numbers(tag), 0)[0] for tag in (0x00280100, 0x00280101, 0x00280102))
+    allocated, stored, high = ((*numbers(tag), 0)[0] for tag in (tags.BitsAllocated, tags.BitsStored, tags.HighBit))
     if allocated not in (8, 16, 32) or not 0 < stored < allocated or not stored <= high + 1 <= allocated:
         return None
     order = ">" if encoding.big and allocated > 8 else "<"
-    padding = numbers(0x00280120)[:1] if allocated == 16 else ()
-    return Bits(np.dtype(f"{order}u{allocated // 8}"), stored, high, any(values.get(0x00280103, b"")), padding)
+    padding = numbers(tags.PixelPaddingValue)[:1] if allocated == 16 else ()
+    return Bits(
+        np.dtype(f"{order}u{allocated // 8}"), stored, high, any(values.get(tags.PixelRepresentation, b"")), padding
+    )
 
 
 @dataclass(frozen=True, slots=True)

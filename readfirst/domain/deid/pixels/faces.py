@@ -10,9 +10,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from readfirst.domain.deid.dicom import tags
+
 VOLUMES = frozenset(("CT", "MR", "PT", "NM"))
 PHOTOGRAPHS = frozenset(("XC", "OP", "GM", "DMS"))
-_WORDS = (0x00180015, 0x00081030, 0x0008103E, 0x00181030)  # body part, descriptions of study and series, protocol
+_WORDS = (
+    tags.BodyPartExamined,
+    tags.StudyDescription,
+    tags.SeriesDescription,
+    tags.ProtocolName,
+)  # body part, descriptions of study and series, protocol
 _UNKNOWN_ORIGIN = frozenset(("SC", "OT", "DOC", "VL"))
 # Secondary captures (one frame, then the multi-frame ones) and visible light photographs with their videos (PS3.4 B.5).
 _PICTURES = re.compile(r"1\.2\.840\.10008\.5\.1\.4\.1\.1\.(?:7|77\.1\.4)(?:\.\d+)*")
@@ -46,12 +53,12 @@ def could_show_face(subject: Mapping[int, str], shown: str = "") -> bool:
     `shown`: "head", "trunk", or "" where the picture does not tell (see `readfirst.domain.deid.heads`). A volume that
     does not say where it is taken counts.
     """
-    modality = subject.get(0x00080060, "")
+    modality = subject.get(tags.Modality, "")
     if modality in PHOTOGRAPHS or _may_be_rendered(subject, modality):
         return True
     if modality not in VOLUMES:
         return False
-    if shown == "head" or _HEAD.search(subject.get(0x00180015, "")):
+    if shown == "head" or _HEAD.search(subject.get(tags.BodyPartExamined, "")):
         return True
     if shown == "trunk":
         return False
@@ -61,9 +68,9 @@ def could_show_face(subject: Mapping[int, str], shown: str = "") -> bool:
 
 def _may_be_rendered(subject: Mapping[int, str], modality: str) -> bool:
     """Whether it is no slice but a picture of unknown origin or a rendering, which may be of a face."""
-    if modality in _UNKNOWN_ORIGIN or _PICTURES.fullmatch(subject.get(0x00080016, "")):
+    if modality in _UNKNOWN_ORIGIN or _PICTURES.fullmatch(subject.get(tags.SOPClassUID, "")):
         return True
-    return modality in VOLUMES and _RENDERED.search(subject.get(0x00080008, "").replace("\\", " ")) is not None
+    return modality in VOLUMES and _RENDERED.search(subject.get(tags.ImageType, "").replace("\\", " ")) is not None
 
 
 def names_limb(subject: Mapping[int, str]) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from readfirst.domain.decoding import Stored
+from readfirst.domain.deid.dicom import tags
 from readfirst.domain.deid.dicom.elements import Bulk, Element, Encoding, File, Fragments, Unreadable, is_pixels
 from readfirst.domain.deid.dicom.pixel_data import Shape, may_have_unused
 from readfirst.domain.deid.dicom.unused_bits import Bits, bits_of
@@ -213,7 +214,7 @@ def images_of(source: BinaryIO, file: File, shape: Shape) -> Images | None:
     elements, encoding = file.elements, file.encoding
     values = {e.tag: e.value for e in elements if e.tag >> 16 == 0x0028 and isinstance(e.value, bytes)}
     element = next((e for e in elements if is_pixels(e.tag)), None)
-    if element is None or element.tag != 0x7FE00010 or shape.length == 0 or shape.allocated not in (8, 16, 32):
+    if element is None or element.tag != tags.PixelData or shape.length == 0 or shape.allocated not in (8, 16, 32):
         return None
     if isinstance(element.value, list) or (shape.photometric == "YBR_FULL_422" and shape.columns % 2):
         return None
@@ -224,14 +225,18 @@ def images_of(source: BinaryIO, file: File, shape: Shape) -> Images | None:
         return any(values.get(tag, b"\0\0")[:2])
 
     palette = _palette(elements, encoding) if shape.photometric == "PALETTE COLOR" else None
-    flags = flag(0x00280006), flag(0x00280103)
+    flags = flag(tags.PlanarConfiguration), flag(tags.PixelRepresentation)
     bits = bits_of(elements, encoding)
     return Images(source, element.value, shape, encoding, file.transfer_syntax, *flags, palette, bits)
 
 
 def _palette(elements: list[Element], encoding: Encoding) -> NDArray[np.uint8] | None:
     tables = []
-    for tag in (0x00281201, 0x00281202, 0x00281203):
+    for tag in (
+        tags.RedPaletteColorLookupTableData,
+        tags.GreenPaletteColorLookupTableData,
+        tags.BluePaletteColorLookupTableData,
+    ):
         value = next((e.value for e in elements if e.tag == tag), b"")
         value = value.read() if isinstance(value, Bulk) else value
         if not isinstance(value, bytes) or len(value) < 512:

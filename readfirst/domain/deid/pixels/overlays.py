@@ -6,6 +6,7 @@ import struct
 
 import numpy as np
 
+from readfirst.domain.deid.dicom import tags
 from readfirst.domain.deid.dicom.elements import Bulk, Element, Encoding, Unreadable
 from readfirst.domain.deid.pixels.barcodes import find_barcodes
 from readfirst.domain.deid.pixels.text import Grey, NoDetector, find_text
@@ -21,7 +22,7 @@ def overlays_without_text(elements: list[Element], encoding: Encoding) -> frozen
 
     Raises Unreadable where nothing can search them.
     """
-    groups = {e.tag >> 16 for e in elements if e.tag & 0xFF01FFFF == 0x60003000}
+    groups = {e.tag >> 16 for e in elements if e.tag & 0xFF01FFFF == tags.OverlayData}
     try:
         return frozenset(g for g in groups if _shows_no_text(g, elements, encoding))
     except NoDetector as error:

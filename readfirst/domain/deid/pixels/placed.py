@@ -6,22 +6,23 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from readfirst.domain.deid.dicom import tags
 from readfirst.domain.deid.dicom.elements import Element, text_of
 from readfirst.domain.deid.heads import Region, region_shown
 from readfirst.domain.deid.pixels.frames import Images
 from readfirst.domain.deid.pixels.text import NoDetector
 
-_SHARED, _PER_FRAME = 0x52009229, 0x52009230
+_SHARED, _PER_FRAME = tags.SharedFunctionalGroupsSequence, tags.PerFrameFunctionalGroupsSequence
 _LEVEL = 0.8  # cosine of a slice's normal against the body's axis, from which it is a cross-section
 
 
 def region_of(elements: list[Element], images: Images, modality: str, limb: bool) -> Region:
     """What the frames show: a head if any does, a trunk if all do. Raises Unreadable."""
-    spacing = _numbers(elements, 0x00280030, 2)
+    spacing = _numbers(elements, tags.PixelSpacing, 2)
     if spacing is None or images.shape.samples != 1 or images.palette is not None:
         return ""
-    slope = _numbers(elements, 0x00281053, 1) or [1.0]
-    intercept = _numbers(elements, 0x00281052, 1) or [0.0]
+    slope = _numbers(elements, tags.RescaleSlope, 1) or [1.0]
+    intercept = _numbers(elements, tags.RescaleIntercept, 1) or [0.0]
     seen: set[Region] = set()
     try:
         for frame in images.frames():
@@ -35,7 +36,7 @@ def region_of(elements: list[Element], images: Images, modality: str, limb: bool
 
 
 def _is_axial(elements: list[Element]) -> bool:
-    sides = _numbers(elements, 0x00200037, 6)
+    sides = _numbers(elements, tags.ImageOrientationPatient, 6)
     return sides is not None and abs(sides[0] * sides[4] - sides[1] * sides[3]) >= _LEVEL
 
 

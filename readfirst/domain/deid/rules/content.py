@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 
+from readfirst.domain.deid.dicom import tags
 from readfirst.domain.deid.dicom.elements import Element, text_of
 from readfirst.domain.deid.dicom.standard_tables import content_rows
 from readfirst.domain.deid.rules.plan import Rule, rule_of
 from readfirst.domain.deid.rules.profile import Options
 
-CONTENT_SEQUENCE = 0x0040A730
-CONCEPT_NAME = 0x0040A043
-_VALUE_TYPE = 0x0040A040
+CONTENT_SEQUENCE = tags.ContentSequence
+CONCEPT_NAME = tags.ConceptNameCodeSequence
+_VALUE_TYPE = tags.ValueType
 _DATES = ("DATE", "DATETIME", "TIME")
 # Concepts of Table E.3.4-1 whose dates are not the patient's: DCM 113723 is the calibration of a dose meter.
 _OF_DEVICES = frozenset((("DCM", "113723"),))
@@ -23,7 +24,7 @@ def concept_of(item: list[Element]) -> tuple[str, str, str]:
     if not isinstance(name, list) or not name:
         return "", "", ""
     code = {e.tag: text_of(e) for e in name[0]}
-    return code.get(0x00080102, ""), code.get(0x00080100, ""), code.get(0x00080104, "")
+    return code.get(tags.CodingSchemeDesignator, ""), code.get(tags.CodeValue, ""), code.get(tags.CodeMeaning, "")
 
 
 def content_rule(item: list[Element], options: Options) -> Rule | None:
@@ -55,8 +56,15 @@ _AGE_WORD = re.compile(
     r"\b(?:age|aged|alter|lebensalter|[âa]ge|edad|et[àa]|idade|leeftijd|wiek|возраст)\b|年齢|年龄|나이", re.I
 )
 _YEARS = {"a": 1.0, "mo": 12.0, "mo_j": 12.0, "mo_g": 12.0, "wk": 52.18, "d": 365.25, "h": 8766.0, "min": 525_960.0}
-_MEASURED, _NUMBER, _TEXT, _UNITS = 0x0040A300, 0x0040A30A, 0x0040A160, 0x004008EA
-_OTHER_FORMS = frozenset((0x0040A161, 0x0040A162, 0x0040A163))  # the number as floating point and as a fraction
+_MEASURED, _NUMBER, _TEXT, _UNITS = (
+    tags.MeasuredValueSequence,
+    tags.NumericValue,
+    tags.TextValue,
+    tags.MeasurementUnitsCodeSequence,
+)
+_OTHER_FORMS = frozenset(
+    (tags.FloatingPointValue, tags.RationalNumeratorValue, tags.RationalDenominatorValue)
+)  # the number as floating point and as a fraction
 
 
 def ages_capped(item: list[Element]) -> list[Element]:
@@ -89,7 +97,7 @@ def _capped(item: list[Element]) -> list[Element]:
 def _unit_of(item: list[Element]) -> str:
     units = next((e.value for e in item if e.tag == _UNITS), None)
     first = units[0] if isinstance(units, list) and units else []
-    return next((text_of(e) for e in first if e.tag == 0x00080100), "a")
+    return next((text_of(e) for e in first if e.tag == tags.CodeValue), "a")
 
 
 def _more_than(number: str, most: float) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
+from readfirst.domain.deid.dicom import tags
 from readfirst.domain.deid.dicom.standard_tables import ContentRow, Row, is_tag, rows
 from readfirst.domain.deid.rules.profile import Options, Profile
 from readfirst.domain.deid.rules.whose_dates import DATE_VRS, PATIENT, STANDARD, Moment, moments
@@ -21,10 +22,10 @@ ABOUT_THE_PERSON = frozenset(("00102180", "00104000", "00380062", "00384000"))
 
 # Attributes that the table does not list and that name a person, a document or a place.
 UNLISTED = {
-    0x00181803: "network address",  # NTP Source Address
-    0x0040E001: "identifies a document",  # HL7 Instance Identifier
-    0x00420015: "length of a document that is gone",  # Encapsulated Document Length
-    0x0074100C: "names a person",  # Contact Display Name
+    tags.NTPSourceAddress: "network address",  # NTP Source Address
+    tags.HL7InstanceIdentifier: "identifies a document",  # HL7 Instance Identifier
+    tags.EncapsulatedDocumentLength: "length of a document that is gone",  # Encapsulated Document Length
+    tags.ContactDisplayName: "names a person",  # Contact Display Name
 }
 
 # Options that keep what the study's other texts would be cleaned of: it is no identifier then.

@@ -7,10 +7,13 @@ import struct
 from functools import lru_cache
 from importlib import resources
 
+from readfirst.domain.deid.dicom import tags
 from readfirst.domain.deid.dicom.elements import Element, text_of
 from readfirst.domain.deid.rules.profile import Profile
 
-CHARACTERISTICS = 0x00080300  # PS3.3 C.12.1.1.7: which private blocks hold no identity
+CHARACTERISTICS = (
+    tags.PrivateDataElementCharacteristicsSequence
+)  # PS3.3 C.12.1.1.7: which private blocks hold no identity
 
 
 @lru_cache(maxsize=1)
@@ -48,7 +51,9 @@ def safe_private(elements: list[Element], profile: Profile, big: bool) -> dict[i
 def only_kept(items: list[list[Element]], elements: list[Element], kept: dict[int, str]) -> list[list[Element]]:
     """The declarations of the private blocks that stay: the others would only repeat creators that are gone."""
     creators = {text_of(e) for e in elements if e.tag in kept and e.tag & 0xFFFF <= 0xFF}
-    return [item for item in items if any(e.tag == 0x00080302 and text_of(e) in creators for e in item)]
+    return [
+        item for item in items if any(e.tag == tags.PrivateCreatorReference and text_of(e) in creators for e in item)
+    ]
 
 
 def _declared(elements: list[Element], big: bool) -> list[tuple[int, str, str, frozenset[int]]]:
@@ -57,10 +62,17 @@ def _declared(elements: list[Element], big: bool) -> list[tuple[int, str, str, f
     declared = []
     for item in sequence if isinstance(sequence, list) else ():
         values = {e.tag: e for e in item}
-        group = _numbers(values.get(0x00080301), big)
-        if group and 0x00080302 in values and 0x00080303 in values:
-            safe = frozenset(_numbers(values.get(0x00080304), big))
-            declared.append((group[0], text_of(values[0x00080302]), text_of(values[0x00080303]), safe))
+        group = _numbers(values.get(tags.PrivateGroupReference), big)
+        if group and tags.PrivateCreatorReference in values and tags.BlockIdentifyingInformationStatus in values:
+            safe = frozenset(_numbers(values.get(tags.NonidentifyingPrivateElements), big))
+            declared.append(
+                (
+                    group[0],
+                    text_of(values[tags.PrivateCreatorReference]),
+                    text_of(values[tags.BlockIdentifyingInformationStatus]),
+                    safe,
+                )
+            )
     return declared
 
 

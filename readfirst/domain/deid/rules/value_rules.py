@@ -8,6 +8,7 @@ from functools import lru_cache
 from pydicom._dicom_dict import DicomDictionary
 
 from readfirst.domain import uid_registry
+from readfirst.domain.deid.dicom import tags
 from readfirst.domain.deid.dicom.elements import PIXEL_DATA, Element
 from readfirst.domain.deid.rules import dates
 from readfirst.domain.deid.rules.content import (
@@ -16,7 +17,7 @@ from readfirst.domain.deid.rules.content import (
 from readfirst.domain.deid.rules.whose_dates import DATE_VRS
 from readfirst.domain.deid.text.lexicon import dicom_words
 
-CHARACTER_SET = 0x00080005
+CHARACTER_SET = tags.SpecificCharacterSet
 
 
 DUMMY_TEXT = b"REMOVED"
@@ -29,13 +30,13 @@ MAX_CHARACTERS = {"AE": 16, "CS": 16, "SH": 16, "LO": 64, "ST": 1024, "LT": 1024
 SAFE_BINARY = frozenset(
     {
         PIXEL_DATA,
-        0x7FE00008,  # FloatPixelData
-        0x7FE00009,  # DoubleFloatPixelData
-        0x00283006,  # LUTData
-        0x54001010,  # WaveformData
-        0x56000020,  # SpectroscopyData
-        *range(0x00281201, 0x00281205),  # palettes: red, green, blue, alpha
-        *range(0x00281221, 0x00281225),  # segmented palettes
+        tags.FloatPixelData,  # FloatPixelData
+        tags.DoubleFloatPixelData,  # DoubleFloatPixelData
+        tags.LUTData,  # LUTData
+        tags.WaveformData,  # WaveformData
+        tags.SpectroscopyData,  # SpectroscopyData
+        *range(tags.RedPaletteColorLookupTableData, 0x00281205),  # palettes: red, green, blue, alpha
+        *range(tags.SegmentedRedPaletteColorLookupTableData, 0x00281225),  # segmented palettes
     }
 )
 
@@ -48,26 +49,35 @@ SIZES = {"US": 2, "SS": 2, "UL": 4, "SL": 4, "FL": 4, "AT": 4, "FD": 8, "SV": 8,
 
 
 # What makes an item a content item: relationship, value type, concept name, continuity.
-ITEM_FRAME = frozenset((0x0040A010, 0x0040A040, CONCEPT_NAME, 0x0040A050))
+ITEM_FRAME = frozenset((tags.RelationshipType, tags.ValueType, CONCEPT_NAME, tags.ContinuityOfContent))
 
 
 # Items that say what a number means, also inside an identifying item: concept name, unit, qualifier, template.
-MEANINGS = frozenset((CONCEPT_NAME, 0x004008EA, 0x0040A301, 0x0040A504))
+MEANINGS = frozenset(
+    (
+        CONCEPT_NAME,
+        tags.MeasurementUnitsCodeSequence,
+        tags.NumericValueQualifierCodeSequence,
+        tags.ContentTemplateSequence,
+    )
+)
 
 
 NUMERIC_VRS = frozenset(("DS", "IS", "US", "SS", "UL", "SL", "FL", "FD", "SV", "UV", "AT", "OF", "OD"))
 
 
-CONTENT_DATES = frozenset((0x0040A120, 0x0040A121, 0x0040A122))
+CONTENT_DATES = frozenset((tags.DateTime, tags.Date, tags.Time))
 
 
-GRAPHIC_LAYER = 0x00700002
+GRAPHIC_LAYER = tags.GraphicLayer
 
 
-OPTICAL_PATHS = frozenset((0x00480106, 0x00480207, 0x006A000E))
+OPTICAL_PATHS = frozenset(
+    (tags.OpticalPathIdentifier, tags.OpticalPathIdentificationSequence, tags.ReferencedOpticalPathIdentifier)
+)
 
 
-ICC_PROFILE = 0x00282000
+ICC_PROFILE = tags.ICCProfile
 
 
 LARGEST_PROFILE = 32 << 20  # bytes
@@ -101,10 +111,10 @@ def registered(uid: str, tag: int = 0) -> bool:
     """Whether a UID belongs to the standard (or, for a coding scheme, to HL7's register): it names nobody's object."""
     if tag in _OWN:
         return False  # some writers make their own UIDs under DICOM's root
-    return uid_registry.of_dicom(uid) or (tag == 0x0008010C and is_hl7(uid))
+    return uid_registry.of_dicom(uid) or (tag == tags.CodingSchemeUID and is_hl7(uid))
 
 
-_OWN = frozenset((0x0020000D, 0x0020000E, 0x00080018))  # of study, series and instance
+_OWN = frozenset((tags.StudyInstanceUID, tags.SeriesInstanceUID, tags.SOPInstanceUID))  # of study, series and instance
 
 
 def is_hl7(uid: str) -> bool:

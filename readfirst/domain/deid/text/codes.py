@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from readfirst.domain.deid.dicom import tags
 from readfirst.domain.deid.dicom.elements import Element, text_of
 from readfirst.domain.deid.text.vocabulary import says_only_known_words
 
-_VALUES = (0x00080100, 0x00080119, 0x00080120)  # Code Value, Long Code Value, URN Code Value
-_SCHEME, _VERSION, _MEANING = 0x00080102, 0x00080103, 0x00080104
+_VALUES = (tags.CodeValue, tags.LongCodeValue, tags.URNCodeValue)  # Code Value, Long Code Value, URN Code Value
+_SCHEME, _VERSION, _MEANING = tags.CodingSchemeDesignator, tags.CodingSchemeVersion, tags.CodeMeaning
 CODE_TEXTS = frozenset((*_VALUES, _SCHEME, _VERSION, _MEANING))
 # Schemes that anyone can look up, with the form of their codes.
 _PUBLIC = {

@@ -13,13 +13,18 @@ from pydicom._dicom_dict import DicomDictionary
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 
+from readfirst.domain.deid.dicom import tags
 from readfirst.domain.deid.dicom.charsets import readings
 from readfirst.domain.deid.dicom.standard_tables import content_rows, is_tag, rows
 from readfirst.domain.deid.stated import stated_person, study_of
 from readfirst.domain.intake.person import Stated
 
-DATES = {0x00080020, 0x00080021, 0x00080022, 0x00080023, 0x00100030}
-UIDS = {0x0020000D, 0x0020000E, 0x00200052}  # not the instances': any UID in a text goes by its form
+DATES = {tags.StudyDate, tags.SeriesDate, tags.AcquisitionDate, tags.ContentDate, tags.PatientBirthDate}
+UIDS = {
+    tags.StudyInstanceUID,
+    tags.SeriesInstanceUID,
+    tags.FrameOfReferenceUID,
+}  # not the instances': any UID in a text goes by its form
 # Attributes besides person names whose values point to a person, a device or a place: by what the table calls them.
 _KINDS = {
     "phones": re.compile(r"Telephone|Telecom"),
@@ -52,9 +57,13 @@ def _by_name() -> dict[int, str]:
 TAGS = _by_name()
 PERSON_NAMES = frozenset(tag for tag, entry in DicomDictionary.items() if entry[0] == "PN")
 # Codes that stand for a person, or for where a person works.
-_CODED = {0x00401101: "names", 0x0040A088: "names", 0x00080082: "phrases"}
-_CODE_VALUES = frozenset((0x00080100, 0x00080119))
-_CODE_MEANING = 0x00080104
+_CODED = {
+    tags.PersonIdentificationCodeSequence: "names",
+    tags.VerifyingObserverIdentificationCodeSequence: "names",
+    tags.InstitutionCodeSequence: "phrases",
+}
+_CODE_VALUES = frozenset((tags.CodeValue, tags.LongCodeValue))
+_CODE_MEANING = tags.CodeMeaning
 
 
 @dataclass(frozen=True)
@@ -107,7 +116,7 @@ def known_identifiers(ds: Dataset) -> KnownIdentifiers:
 
 def _walk(ds: Dataset, terms: tuple[str, ...], parent: int) -> Iterator[Value]:
     """The values that can teach something. What pydicom has not converted yet is read from its bytes."""
-    own = ds.get_item(0x00080005)
+    own = ds.get_item(tags.SpecificCharacterSet)
     if own is not None:
         terms = tuple(_plain(own.value).split("\\"))
     kind = _item_kind(ds, parent)
@@ -132,13 +141,13 @@ def _plain(value: Any) -> str:
     return "\\".join(str(v) for v in _values(value))
 
 
-_TEXT_VALUE = 0x0040A160
-_CONCEPT_NAME = 0x0040A043
+_TEXT_VALUE = tags.TextValue
+_CONCEPT_NAME = tags.ConceptNameCodeSequence
 
 
 def _item_kind(item: Dataset, parent: int) -> str:
     """Which field the text of a content item feeds, by its concept name."""
-    if parent != 0x0040A730 or _CONCEPT_NAME not in item or not item[_CONCEPT_NAME].value:
+    if parent != tags.ContentSequence or _CONCEPT_NAME not in item or not item[_CONCEPT_NAME].value:
         return ""
     code = item[_CONCEPT_NAME].value[0]
     return kind_of_concept(_plain(code.get("CodingSchemeDesignator")), _plain(code.get("CodeValue")))

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
+from readfirst.domain.deid.dicom import tags
 from readfirst.domain.deid.dicom.charsets import decoded
 from readfirst.domain.deid.text import forms
 from readfirst.domain.deid.text.context import (
@@ -341,7 +342,16 @@ class Scrubber:
 
 
 # A code says which list it is from: words and short numbers in it are not a person's.
-CODES = frozenset((0x00080100, 0x00080102, 0x00080103, 0x00080119, 0x00080120, 0x00189445))
+CODES = frozenset(
+    (
+        tags.CodeValue,
+        tags.CodingSchemeDesignator,
+        tags.CodingSchemeVersion,
+        tags.LongCodeValue,
+        tags.URNCodeValue,
+        0x00189445,
+    )
+)
 
 
 def place_of(tag: int) -> int:
