@@ -13,6 +13,7 @@ from readfirst.adapters import audit_log, clients
 from readfirst.domain import resource_names
 from readfirst.domain.reading.study_record import StudyRecord
 from readfirst.local.stack import Stack
+from readfirst.services import list_study
 from tests.e2e.conftest import Study, reported, upload, whole
 from tests.waiting import PATIENCE, eventually
 
@@ -51,6 +52,12 @@ def traces(study: Study, record: StudyRecord) -> list[str]:
     return found + [f"document {item['id']}" for item in items]
 
 
+def status(record: StudyRecord) -> dict[str, object]:
+    """What its clinic reads of the study."""
+    told = clients.container(resource_names.UPLOADS, resource_names.results("lakeside"))
+    return dict(json.loads(told.download_blob(f"studies/{record.handle}/status.json").readall()))
+
+
 def ask(stack: Stack, user: str, record: StudyRecord, of: str) -> requests.Response:
     address = f"http://127.0.0.1:{stack.ports.host}/api/identity/erasures/{record.handle}"
     headers = {"Authorization": f"Bearer {stack.access_token(user)}"}
@@ -61,6 +68,9 @@ def test_an_erased_study_leaves_nothing_but_its_audit_entries(stack: Stack, stud
     upload(study.files)
     record = whole(study)
     eventually(lambda: any("studies/" in t and t.endswith("result.json") for t in traces(study, record)))
+    # What is still under way may write once more after the first sweep, and the next one comes ten minutes later.
+    eventually(lambda: (there := list_study.read(study.token)) and there.alerted)
+    eventually(lambda: status(record)["state"] == "reported")
     clients.container(resource_names.STUDIES, resource_names.REVIEWS).upload_blob(f"{study.token}/000001.json", b"{}")
     assert len({trace.split("/")[0] for trace in traces(study, record)}) == 8, "it is in every store but quarantine"
     assert ask(stack, "radiologist", record, "study").status_code == 403

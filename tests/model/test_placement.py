@@ -7,6 +7,7 @@ import math
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import highdicom as hd
@@ -20,7 +21,7 @@ from tests.model.files import enhanced, rewritten
 from tests.model.results import outputs
 from tests.model.test_outputs import lump, slices
 
-INSTALLED = f"{os.environ['PATH']}:{Path(__file__).parents[2] / '.venv-interop/bin'}"
+INSTALLED = f"{os.environ['PATH']}:{Path(sys.executable).parent}:{Path(__file__).parents[2] / '.venv-interop/bin'}"
 DCMQI = shutil.which("segimage2itkimage", path=INSTALLED)
 DEGREES = (0, 1, 5, 15, 25, -15)
 
@@ -138,7 +139,7 @@ def test_every_result_says_in_which_time_zone_its_times_are(phantom):
     assert all("TimezoneOffsetFromUTC" not in pydicom.dcmread(io.BytesIO(files[n])) for n in ("seg.dcm", "sr.dcm"))
 
 
-@pytest.mark.skipif(DCMQI is None, reason="dcmqi (PyPI) is not on the path, and `make interop` has not installed it")
+@pytest.mark.skipif(DCMQI is None, reason="dcmqi is needed: requirements-bench.txt")
 @pytest.mark.parametrize("degrees", DEGREES)
 def test_dcmqi_puts_a_segment_where_its_finding_is(phantom, tmp_path, degrees):
     """3D Slicer imports segmentations by dcmqi."""
