@@ -201,16 +201,27 @@ def copy(source: BlobClient, etag: str, size: int, target: BlobClient, metadata:
     """
     marks = {**(metadata or {}), COPY_OF: etag.strip('"')}
     until = time.monotonic() + _COPY_PATIENCE_SECONDS
-    for _ in range(_COPY_TRIES):
+    failed = 0
+    while failed < _COPY_TRIES:
         _begin_copy(source, etag, target, marks)
         there = _ended(target, until)
-        if there is None:
-            continue  # another try has removed what it found failed
-        if _proven(there, etag, size):
+        if there is not None and _proven(there, etag, size):
             return str(there.etag)
-        with suppress(Changed):  # another try has replaced it meanwhile: look at that one
-            delete(target, str(there.etag))
+        if _removed(target, there):
+            failed += 1
+        elif time.monotonic() >= until:
+            break
     raise CopyFailed("no copy inside the account came out complete")
+
+
+def _removed(target: BlobClient, there: BlobProperties | None) -> bool:
+    """Removes a copy that failed. False where another try was faster: that failure is that one's to count."""
+    try:
+        if there is not None:
+            delete(target, str(there.etag))
+    except Changed:
+        return False
+    return there is not None
 
 
 def _begin_copy(source: BlobClient, etag: str, target: BlobClient, marks: dict[str, str]) -> None:
