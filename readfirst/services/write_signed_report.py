@@ -38,7 +38,8 @@ def follow_review(token: str, clinic: str = "") -> None:
     judged = {key: verdict.verdict for key, verdict in review.verdicts.items()} if signed else {}
 
     def note(there: StudyRecord) -> StudyRecord:
-        if there.outputs.get("sr") != record.outputs.get("sr") or _review_of(there)[0].version != review.version:
+        newer = there.outputs.get("sr") != record.outputs.get("sr") or _review_of(there)[0].version != review.version
+        if newer or (path and there.outputs.get(VERIFIED, "") > path):
             return there  # a later event, or a newer result, came meanwhile: whoever follows that notes it
         outputs = {**there.outputs, VERIFIED: path} if path else there.outputs
         return there.model_copy(update={**summary(review), "judged": judged, "outputs": outputs})

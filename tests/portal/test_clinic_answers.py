@@ -42,7 +42,7 @@ def test_a_file_without_bytes_is_not_released_only_to_be_refused_again(as_) -> N
 def test_a_clinic_sees_each_of_its_studies_once_by_its_own_names_and_with_what_the_reader_said(as_) -> None:
     study = record(199, high_risk=True, review="signed", signed="2026-03-01T12:00:00+00:00", judged={"1": "reject"})
     clinic_results.say_study("north", study.handle, lambda: {"state": "reported", "label": study.label, "images": 1})
-    clinic_results.say_result("north", study.handle, "1.2.3", "ACC-9", study)
+    clinic_results.say_result("north", study.handle, "1.2.3", "ACC-9", lambda: study)
     items = as_("clinic-user").get("/uploads").json()["items"]
     (item,) = (i for i in items if i.get("handle") == study.handle and i["kind"] == "studies")
     assert (item["state"], item["images"]) == ("reported", 1)
