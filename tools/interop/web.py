@@ -17,6 +17,7 @@ import requests
 from playwright.sync_api import ConsoleMessage, Page
 from playwright.sync_api import Error as PlaywrightError
 
+from readfirst.domain.addresses import API
 from tests.portal.browser import chromium, signed_in
 from tests.portal.stage import Stage
 from tools import ohif
@@ -221,7 +222,7 @@ def _npm_client(installed: Installed, stage: Stage, studies: Studies, page: Page
     for kind, study in studies.items():
         ds = study.clean[0]
         names = {
-            "root": f"{stage.url}/api/dicomweb",
+            "root": f"{stage.url}{API}/dicomweb",
             "study": study.uid,
             "series": str(ds.SeriesInstanceUID),
             "sop": str(ds.SOPInstanceUID),
