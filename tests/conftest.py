@@ -42,6 +42,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(pytest.mark.xdist_group(str(place)))
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Names a case of bytes by its argument: what is made at collection may hold the second in which it was made.
+
+    pytest-xdist refuses to start where two processes collect a test under different names.
+    """
+    return argname if isinstance(val, bytes) else None
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Fails where pytest-xdist was asked to keep groups together and does not, as with pytest 9.2.0."""
     if session.config.getoption("loadgroup", False) and not all("@" in item.nodeid for item in session.items):
