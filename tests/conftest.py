@@ -6,10 +6,14 @@ import os
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import pytest
 
 from readfirst.adapters.process_cache import forget
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # What a shell runs in the background ignores Ctrl-C, and so would every program that a test starts and interrupts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -28,6 +32,15 @@ def settings_of(environment: Mapping[str, str]) -> Iterator[None]:
         os.environ.clear()
         os.environ.update(before)
         forget()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium for one file: its event loop is in the way of the asyncio of others."""
+    from tests.portal.browser import chromium
+
+    with chromium() as made:
+        yield made
 
 
 # Folders whose tests share servers and settings of the process: they run in one process, one after the other.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import email
 import email.policy
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -18,7 +17,7 @@ from readfirst.domain.reading.study_record import StudyRecord
 from readfirst.local.servers import PORTAL
 from readfirst.local.stack import Stack
 from tests.e2e.conftest import invent, upload, whole
-from tests.portal.browser import CHROMIUM, chromium, new_page, picture_of, sign_in
+from tests.portal.browser import CHROMIUM, new_page, picture_of, sign_in
 from tests.waiting import eventually
 
 pytestmark = [
@@ -29,12 +28,6 @@ pytestmark = [
     pytest.mark.skipif(not PORTAL.exists(), reason="the portal is not built: make portal"),
 ]
 READER = "radiologist.lakeside"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

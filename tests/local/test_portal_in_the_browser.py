@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from readfirst.local.servers import PORTAL
 from readfirst.local.stack import Stack
-from tests.portal.browser import chromium, new_page, sign_in
+from tests.portal.browser import new_page, sign_in
 
 pytestmark = [
     pytest.mark.stack,
@@ -22,12 +22,6 @@ pytestmark = [
 def whole_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with Stack(tmp_path_factory.mktemp("whole")) as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as made:
-        yield made
 
 
 def sign_in_at(stack: Stack, page: Page, user: str, password: str) -> None:

@@ -19,11 +19,14 @@ import jwt
 import pytest
 import requests
 from cryptography.hazmat.primitives.asymmetric import rsa
+from playwright.sync_api import Browser, Page
 
 from function_app import blueprints
 from readfirst.domain.addresses import API
 from tests.portal import promised
+from tests.portal.browser import signed_in
 from tests.portal.served import served
+from tests.portal.stage import Stage, staged
 from tests.portal.studies import CLINIC_NAMES
 from tests.waiting import PATIENCE, eventually
 
@@ -203,3 +206,29 @@ def as_(address: str, issuer: Issuer) -> Callable[..., Client]:
         return Client(address, issuer.token(issuer.claims(*roles, clinics=clinics, name=name)))
 
     return client
+
+
+@pytest.fixture(scope="package")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """A whole stack for tests that bring studies of their own. A file that tells of a whole worklist has its own."""
+    with staged(tmp_path_factory.mktemp("stack")) as made:
+        yield made
+
+
+@pytest.fixture
+def as_user(stage: Stage, browser: Browser) -> Iterator[Callable[..., Page]]:
+    """Opens the portal as one of the stack's people. A page that threw, or met its own policy, fails the test."""
+    pages: list[Page] = []
+    problems: list[str] = []
+
+    def open_page(user: str, path: str = "/", **context: object) -> Page:
+        page = signed_in(browser, stage.url, user, stage.stack.password, path=path, **context)
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("console", lambda m: problems.append(m.text) if "Content Security Policy" in m.text else None)
+        pages.append(page)
+        return page
+
+    yield open_page
+    for page in pages:
+        page.context.close()
+    assert problems == []

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Page, Route, expect
 from pydicom import dcmread
 
 from readfirst.domain.analysis.findings import Box
@@ -20,7 +20,7 @@ from readfirst.domain.deid import IdentityRecord
 from readfirst.domain.intake.person import Question, Stated
 from readfirst.domain.reading.accounting import Accounting
 from readfirst.domain.reading.study_record import READ_IN_PART, StudyRecord
-from tests.portal.browser import CHROMIUM, chromium, picture_of, signed_in
+from tests.portal.browser import CHROMIUM, picture_of
 from tests.portal.stage import LESION, SIDE, Stage, chest, furnish, staged
 from tests.portal.studies import analysed_now, record
 from tests.waiting import PATIENCE
@@ -36,31 +36,6 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     with staged(tmp_path_factory.mktemp("stack")) as made:
         made.study = furnish(made)
         yield made
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as made:
-        yield made
-
-
-@pytest.fixture
-def as_user(stage: Stage, browser: Browser) -> Iterator[Callable[..., Page]]:
-    """Opens the portal as one of the stack's people. A page that threw, or met its own policy, fails the test."""
-    pages: list[Page] = []
-    problems: list[str] = []
-
-    def open_page(user: str, path: str = "/", **context: object) -> Page:
-        page = signed_in(browser, stage.url, user, stage.stack.password, path=path, **context)
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on("console", lambda m: problems.append(m.text) if "Content Security Policy" in m.text else None)
-        pages.append(page)
-        return page
-
-    yield open_page
-    for page in pages:
-        page.context.close()
-    assert problems == []
 
 
 def _study(stage: Stage, number: int, **changes: object) -> StudyRecord:

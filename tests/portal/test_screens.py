@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, CDPSession, Page, expect
+from playwright.sync_api import CDPSession, Page, expect
 
 from readfirst.domain.reading.study_record import StudyRecord
-from tests.portal.browser import CHROMIUM, chromium, picture_of, signed_in
+from tests.portal.browser import CHROMIUM, picture_of
 from tests.portal.stage import Stage, furnish, incidents, staged
 from tests.portal.studies import record
 
@@ -30,26 +30,6 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         made.study = furnish(made)
         incidents(made, made.study)
         yield made
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as made:
-        yield made
-
-
-@pytest.fixture
-def as_user(stage: Stage, browser: Browser) -> Iterator[Callable[..., Page]]:
-    """Opens the portal as one of the stack's people."""
-    pages: list[Page] = []
-
-    def open_page(user: str, path: str = "/", **context: object) -> Page:
-        pages.append(signed_in(browser, stage.url, user, stage.stack.password, path=path, **context))
-        return pages[-1]
-
-    yield open_page
-    for page in pages:
-        page.context.close()
 
 
 def _ready(page: Page) -> None:

@@ -11,24 +11,12 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from readfirst.domain.reading.study_record import StudyRecord
-from tests.portal.browser import CHROMIUM, chromium
+from tests.portal.browser import CHROMIUM
 from tests.portal.plates import BLOCK, MARKS, PLATES, Plate, Point, marked_study
-from tests.portal.stage import Stage, staged
-from tests.portal.test_measuring import Reader, _open
+from tests.portal.reader import Reader, open_study
+from tests.portal.stage import Stage
 
 pytestmark = [pytest.mark.browser, pytest.mark.stack, pytest.mark.skipif(not CHROMIUM, reason="chromium is needed")]
-
-
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with staged(tmp_path_factory.mktemp("stack")) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as made:
-        yield made
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +26,7 @@ def study(stage: Stage) -> StudyRecord:
 
 @pytest.fixture(params=["processor", "card"])
 def reader(request: pytest.FixtureRequest, stage: Stage, browser: Browser, study: StudyRecord) -> Iterator[Reader]:
-    made = _open(stage, browser, study, request.param, 1.5)
+    made = open_study(stage, browser, study, request.param, 1.5)
     yield made
     made.page.context.close()
 

@@ -14,10 +14,10 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from readfirst.domain.reading.study_record import StudyRecord
-from tests.portal.browser import CHROMIUM, chromium
+from tests.portal.browser import CHROMIUM
 from tests.portal.plates import BLOCK, MARKS, PLATES, SEGMENTED, Plate, marked_study
-from tests.portal.stage import Stage, staged
-from tests.portal.test_measuring import Reader, _open, _overlay_lies_on_the_lesion
+from tests.portal.reader import Reader, open_study, overlay_lies_on_the_lesion
+from tests.portal.stage import Stage
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.browser, pytest.mark.stack, pytest.mark.skipif(not CHROMIUM, reason="chromium is needed")]
@@ -27,25 +27,13 @@ SIDES = {"right": (1, 0), "left": (-1, 0), "bottom": (0, 1), "top": (0, -1)}
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with staged(tmp_path_factory.mktemp("stack")) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
 def study(stage: Stage) -> StudyRecord:
     return marked_study(stage, 311, PLATES)
 
 
 @pytest.fixture(params=["processor", "card"])
 def reader(request: pytest.FixtureRequest, stage: Stage, browser: Browser, study: StudyRecord) -> Iterator[Reader]:
-    made = _open(stage, browser, study, request.param, 1.5)
+    made = open_study(stage, browser, study, request.param, 1.5)
     yield made
     made.page.context.close()
 
@@ -87,7 +75,7 @@ def test_however_it_is_turned_lengths_overlay_and_letters_are_right(reader: Read
         turn = KEYS[key] @ turn
         _lies(reader, turn, SEGMENTED)
         assert _letters(reader) == _axial(turn)
-        _overlay_lies_on_the_lesion(reader)
+        overlay_lies_on_the_lesion(reader)
         start, end = (tuple(np.round(mark)) for mark in reader.marks())
         said, kept = reader.measure("l", start, end)
         assert said == pytest.approx(math.hypot(*SEGMENTED.sides()), rel=0.02)
@@ -109,7 +97,7 @@ def test_a_picture_that_is_turned_stays_so_through_slices_and_on_another_display
     reader.move_to_display(2, height=460)
     reader.page.keyboard.press("k")
     _lies(reader, turn, SEGMENTED)
-    _overlay_lies_on_the_lesion(reader)
+    overlay_lies_on_the_lesion(reader)
     assert _letters(reader) == _axial(turn)
 
 

@@ -4,45 +4,20 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from azure.storage.blob import BlobServiceClient
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from readfirst.domain import resource_names
 from readfirst.domain.reading.study_record import NOT_ANALYSED, Series
-from tests.portal.browser import CHROMIUM, chromium, signed_in
-from tests.portal.stage import Stage, staged
+from tests.portal.browser import CHROMIUM
+from tests.portal.stage import Stage
 from tests.portal.studies import record
 
 pytestmark = [pytest.mark.browser, pytest.mark.stack, pytest.mark.skipif(not CHROMIUM, reason="chromium is needed")]
 RAW = re.compile(r"\d{4}-\d\d-\d\d|\d\dT\d\d|\b\d{8}\b")  # a date as machines write it
-
-
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with staged(tmp_path_factory.mktemp("stack")) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as made:
-        yield made
-
-
-@pytest.fixture
-def as_user(stage: Stage, browser: Browser) -> Iterator[Callable[..., Page]]:
-    pages: list[Page] = []
-
-    def open_page(user: str, path: str = "/", **context: object) -> Page:
-        pages.append(signed_in(browser, stage.url, user, stage.stack.password, path=path, **context))
-        return pages[-1]
-
-    yield open_page
-    for page in pages:
-        page.context.close()
 
 
 def _uploads(stage: Stage) -> BlobServiceClient:
