@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -68,6 +69,18 @@ def upload(files: list[Path], clinic: str = "lakeside", **options: Any) -> None:
     from readfirst.upload_client import send
 
     send(clinic_urls(clinic, timedelta(hours=1)).inbox, [(f, f.name) for f in files], **options)
+
+
+def announce(study: Study, clinic: str = "lakeside", **options: Any) -> None:
+    """Says before the first file how many will come: however slowly they do, one run takes them all."""
+    from azure.storage.blob import ContainerClient
+
+    from readfirst.adapters.uploads.clinic_urls import clinic_urls
+    from readfirst.domain.intake.ledger import Complete
+
+    message = Complete(studyInstanceUid=study.planted["study uid"], expected=len(study.files), **options)
+    inbox = ContainerClient.from_container_url(clinic_urls(clinic, timedelta(hours=1)).inbox)
+    inbox.upload_blob(f"{uuid.uuid4().hex}/complete.json", message.model_dump_json(by_alias=True))
 
 
 def reported(token: str, run: int = 1, patience: float = 2 * PATIENCE) -> Progress:

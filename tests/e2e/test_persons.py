@@ -16,7 +16,7 @@ from readfirst.local.scan import scan
 from readfirst.local.stack import Stack
 from readfirst.local.watching import wait_for
 from readfirst.services import list_study
-from tests.e2e.conftest import Study, invent, reported, upload
+from tests.e2e.conftest import Study, announce, invent, reported, upload
 from tests.waiting import PATIENCE, eventually
 
 pytestmark = [pytest.mark.stack, pytest.mark.usefixtures("stack")]
@@ -36,7 +36,8 @@ def mixed(study: Study, tmp_path: Path) -> dict[str, str]:
 def test_a_study_of_two_persons_waits_for_a_privacy_officer_and_is_read_as_one_of_them(
     stack: Stack, study: Study, mixed: dict[str, str]
 ) -> None:
-    upload(study.files, priority="stat")
+    announce(study, priority="stat")
+    upload(study.files, announce=False)
     record = reported(study.token).record
     assert record is not None
     assert (record.state, record.label, record.priority) == ("quarantined", study_record.NOT_ANALYSED, "stat")
