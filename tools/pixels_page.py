@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.spec.pixel_streams import LOSSY, Case, cases, title
-from tests.spec.pixel_table import NONE, WAYS, outcome
+from tests.pixels.pixel_streams import LOSSY, Case, cases, title
+from tests.pixels.pixel_table import NONE, WAYS, outcome
 
 PAGE = Path(__file__).parents[1] / "docs" / "reference" / "pixels.md"
 _HEAD = """# Pixel values
@@ -20,7 +20,7 @@ Every transfer syntax that is taken, with every kind of picture that CT, MR, CR,
 (random values over its full range), encoded, and sent through de-identification, the job's reader and every DICOMweb
 answer. `exact`: to the bit what was drawn. `equal`: of a lossy stream, to the bit what another decoder (or another
 build of the only one) makes of it. `–`: the job does not read colours. Depths are in bits, u and s unsigned and signed.
-`python -m tools.pixels_page` measures and writes the table; `tests/spec/test_exact_pixels.py` measures it anew.
+`python -m tools.pixels_page` measures and writes the table; `tests/pixels/test_exact_pixels.py` measures it anew.
 
 - Clean copies keep their streams, but for JPEG XL, encapsulated uncompressed and deflated frames, which few readers
   know: those are stored uncompressed. A picture with bits that no value uses is stored anew. Receipts say both.

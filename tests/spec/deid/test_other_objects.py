@@ -15,9 +15,9 @@ from readfirst.cli import build
 from readfirst.domain.deid import load_profile, read_header
 from readfirst.domain.pseudonyms import Pseudonyms
 from readfirst.domain.refusals import Reason, Refused
+from tests.conformance.test_real_files import MISSING, errors_of
 from tests.spec.deid.conftest import Clean, attempt, file_of, profile_from
 from tests.spec.deid.objects import EVERY, FRAME, IMAGE, SERIES, STUDY, ecg, plan, presentation, report, structures
-from tests.spec.deid.test_real_files import MISSING, errors_of
 
 PROFILES = ("triage-default", "research-sharing", "strict")
 SECRETS = ("quillfeather", "quillfea", "oswina", "zubrowska", "brakspear", "48213", "acc998877", "19510423", "20240229")

@@ -9,7 +9,7 @@ from readfirst.domain.deid import KnownIdentifiers
 from readfirst.domain.deid.text.scrubber import Scrubber
 from readfirst.domain.pseudonyms import Pseudonyms
 from readfirst.domain.refusals import Reason, Refused
-from tests.spec.deid.attacks import attack, shown
+from tests.drawn.attacks import attack, shown
 from tests.spec.deid.conftest import ROOT, Clean, Cleaner, attempt
 
 NAMES = Pseudonyms(ROOT, "hilltop")

@@ -23,8 +23,8 @@ from readfirst.domain.deid import Deidentified, deidentify, known_identifiers, l
 from readfirst.domain.dicomweb import recoding, rendering
 from readfirst.domain.dicomweb.content_negotiation import Offer, file_as, frames_as
 from readfirst.domain.pseudonyms import Pseudonyms
+from tests.pixels.pixel_streams import FRAMES, LOSSY, ROWS, Case, drawn, expected, halved, read_elsewhere, stored_file
 from tests.spec.images import UID_OF_INSTANCE
-from tests.spec.pixel_streams import FRAMES, LOSSY, ROWS, Case, drawn, expected, halved, read_elsewhere, stored_file
 
 EXACT, EQUAL, NONE = "exact", "equal", "–"
 WAYS = ("clean copy", "job", "frames", "frames as stored", "file", "rendered")

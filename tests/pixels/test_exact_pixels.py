@@ -13,9 +13,9 @@ from pydicom.uid import UID, RLELossless
 from readfirst.domain.decoding import DECODED, NATIVE
 from readfirst.domain.dicomweb import recoding, rendering
 from readfirst.domain.dicomweb.content_negotiation import Offer, file_as, frames_as
-from tests.spec import pixel_streams, pixel_table
+from tests.pixels import pixel_streams, pixel_table
+from tests.pixels.pixel_streams import Case
 from tests.spec.images import COMPRESSED, JPEG_XL, UNCOMPRESSED, file_in, instance
-from tests.spec.pixel_streams import Case
 from tools import pixels_page
 
 OCTETS = Offer("application/octet-stream", True, None)
