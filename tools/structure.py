@@ -56,8 +56,12 @@ class Source:
         """How many lines it has."""
         return self.text.count("\n")
 
-    def imports(self) -> Iterator[str]:
+    @cached_property
+    def imports(self) -> tuple[str, ...]:
         """The dotted names that it imports, also those inside functions."""
+        return tuple(self._imports())
+
+    def _imports(self) -> Iterator[str]:
         for node in ast.walk(ast.parse(self.text)):
             if isinstance(node, ast.Import):
                 yield from (alias.name for alias in node.names)
@@ -90,7 +94,7 @@ def arrows(modules: list[Source]) -> Counter[tuple[str, str]]:
     names = {one.name: one.room for one in modules if one.path.stem not in _NAMELESS} | {room: room for room in rooms}
     found: Counter[tuple[str, str]] = Counter()
     for one in modules:
-        to = {target for dotted in one.imports() if (target := _room_of(dotted, names)) and target != one.room}
+        to = {target for dotted in one.imports if (target := _room_of(dotted, names)) and target != one.room}
         found.update((one.room, room) for room in to)
     return found
 
@@ -115,7 +119,7 @@ def climbing(found: Counter[tuple[str, str]]) -> list[tuple[str, str]]:
 def circles(modules: list[Source]) -> list[list[str]]:
     """Modules that reach each other by imports, each circle once, sorted."""
     names = {one.name: one.name for one in modules}
-    direct = {one.name: {to for dotted in one.imports() if (to := _room_of(dotted, names))} for one in modules}
+    direct = {one.name: {to for dotted in one.imports if (to := _room_of(dotted, names))} for one in modules}
     reach = {name: _reached(direct, name) for name in direct}
     groups = {tuple(sorted({a, *(b for b in reach[a] if a in reach[b])})) for a in reach if a in reach[a]}
     return [list(group) for group in sorted(groups)]

@@ -41,10 +41,10 @@ def found(text: str) -> Iterator[Place]:
 
 def said(source: str) -> Iterator[Place]:
     """Each place in what a Python program says: its strings of more than one word, but no docstring and no pattern."""
-    tree = ast.parse(source)
-    silent = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-    silent |= {id(argument) for node in ast.walk(tree) if _makes_a_pattern(node) for argument in ast.walk(node)}
-    for node in ast.walk(tree):
+    nodes = list(ast.walk(ast.parse(source)))
+    silent = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+    silent |= {id(argument) for node in nodes if _makes_a_pattern(node) for argument in ast.walk(node)}
+    for node in nodes:
         if not isinstance(node, ast.Constant) or not isinstance(node.value, str) or id(node) in silent:
             continue
         if " " in node.value.strip():

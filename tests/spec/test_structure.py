@@ -20,7 +20,7 @@ PORTAL = sorted((ROOT / "portal_static/src").rglob("*.ts"))
 
 def test_nothing_imports_main() -> None:
     for one in SOURCES:
-        assert "main" not in {name.split(".")[0] for name in one.imports()}, f"{one.name} imports main"
+        assert "main" not in {name.split(".")[0] for name in one.imports}, f"{one.name} imports main"
 
 
 def test_main_registers_blueprints_and_nothing_else() -> None:
@@ -115,7 +115,7 @@ def test_no_source_of_de_identification_has_an_attribute_s_number_where_its_name
 
 def test_every_module_of_the_domain_is_imported_by_a_specification() -> None:
     """What no test of `tests/spec` imports, by itself or by way of another module, has no specification."""
-    direct = {one.name: set(one.imports()) for one in SOURCES}
+    direct = {one.name: set(one.imports) for one in SOURCES}
     texts = [file.read_text() for file in (ROOT / "tests/spec").rglob("*.py")]
     todo = {name for text in texts for name in re.findall(r"readfirst\.domain[\w.]*", text)}
     todo |= {f"{a}.{b.strip()}" for text in texts for a, names in re.findall(r"from (readfirst\.domain[\w.]*) import ([\w, ]+)", text) for b in names.split(",")}  # fmt: skip # noqa: E501
