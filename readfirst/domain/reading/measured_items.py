@@ -9,10 +9,10 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from readfirst.domain.reading.reviews import Measured
-from readfirst.domain.reading.sr_items import COMMENT, Code, concept, group, item, number, text
+from readfirst.domain.reading.sr_items import COMMENT, LONG_AXIS, MILLIMETER, Code, concept, group, item, number, text
 
 _UNITS: dict[str, Code] = {
-    "mm": ("mm", "UCUM", "millimeter"),
+    "mm": MILLIMETER,
     "mm2": ("mm2", "UCUM", "square millimeter"),
     "px": ("{pixels}", "UCUM", "pixels"),
     "px2": ("{pixels}2", "UCUM", "square pixels"),
@@ -22,7 +22,7 @@ _WHAT: dict[str, Code] = {
     "length": ("410668003", "SCT", "Length"),
     "ellipse": ("42798000", "SCT", "Area"),
     "angle": ("1483009", "SCT", "Angle"),
-    "bidirectional": ("103339001", "SCT", "Long Axis"),
+    "bidirectional": LONG_AXIS,
 }
 _SHORT_AXIS: Code = ("103340004", "SCT", "Short Axis")
 _ATTENUATION: Code = ("112031", "DCM", "Attenuation Coefficient")

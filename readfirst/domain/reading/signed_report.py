@@ -19,16 +19,26 @@ from readfirst.domain.reading.content_dates import date_content, in_zone_of
 from readfirst.domain.reading.measured_items import measured_group
 from readfirst.domain.reading.person_name import person_name
 from readfirst.domain.reading.reviews import FindingAssessment, Missed, Review
-from readfirst.domain.reading.sr_items import COMMENT, GROUP, TRACKING, Code, coded, concept, group, text, uid_of
+from readfirst.domain.reading.sr_items import (
+    COMMENT,
+    GROUP,
+    LONG_AXIS,
+    MILLIMETER,
+    TRACKING,
+    Code,
+    coded,
+    concept,
+    group,
+    text,
+    uid_of,
+)
 
 _MEASUREMENTS = "126010"
 _FINDING: Code = ("121071", "DCM", "Finding")
 _PRESENCE: Code = ("705057003", "SCT", "Presence")
 _PRESENT: Code = ("52101004", "SCT", "Present")
 _ABSENT: Code = ("2667000", "SCT", "Absent")
-_LONG_AXIS: Code = ("103339001", "SCT", "Long Axis")
 _ABNORMAL: Code = ("49755003", "SCT", "Morphologically Abnormal Structure")
-_MILLIMETER: Code = ("mm", "UCUM", "millimeter")
 
 
 def verified(
@@ -74,7 +84,7 @@ def _judge(group: Dataset, verdict: FindingAssessment) -> None:
         for item in _items(group, _PRESENCE):
             item.ConceptCodeSequence = Sequence([concept(_ABSENT)])
     elif verdict.diameter_mm is not None:
-        for item in _items(group, _LONG_AXIS):
+        for item in _items(group, LONG_AXIS):
             item.MeasuredValueSequence[0].NumericValue = f"{verdict.diameter_mm:g}"
     words = {"accept": "Accepted", "reject": "Rejected", "correct": "Corrected"}[verdict.verdict]
     where = f"; {verdict.site}" if verdict.site else ""
@@ -91,7 +101,7 @@ def _added(missed: Missed, report: Dataset, number: int) -> Dataset:
         f"added by the reader {number}",
         f"added {number}",
         coded(_FINDING, _ABNORMAL),
-        *([sr_items.number(_LONG_AXIS, missed.diameter_mm, _MILLIMETER)] if missed.diameter_mm else []),
+        *([sr_items.number(LONG_AXIS, missed.diameter_mm, MILLIMETER)] if missed.diameter_mm else []),
         coded(_PRESENCE, _PRESENT),
         text(COMMENT, f"{missed.what}{where}; slice {missed.slice + 1}{said}"),
     )

@@ -11,6 +11,8 @@ Code = tuple[str, str, str]  # value, coding scheme, meaning
 GROUP: Code = ("125007", "DCM", "Measurement Group")
 TRACKING: Code = ("112039", "DCM", "Tracking Identifier")
 COMMENT: Code = ("121106", "DCM", "Comment")
+LONG_AXIS: Code = ("103339001", "SCT", "Long Axis")
+MILLIMETER: Code = ("mm", "UCUM", "millimeter")
 
 
 def item(kind: str, name: Code, relation: str = "CONTAINS") -> Dataset:
