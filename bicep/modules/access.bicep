@@ -182,14 +182,28 @@ var queueGrants = concat(
       { who: 'identity', on: 'studies', name: names.queues.erasures, why: 'Takes studies that must be forgotten.' }
       { who: 'identity', on: 'studies', name: names.queues.identityRotation, why: 'Re-wraps identities.' }
     ],
-    trigger => [
-      union(trigger, { role: 'queueContributor' })
-      union(trigger, {
-        name: '${trigger.name}-poison'
-        role: 'queueSender'
-        why: 'What fails for hours, or cannot be read, is parked.'
-      })
-    ]
+    trigger =>
+      concat(
+        [
+          union(trigger, { role: 'queueContributor' })
+          union(trigger, {
+            name: '${trigger.name}-poison'
+            role: 'queueSender'
+            why: 'What fails for hours, or cannot be read, is parked.'
+          })
+        ],
+        trigger.on == 'studies'
+          ? [
+              {
+                who: 'api'
+                on: 'studies'
+                name: '${trigger.name}-poison'
+                role: 'queueCounter'
+                why: 'Shows operators how many messages are parked.'
+              }
+            ]
+          : []
+      )
   )),
   [
     {

@@ -13,11 +13,13 @@ from function_app.http.routes import Routes, Tagged
 from readfirst.adapters import audit_log as audit_blobs
 from readfirst.adapters import clients
 from readfirst.adapters.settings import settings
+from readfirst.adapters.studies import parked
 from readfirst.adapters.studies.study_index import iso
 from readfirst.domain import resource_names
 from readfirst.domain.access.audit_chain import Entry
 from readfirst.domain.analysis.findings import ModelIdentity
 from readfirst.domain.operations import statistics
+from readfirst.domain.operations.failures import failures as listed
 from readfirst.domain.pseudonyms import handle_of
 
 _AUDIT_PAGE = 500
@@ -158,6 +160,34 @@ def ops_view(call: Call) -> func.HttpResponse:
     records = guard.worklist().since(call.person.clinics, since)
     figures = statistics.figures(records, iso(call.now), settings().cost_profile)
     return answer_if_changed(call.request, Figures.model_validate(figures))
+
+
+class FailedStudy(BaseModel):
+    """A study that is not as it should be, and what to do; `replay`: a second run can help once the cause is gone."""
+
+    token: str
+    handle: str
+    clinic: str
+    since: str
+    stage: str
+    cause: str
+    remedy: str
+    replay: bool
+
+
+class FailureList(Tagged):
+    """Studies by the time of their last change, and how many messages are parked, by queue."""
+
+    studies: list[FailedStudy]
+    parked: dict[str, int]
+
+
+@routes.answers(FailureList)
+def failures(call: Call) -> func.HttpResponse:
+    """GET failures: what went wrong in the person's clinics and is not over."""
+    found = listed(guard.worklist().unsettled(call.person.clinics))
+    studies = [FailedStudy.model_validate(one._asdict()) for one in found]
+    return answer_if_changed(call.request, FailureList(studies=studies, parked=parked.counts()))
 
 
 blueprint = routes.blueprint()

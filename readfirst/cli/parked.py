@@ -24,8 +24,8 @@ def parked(
     from readfirst.domain import resource_names
 
     if queue:
-        if queue not in resource_names.STUDIES_QUEUES:
-            typer.echo(f"No such queue. There are: {', '.join(resource_names.STUDIES_QUEUES)}.", err=True)
+        if queue not in resource_names.WAKING_QUEUES:
+            typer.echo(f"No such queue. There are: {', '.join(resource_names.WAKING_QUEUES)}.", err=True)
             raise typer.Exit(2)
         typer.echo(f"{parked.again(queue)} messages are back in {queue}")
         return

@@ -41,16 +41,9 @@ RETURNS = "returns"  # tokens of studies whose results can go home
 ERASURES = "erasures"  # studies whose identities and reviews app `identity` has to erase
 INTAKE_ROTATION = "rotate-intake"  # Key Vault's events for pseudonym-kek and receipt-signing-key
 IDENTITY_ROTATION = "rotate-identity"  # Key Vault's events for identity-kek
-STUDIES_QUEUES = (
-    INFERENCE_REQUESTS,
-    STAT_INFERENCE_REQUESTS,
-    INFERENCE_RESULTS,
-    COMMANDS,
-    RETURNS,
-    ERASURES,
-    INTAKE_ROTATION,
-    IDENTITY_ROTATION,
-)
+# These wake a function: what fails there for hours, or cannot be read, is parked in `{queue}-poison`.
+WAKING_QUEUES = (INFERENCE_RESULTS, COMMANDS, RETURNS, ERASURES, INTAKE_ROTATION, IDENTITY_ROTATION)
+STUDIES_QUEUES = (INFERENCE_REQUESTS, STAT_INFERENCE_REQUESTS, *WAKING_QUEUES)
 
 # Cosmos DB.
 DATABASE = "readfirst"

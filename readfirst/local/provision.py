@@ -46,6 +46,7 @@ def storage(settings: Mapping[str, str]) -> None:
     with QueueServiceClient.from_connection_string(settings[resource_names.STUDIES]) as queues:
         for queue in resource_names.STUDIES_QUEUES:
             _unless_it_exists(queues.create_queue, queue)
+        for queue in resource_names.WAKING_QUEUES:
             _unless_it_exists(queues.create_queue, parked.name_of(queue))
 
 

@@ -7,6 +7,7 @@ import inspect
 from bicep import generate
 from bicep.generate import Grant, Resource
 from readfirst.adapters.uploads import clinic_urls
+from readfirst.domain import resource_names
 from tests.cloud.conftest import of_type
 
 # Right that a role gives over data: what a reviewer wants to know of it.
@@ -18,6 +19,7 @@ RIGHTS = {
     "Storage Queue Data Contributor": "write",
     "Storage Queue Data Reader": "read",
     "Storage Queue Data Message Sender": "send",
+    "Readfirst queue counter": "count",
     "Storage Table Data Contributor": "write",
     "Key Vault Reader": "public half",
     "Key Vault Crypto Service Encryption User": "wrap and unwrap",
@@ -52,6 +54,7 @@ def test_api_reads_studies_appends_reviews_and_commands_and_nothing_of_uploads_o
         "studies account, container analysis": {"read"},
         "studies account, container reviews": {"append"},
         "studies account, queue commands": {"send"},
+        **{f"studies account, queue {queue}-poison": {"count"} for queue in resource_names.WAKING_QUEUES},
         "studies account": {"sign"},
         "audit account, container audit-api": {"append"},
         "audit account, container audit-intake": {"read"},

@@ -53,6 +53,8 @@ def needed(who: str, places: dict[str, str]) -> set[str]:
                 f"audit account, container audit-{a}"
                 for a in (("intake", "api", "identity") if who == "api" else (who,))
             }
+        elif mention == "WAKING_QUEUES":  # whoever counts what is parked
+            things |= {f"length of studies account, queue {q}-poison" for q in resource_names.WAKING_QUEUES}
         elif mention in CLIENTS:
             things.add(CLIENTS[mention])
         else:
@@ -75,12 +77,11 @@ def places(resources: Iterable[Resource]) -> dict[str, str]:
 def held(granted: list[Grant], who: str) -> set[str]:
     """What an identity has a role on, but for what the platform needs: host, telemetry, image, parked messages."""
     of_the_platform = re.compile(r"host of|insights$|registry$|.*-poison$")
+    apart = {"Readfirst tagger": "the tag on", "Readfirst queue counter": "length of"}
     return {
-        re.sub(r"(container (?:clinic|results)-).*", r"\1*", g.on)
-        if g.role != "Readfirst tagger"
-        else f"the tag on {g.on}"
+        f"{apart[g.role]} {g.on}" if g.role in apart else re.sub(r"(container (?:clinic|results)-).*", r"\1*", g.on)
         for g in granted
-        if g.who == who and not of_the_platform.match(g.on)
+        if g.who == who and (g.role in apart or not of_the_platform.match(g.on))
     }
 
 

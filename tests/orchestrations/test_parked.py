@@ -42,7 +42,7 @@ def nothing_waits(settings: None) -> Iterator[None]:
 
 
 def _clear() -> None:
-    for queue in resource_names.STUDIES_QUEUES:
+    for queue in resource_names.WAKING_QUEUES:
         clients.queue(parked.name_of(queue)).clear_messages()
         clients.queue(queue).clear_messages()
 

@@ -164,7 +164,15 @@ def furnish(stage: Stage) -> StudyRecord:
     stage.put(record(2, "hillcrest", high_risk=True, **at(9), **due(21), review="in progress", body_part="HEAD"))
     stage.put(record(3, clinic, **at(23 * 60 + 50), **due(10)))
     stage.put(
-        record(4, clinic, label=NOT_ANALYSED, reason="timed-out: no answer within 60 minutes", **at(95), **due(1345))
+        record(
+            4,
+            clinic,
+            state="failed",
+            label=NOT_ANALYSED,
+            reason="deadline: the analysis did not end in time",
+            **at(95),
+            **due(1345),
+        )
     )
     stage.put(record(5, "hillcrest", **at(20), **due(40), priority="stat", modality="DX", instances=2))
     for n in range(6, 22):
@@ -186,7 +194,7 @@ def incidents(stage: Stage, study: StudyRecord) -> None:
         stage.put(
             record(
                 n, "lakeside", high_risk=n % 4 == 0, label=NOT_ANALYSED if n % 11 == 0 else NOT_FLAGGED,
-                reason="timed-out: no answer within 60 minutes" if n % 11 == 0 else "", review="signed",
+                reason="deadline: the analysis did not end in time" if n % 11 == 0 else "", review="signed",
                 received=received.isoformat(timespec="seconds"), signed=signed.isoformat(timespec="seconds"),
                 verdicts={"accept": 2, "reject": n % 2}, missed=int(n % 9 == 0), refused={"not-dicom": n % 3},
             )

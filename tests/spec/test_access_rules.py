@@ -37,7 +37,7 @@ def test_a_study_is_shown_by_its_clinic_except_where_reaching_across_is_the_poin
 
 def test_an_operator_repairs_and_measures_and_sees_no_study() -> None:
     may = {rule.name for rule in RULES if Role.OPERATOR in rule.roles}
-    assert may == {"me", "study_replay", "study_cancel", "models", "ops", "refused",
+    assert may == {"me", "study_replay", "study_cancel", "models", "ops", "failures", "refused",
                    "request_identity", "requests", "request_open"}  # fmt: skip
 
 

@@ -4,6 +4,7 @@ import { customElement, state } from "lit/decorators.js";
 import type { Figures, RefusedCounts } from "../../generated/api-types.js";
 import { counted, dollars, percent, seconds } from "../format.js";
 import { Page } from "../page.js";
+import "../parts/failures.js";
 
 @customElement("rf-operations")
 export class Operations extends Page {
@@ -30,6 +31,7 @@ export class Operations extends Page {
         }}>
           ${[7, 30, 90, 365].map((d) => html`<option value=${d} ?selected=${d === this.days}>${d} days</option>`)}</select></label></div>
       ${this.failed()}
+      ${this.may("failures") ? html`<rf-failures .api=${this.api} .me=${this.me}></rf-failures>` : nothing}
       ${
         f
           ? html`

@@ -25,13 +25,13 @@ def park(queue: str, message: str) -> None:
 
 
 def counts() -> dict[str, int]:
-    """How many messages lie parked, by queue of the studies account; queues without any are left out."""
+    """How many messages are parked, by queue of the studies account; queues without any are left out."""
     from azure.core.exceptions import ResourceNotFoundError
 
     from readfirst.domain import resource_names
 
     found = {}
-    for queue in resource_names.STUDIES_QUEUES:
+    for queue in resource_names.WAKING_QUEUES:
         try:
             count = clients.queue(name_of(queue)).get_queue_properties().approximate_message_count
         except ResourceNotFoundError:

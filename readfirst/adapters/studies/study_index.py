@@ -221,6 +221,13 @@ class Worklist:
         query = f"SELECT {fields} FROM c WHERE c.clinic = @clinic AND c.received >= @since"  # noqa: S608 - fixed words
         return [s for c in sorted(clinics) for s in self._query(c, query, {"@since": moment}, _Cost())]
 
+    def unsettled(self, clinics: Iterable[str]) -> list[dict[str, Any]]:
+        """Studies that nobody has signed and in which something went wrong, as `operations.failures` looks at them."""
+        wrong = "c.state != 'reported' OR c.reason != '' OR (c.high_risk = true AND c.alerted = '')"
+        unread = "(c.review = 'unread' OR c.review = 'in progress')"
+        query = f"SELECT {_PROJECTION} FROM c WHERE c.clinic = @clinic AND {unread} AND ({wrong})"  # noqa: S608 - fixed words
+        return [s for c in sorted(clinics) for s in self._query(c, query, {}, _Cost())]
+
     def begun(self, record: StudyRecord) -> None:
         """Lists a study whose analysis begins. One that is listed keeps what is told of it, and is marked.
 

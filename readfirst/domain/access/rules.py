@@ -101,6 +101,8 @@ RULES: tuple[Rule, ...] = (
     _api("ops", "GET", "ops", (Role.OPERATOR, Role.RADIOLOGIST), "lists",
          "Throughput, latency, failures, spend, and the model's record",
          "Operators run it; radiologists must see how often the model is right."),
+    _api("failures", "GET", "failures", (Role.OPERATOR,), "lists",
+         "What went wrong and is not over, with what to do", "Who repairs must see what is broken, and nothing else."),
     _api("dicomweb_studies", "GET", "dicomweb/studies", _CARE, "lists", "QIDO-RS: studies", _READ),
     _api("dicomweb_series", "GET", "dicomweb/studies/{study}/series", _CARE, "study", "QIDO-RS: series", _READ),
     _api("dicomweb_study_instances", "GET", "dicomweb/studies/{study}/instances", _CARE, "study",
