@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from importlib import import_module
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -22,6 +22,7 @@ COMMANDS = (
     "failures",
     "parked",
     "sas",
+    "token",
     "reindex",
     "vault",
     "bench",
@@ -51,7 +52,6 @@ def build(wanted: tuple[str, ...] = COMMANDS) -> typer.Typer:
     app = typer.Typer(
         cls=_Commands,
         no_args_is_help=True,
-        add_completion=False,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
     )
@@ -77,5 +77,17 @@ def main() -> None:
     app()
 
 
-def _readfirst() -> None:
+def _say_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(version("readfirst"))
+        raise typer.Exit
+
+
+def _readfirst(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
     """Readfirst: medical images from a clinic to an AI to a radiologist, on Azure. NOT FOR DIAGNOSIS."""

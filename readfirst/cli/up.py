@@ -17,6 +17,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from readfirst.cli.printing import Terminal, Whole
+from readfirst.local import people
 from readfirst.local.certificates import write_private
 from readfirst.local.processes import StackError, tail
 from readfirst.local.stack import Stack
@@ -72,6 +73,7 @@ def _show(stack: Stack, console: Terminal, without_host: bool) -> None:
     for what, where in stack.addresses().items():
         table.add_row(what, Whole(where))
     console.print(table)
+    console.print(_people(stack))
     if without_host:
         file = stack.folders.state / "local.settings.json"
         content = json.dumps({"IsEncrypted": False, "Values": stack.environment}, indent=2)
@@ -82,6 +84,19 @@ def _show(stack: Stack, console: Terminal, without_host: bool) -> None:
             f"    cp {shlex.quote(str(file))} local.settings.json && func start --cors {portal}", markup=False
         )
     console.print("Ctrl-C stops everything; the state stays.")
+
+
+def _people(stack: Stack) -> Table:
+    """Who can sign in, by the clinic that they see."""
+    clinics = json.loads(stack.environment["CLINICS"])
+    everybody = list(people.everybody(tuple(clinics)))
+    table = Table("clinic", "users", title="Who can sign in (for the API: readfirst token USER)", title_justify="left")
+    for group, name in (
+        (people.EVERY_CLINIC, "every clinic"),
+        *((f"clinic-{clinic['id']}", f"{clinic['name']} ({clinic['id']})") for clinic in clinics),
+    ):
+        table.add_row(escape(name), ", ".join(one.user for one in everybody if one.groups == (group,)))
+    return table
 
 
 def _watch(stack: Stack, console: Terminal) -> None:

@@ -7,7 +7,9 @@ from typing import Any
 import jwt
 import pytest
 import requests
+from typer.testing import CliRunner
 
+from readfirst.cli import build
 from readfirst.local import people
 from readfirst.local.stack import Stack
 from tests.waiting import PATIENCE
@@ -85,3 +87,11 @@ def test_a_token_stays_valid_over_a_restart_of_the_provider(stack: Stack) -> Non
     token = stack.access_token("radiologist")
     stack.restart("sign-in")
     assert claims(stack, token)["sub"] == "radiologist"
+
+
+def test_the_command_line_prints_a_token_of_somebody_and_names_everybody_to_who_mistypes(stack: Stack) -> None:
+    state = ["--state", str(stack.folders.state)]
+    done = CliRunner().invoke(build(("token",)), ["token", "radiologist.lakeside", *state])
+    assert jwt.decode(done.stdout.strip(), options={"verify_signature": False})["roles"] == ["radiologist"]
+    mistyped = CliRunner().invoke(build(("token",)), ["token", "radiologist.lake", *state])
+    assert mistyped.exit_code == 2 and "radiologist.lakeside" in mistyped.stderr
