@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import date, datetime, timedelta
 from typing import Any, Literal
@@ -19,7 +20,8 @@ from function_app.http.routes import JSON, Accepted, Routes, Tagged
 from readfirst.adapters.settings import settings
 from readfirst.adapters.studies import receipts as papers
 from readfirst.adapters.studies import study_images as images
-from readfirst.adapters.studies.study_index import Cursor, Filter, iso
+from readfirst.adapters.studies.study_index import Contended, Cursor, Filter, iso
+from readfirst.domain.access import readers
 from readfirst.domain.analysis.findings import first_to_read
 from readfirst.domain.analysis.progress import ProgressView, progress_view
 from readfirst.domain.deid import Profile, Receipt, load_profile
@@ -114,6 +116,7 @@ class StudyLine(BaseModel):
     alerted: str = ""
     moved_days: int = 0
     analysing: str = ""
+    readers: list[str] = []  # everybody else who is reading it now, by name
     band: Literal[0, 1, 2]
     progress: ProgressView | None
 
@@ -142,12 +145,38 @@ def studies(call: Call) -> func.HttpResponse:
     page = guard.worklist().page(clinics, wanted, cursor, size)
     progress = _progress(page.items, call.now)
     # As stored, without a look at each value: a document of another version hides no other one.
-    lines = [StudyLine.model_construct(**line, progress=one) for line, one in zip(page.items, progress, strict=True)]
+    lines = [
+        StudyLine.model_construct(**{**line, "readers": _others(call, line)}, progress=one)
+        for line, one in zip(page.items, progress, strict=True)
+    ]
     body = StudyList.model_construct(items=lines, next=page.next.text() if page.next else None)
     charge = {"Server-Timing": f"index;desc=queries-{page.queries}", "X-Request-Charge": f"{page.charge:.2f}"}
     # The cursor names the moment of the list: with it in the ETag, every poll would look new.
     essence = [body.model_dump(include={"items"}, warnings=False), page.next is not None]
     return answer_if_changed(call.request, body, essence, **charge)
+
+
+def _others(call: Call, study: Mapping[str, Any]) -> list[str]:
+    return readers.others(study.get("readers") or {}, call.person.id, call.now)
+
+
+class OtherReaders(BaseModel):
+    """Everybody else who is reading the study now, by name."""
+
+    readers: list[str]
+
+
+@routes.answers(OtherReaders)
+def study_reading(call: Call) -> func.HttpResponse:
+    """POST studies/{token}/reading: renews the caller's claim. It is a courtesy, no act: opening the study was one."""
+    person = call.person
+    with suppress(Contended):  # the next minute's claim comes soon
+        guard.worklist().claim(
+            str(call.study["clinic"]),
+            str(call.study["id"]),
+            lambda claims: readers.joined(claims, person.id, person.name, call.now),
+        )
+    return answer(OtherReaders(readers=_others(call, call.study)))
 
 
 def _progress(studies: Sequence[Mapping[str, Any]], now: datetime) -> list[ProgressView | None]:

@@ -111,7 +111,7 @@ def _path(rule: Rule, values: dict[str, str]) -> str:
     return f"/{route}"
 
 
-WITHOUT_BODY = ("study_replay", "study_cancel", "treatment", "request_open")
+WITHOUT_BODY = ("study_replay", "study_cancel", "study_reading", "treatment", "request_open")
 POSTS = [rule for rule in RULES if rule.method == "POST" and rule.name not in WITHOUT_BODY]
 WITH_PARAMETERS = [rule for rule in RULES if "{" in rule.route]
 

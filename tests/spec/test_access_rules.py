@@ -59,9 +59,9 @@ def test_whatever_reads_an_identity_is_in_the_app_that_may_open_the_vault() -> N
 
 
 def test_whatever_changes_something_is_a_post() -> None:
-    changes = {"study_review", "study_told", "study_replay", "study_cancel", "treatment", "break_glass",
-               "break_glass_review", "request_identity", "request_decision", "request_open", "erase", "merge",
-               "quarantine_decision", "upload_address"}  # fmt: skip
+    changes = {"study_review", "study_reading", "study_told", "study_replay", "study_cancel", "treatment",
+               "break_glass", "break_glass_review", "request_identity", "request_decision", "request_open",
+               "erase", "merge", "quarantine_decision", "upload_address"}  # fmt: skip
     assert {rule.name for rule in RULES if rule.method == "POST"} == changes
 
 

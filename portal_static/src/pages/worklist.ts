@@ -212,7 +212,7 @@ export class Worklist extends Page {
       <td>${resultOf(study, study.progress)}</td>
       <td class="why"><span title=${study.why || study.reason}>${study.why || study.reason || "–"}</span></td>
       <td>${waiting(study, study.review, now)}</td>
-      <td><span class="state ${study.review.replace(" ", "-")}">${study.review}</span></td>
+      <td><span class="state ${study.review.replace(" ", "-")}">${study.review}</span>${study.readers.length ? html` <span class="tag readers">reading: ${study.readers.join(", ")}</span>` : nothing}</td>
       <td class="dim">${clinic}</td>
     </tr>`;
   }

@@ -32,7 +32,7 @@ _YEARS = range(2020, 2200)
 _FIELDS = (
     "id", "clinic", "handle", "patient", "run", "state", "label", "reason", "partial", "part", "instances",
     "modality", "body_part", "priority", "purpose", "received", "due", "rank", "updated", "risk", "high_risk", "why",
-    "review", "alerted", "moved_days", "analysing",
+    "review", "alerted", "moved_days", "analysing", "readers",
 )  # fmt: skip
 _PROJECTION = ", ".join(f"c.{name}" for name in _FIELDS)
 
@@ -244,6 +244,14 @@ class Worklist:
 
         self.follow(record.clinic, record.id, marked)
 
+    def claim(self, clinic: str, token: str, change: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> None:
+        """Changes who is reading a study. Only the index knows it; a rebuilt one hears it again within a minute."""
+
+        def claimed(there: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+            return there and {**there, "readers": change(there.get("readers") or {})}
+
+        self.follow(clinic, token, claimed)
+
     def follow(
         self, clinic: str, token: str, truth: Callable[[Mapping[str, Any] | None], Mapping[str, Any] | None]
     ) -> None:
@@ -267,7 +275,8 @@ class Worklist:
                     self.container.create_item(dict(after))
                 else:
                     pinned: dict[str, Any] = {"etag": there["_etag"], "match_condition": MatchConditions.IfNotModified}
-                    self.container.replace_item(token, dict(after), **pinned)
+                    kept = {"readers": there["readers"]} if "readers" in there else {}
+                    self.container.replace_item(token, {**kept, **after}, **pinned)
             except (
                 exceptions.CosmosAccessConditionFailedError,
                 exceptions.CosmosResourceExistsError,

@@ -89,6 +89,8 @@ RULES: tuple[Rule, ...] = (
          "The de-identification report", "Who reads may know what was removed; who answers for privacy must."),
     _api("study_review", "POST", "studies/{token}/review", (Role.RADIOLOGIST,), "study",
          "Append to the review (If-Match)", "A radiologist answers for what is accepted, corrected or added."),
+    _api("study_reading", "POST", "studies/{token}/reading", (Role.RADIOLOGIST,), "study",
+         "Say that I am reading it, and see who else is", "Two readers of one study should know of each other."),
     _api("study_told", "POST", "studies/{token}/told", _CARE, "study",
          "Record who was notified, when, how, and the read-back", "Who makes the call records it."),
     _api("study_replay", "POST", "studies/{token}/replay", (Role.OPERATOR,), "any-study",

@@ -38,6 +38,7 @@ import { entryForm, type Entry, type Form } from "./review-forms.js";
 import { signDialog, signTitle, type Unsaved } from "./signing.js";
 import "../../parts/deid-report.js";
 import "../../parts/identity.js";
+import "../../parts/readers.js";
 import "./images.js";
 
 const NO_SCALE = "Not saved: the image has no single scale that holds for all of its pixels, so this measurement could be wrong.";
@@ -272,7 +273,7 @@ export class StudyPage extends Page {
       ${resultOf(study, this.detail!.progress)}
       ${waiting(study, review.state, Date.now())}
       <span class="state ${review.state.replace(" ", "-")}">${review.state}</span>
-      <rf-identity .api=${this.api} .me=${this.me} .token=${study.id}></rf-identity>
+      <rf-identity .api=${this.api} .me=${this.me} .token=${study.id}></rf-identity><rf-readers .api=${this.api} .me=${this.me} .token=${study.id}></rf-readers>
     </div>`;
   }
 
