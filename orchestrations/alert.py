@@ -70,13 +70,13 @@ async def raise_alert(alert: dict[str, Any], client: df.DurableOrchestrationClie
 def send_alert(alert: dict[str, Any]) -> float:
     """Hands the e-mail over, once. Returns how many seconds to wait for an answer; 0: there is nobody to turn to.
 
-    Below 0: somebody has the study in hand already, and need not be told.
+    Below 0: somebody has the study in hand already, and need not be about.
     """
     this = Alert.model_validate(alert)
     if _in_hand(this.token):
         return -1.0
     clinic = settings().clinic(this.clinic)
-    letter = alert_email.urgent(this.handle, settings().portal_url, *_said_of(this))
+    letter = alert_email.urgent(this.handle, settings().portal_url, _about(this))
     mail.send_once(this.token, this.finding, letter, clinic.radiologist)
     _note(this)
     return settings().escalate_minutes * 60 if clinic.escalation else 0.0
@@ -136,13 +136,20 @@ def escalate_alert(alert: dict[str, Any]) -> None:
     this = Alert.model_validate(alert)
     if _in_hand(this.token):
         return
-    letter = alert_email.overdue(this.handle, settings().portal_url, *_said_of(this))
+    letter = alert_email.overdue(this.handle, settings().portal_url, _about(this))
     mail.send_once(this.token, _overdue(this), letter, settings().clinic(this.clinic).escalation)
 
 
-def _said_of(alert: Alert) -> tuple[str, int]:
-    """How much of the study was read where that was not all, and how urgent the findings of the alert's kind are: as
-    urgent as can be where there is none, as in a study that is of high risk without one."""
-    record = list_study.read(alert.token)
-    categories = [f.category for f in record.findings if f.kind == alert.finding] if record else []
-    return record.part if record else "", min(categories, default=1)
+def _about(alert: Alert) -> alert_email.About:
+    """What the letter says of the study. It is as urgent as the findings of the alert's kind are: as urgent as can be
+    where there is none, as in a study that is of high risk without one."""
+    record, clinic = list_study.read(alert.token), settings().clinic(alert.clinic).name
+    if record is None:
+        return alert_email.About(clinic=clinic)
+    return alert_email.About(
+        part=record.part,
+        category=min((f.category for f in record.findings if f.kind == alert.finding), default=1),
+        modality=record.modality,
+        clinic=clinic,
+        due=record.due,
+    )

@@ -12,6 +12,9 @@ from readfirst.adapters.settings import settings
 from readfirst.domain import resource_names
 from readfirst.domain.reading.alert_email import Letter, operation_id
 
+# Mail programs mark such a letter, and may let it through where others are held back (RFC 2156, 5.3.4).
+_IMPORTANT = {"Importance": "high", "X-Priority": "1"}
+
 
 def send_once(token: str, alert: str, letter: Letter, to: str) -> None:
     """Hands a letter over unless that is on record under the alert's name.
@@ -29,6 +32,7 @@ def send_once(token: str, alert: str, letter: Letter, to: str) -> None:
         "recipients": {"to": [{"address": to}]},
         "content": {"subject": letter.subject, "plainText": letter.text, "html": letter.html},
         "userEngagementTrackingDisabled": True,
+        "headers": _IMPORTANT,
     }
     # Never wait for the poller: status reads are limited, and a bounce comes as an event of its own.
     # Nor for a limit, which may be an hour away: the retry policy MAIL waits, and holds no worker while it does.

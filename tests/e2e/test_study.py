@@ -62,6 +62,8 @@ def test_a_high_risk_study_goes_from_the_upload_to_the_radiologists_mail(stack: 
     assert document["id"] == study.token
     (letter,) = eventually(lambda: letters(stack, record.handle))
     assert "radiologist@lakeside.example" in letter
+    assert "Importance: high" in letter
+    assert "CT, Lakeside Imaging, to be read by" in letter
 
 
 def test_no_planted_identifier_is_anywhere_but_in_uploads_and_vault(stack: Stack, study: Study) -> None:

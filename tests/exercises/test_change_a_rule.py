@@ -89,7 +89,7 @@ def test_the_threshold_of_high_risk_is_changed_in_the_bundles_manifest_and_appro
 def test_what_the_email_says_is_changed_in_one_file(workshop: Workshop) -> None:
     asked = "from readfirst.domain.reading.alert_email import urgent; print(urgent('H', 'https://portal').text)"
 
-    workshop.edit("readfirst/domain/reading/alert_email.py", "Please read it {_WHEN", "Please open it {_WHEN")
+    workshop.edit("readfirst/domain/reading/alert_email.py", "Please read it {when}", "Please open it {when}")
 
     assert "Please open it now: https://portal/" in workshop.run("-c", asked)
     assert len(workshop.touched) == 1

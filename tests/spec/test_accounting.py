@@ -133,8 +133,8 @@ def test_what_was_found_in_a_part_is_flagged_and_the_part_is_told():
 
 def test_the_letter_says_that_only_a_part_was_read():
     for letter in (
-        alert_email.urgent("H", "https://p", "67 of 74 slices"),
-        alert_email.overdue("H", "https://p", "67 of 74 slices"),
+        alert_email.urgent("H", "https://p", alert_email.About(part="67 of 74 slices")),
+        alert_email.overdue("H", "https://p", alert_email.About(part="67 of 74 slices")),
     ):
         assert "in part only: 67 of 74 slices" in letter.text and "67 of 74 slices" in letter.html
     assert "part" not in alert_email.urgent("H", "https://x").text
