@@ -15,6 +15,7 @@ from readfirst.domain.reading.study_record import NOT_ANALYSED, Series
 from tests.portal.browser import CHROMIUM
 from tests.portal.stage import Stage
 from tests.portal.studies import record
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.browser, pytest.mark.stack, pytest.mark.skipif(not CHROMIUM, reason="chromium is needed")]
 RAW = re.compile(r"\d{4}-\d\d-\d\d|\d\dT\d\d|\b\d{8}\b")  # a date as machines write it
@@ -149,3 +150,32 @@ def test_the_tab_says_how_many_studies_are_unread_and_the_list_what_it_is_for(
     stage.put(study.model_copy(update={"review": "in progress"}))
     page.keyboard.press("r")
     expect(page).to_have_title("Worklist: Readfirst")
+
+
+NOTIFICATIONS = """
+window.shown = [];
+window.Notification = class {
+  static permission = "default";
+  static async requestPermission() { return (this.permission = "granted"); }
+  constructor(title, options) { window.shown.push([title, options.body]); }
+};
+Object.defineProperty(document, "visibilityState", { get: () => (window.away ? "hidden" : "visible") });
+"""
+
+
+def test_a_reader_in_another_window_is_called_for_a_new_high_risk_study_once_they_wanted_that(
+    stage: Stage, as_user: Callable[..., Page]
+) -> None:
+    page = as_user("radiologist.lakeside")
+    page.add_init_script(NOTIFICATIONS)
+    page.goto(f"{stage.url}/?modality=XC")
+    expect(page.get_by_text("No study")).to_be_visible()
+    page.get_by_role("button", name="Notify me").click()
+    expect(page.get_by_role("button", name="Notify me")).to_have_count(0)
+    page.evaluate("window.away = true")
+    study = stage.put(record(709, "lakeside", high_risk=True, modality="XC"))
+    stage.put(record(710, "lakeside", modality="XC"))
+    assert eventually(lambda: page.evaluate("window.shown")) == [
+        [f"New high-risk study {study.handle}", "Open the worklist to read it."]
+    ]
+    expect(page.locator(".news")).to_contain_text(study.handle)

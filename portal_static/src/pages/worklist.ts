@@ -4,6 +4,7 @@ import { customElement, state } from "lit/decorators.js";
 import { studyPath } from "../address.js";
 import type { StudyLine, StudyList } from "../../generated/api-types.js";
 import { exam, images } from "../format.js";
+import { allowed, canAsk, notify } from "../notify.js";
 import { Page, go, typing } from "../page.js";
 import { fetchViewer } from "../prefetch.js";
 import { POLL_MS, resultOf, waiting, type Label } from "../study-line.js";
@@ -28,7 +29,8 @@ export class Worklist extends Page {
   private etag = "";
   private timers: number[] = [];
   private readonly onKey = (event: KeyboardEvent): void => this.key(event);
-  private readonly onVisible = (): void => void (document.visibilityState === "visible" && this.look());
+  /** A hidden page asks on only where its reader wants to be called. */
+  private readonly onVisible = (): void => void ((document.visibilityState === "visible" || allowed()) && this.look());
 
   override connectedCallback(): void {
     super.connectedCallback();
@@ -79,7 +81,10 @@ export class Worklist extends Page {
       if (!answer) return;
       const known = new Set(this.items.filter((s) => s.high_risk).map((s) => s.id)); // a study is listed before its result
       const urgent = this.etag ? answer.body.items.filter((s) => s.high_risk && !known.has(s.id)) : [];
-      if (urgent.length) this.news = `New high-risk study ${urgent.map((s) => s.handle).join(", ")}`;
+      if (urgent.length) {
+        this.news = `New high-risk study ${urgent.map((s) => s.handle).join(", ")}`;
+        if (document.visibilityState !== "visible") notify(this.news);
+      }
       const at = this.items[this.chosen]?.id;
       this.items = answer.body.items;
       this.next = answer.body.next;
@@ -181,6 +186,7 @@ export class Worklist extends Page {
         <input id="find" type="search" maxlength="8" autocomplete="off" spellcheck="false" .value=${filters.get("handle") ?? ""} placeholder="Find  /"
           @input=${(e: Event) => this.set("handle", (e.target as HTMLInputElement).value.trim())} />
       </label>
+      ${canAsk() ? html`<button class="below" @click=${() => void Notification.requestPermission().then(() => this.requestUpdate())}>Notify me of high-risk studies</button>` : nothing}
     </search>`;
   }
 
