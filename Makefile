@@ -14,7 +14,7 @@ MODEL_VERSION ?= $(shell sed -n 's/.*"version": "\(.*\)".*/\1/p' model_container
 help: ## This list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
-$(BIN)/.made: requirements.txt requirements-dev.txt model_container/requirements.txt pyproject.toml
+$(BIN)/.made: requirements.txt requirements-dev.txt requirements-gateway.txt model_container/requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null || \
 		{ echo "Readfirst needs Python 3.11, 3.12 or 3.13 ($(PYTHON) is none of them; set PYTHON=…)"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -15,11 +15,12 @@ from functools import cached_property
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-# From the top floor down: a room imports from its own floor or from below. The GPU job stands beside the app.
+# From the top floor down: a room imports from its own floor or from below. The GPU job stands beside the app, and the
+# gateway, which runs in the clinic, beside the services.
 FLOORS = (
     ("function_app",),
     ("orchestrations",),
-    ("readfirst/services",),
+    ("readfirst/services", "readfirst/gateway"),
     ("readfirst/adapters", "model_container"),
     ("readfirst/domain",),
 )

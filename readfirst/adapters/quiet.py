@@ -22,7 +22,7 @@ _ADDRESSES = (
     "asyncio",
 )
 # Their lines hold values of data elements at every level.
-_VALUES = ("pydicom", "highdicom", "PIL")
+_VALUES = ("pydicom", "pynetdicom", "highdicom", "PIL")
 
 
 def hush() -> None:

@@ -32,6 +32,7 @@ COMMANDS = (
     "analyse",
     "deidentify",
     "model",
+    "gateway",
 )
 
 
