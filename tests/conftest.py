@@ -44,7 +44,7 @@ def browser() -> Iterator[Browser]:
 
 
 # Folders whose tests share servers and settings of the process: they run in one process, one after the other.
-_TOGETHER = {"adapters", "e2e", "local", "orchestrations", "portal"}
+_TOGETHER = {"adapters", "e2e", "gateway", "local", "orchestrations", "portal"}
 
 
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the marks in a hook of the same name

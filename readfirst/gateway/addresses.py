@@ -60,6 +60,10 @@ class AddressFile:
                 raise self._found
             return self._found
 
+    def changed(self) -> bool:
+        """Whether the file is another one than `current` has read."""
+        return self._stamp() != self._seen
+
     def _stamp(self) -> tuple[int, int, int] | None:
         try:
             there = self._path.stat()

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pydicom.filereader import read_partial
+from pydicom.tag import Tag
 
 _SERIES = 0x0020000E
 _MAKER = "Readfirst"  # (0008,0070) of every result (model_container/outputs/study.py)
-_WANTED = ("SOPClassUID", "SOPInstanceUID", "Manufacturer", "StudyInstanceUID", "SeriesInstanceUID")
+_WANTED = [
+    Tag(name) for name in ("SOPClassUID", "SOPInstanceUID", "Manufacturer", "StudyInstanceUID", "SeriesInstanceUID")
+]
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ def head_of(path: Path) -> Head:
     """Reads the beginning of a file. Whatever is wrong with it, the cloud says so to its sender: here it is unnamed."""
     try:
         with path.open("rb") as file:
-            ds = read_partial(file, lambda tag, *_: tag > _SERIES, specific_tags=list(_WANTED))
+            ds = read_partial(file, lambda tag, *_: tag > _SERIES, specific_tags=_WANTED)
             study, series = (str(ds.get(name) or "") for name in ("StudyInstanceUID", "SeriesInstanceUID"))
             syntax = str(ds.file_meta.get("TransferSyntaxUID") or "")
             uid, instance = str(ds.get("SOPClassUID") or ""), str(ds.get("SOPInstanceUID") or "")

@@ -27,6 +27,7 @@ from readfirst.gateway.spool import Spool
 log = logging.getLogger(__name__)
 _BATCH = 200
 _LOOK_SECONDS = 2.0
+_GLANCE_SECONDS = 0.5
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 300.0
 _FOLDER = "gateway"
 # The service's answers that are about one blob. Everything else is about the line, the account or the address.
@@ -122,7 +123,9 @@ class Uploads:
         if why != self.trouble:
             log.warning("nothing goes out: %s", why)
         self.trouble = why
-        self._stop.wait(self._pause * random.uniform(0.5, 1.0))
+        until = time.monotonic() + self._pause * random.uniform(0.5, 1.0)
+        while time.monotonic() < until and not self._addresses.changed() and not self._stop.wait(_GLANCE_SECONDS):
+            pass  # a new address ends the pause
         self._pause = min(2 * self._pause, _LONGEST_PAUSE)
 
     def _one(self, addresses: Addresses, path: Path) -> Head | str | None:
@@ -145,7 +148,8 @@ class Uploads:
             if error.status_code in _OF_ONE_FILE:
                 self._rest(path.name)
                 return None
-            return _trouble_of(error.status_code)
+            if error.status_code != 403 or not _there(addresses, path):
+                return _trouble_of(error.status_code)
         except (AzureError, OSError):
             return "the inbox cannot be reached"
         self._sent(path, head)
@@ -187,6 +191,22 @@ class Uploads:
     def _waiting(self, study: str) -> int:
         """How many of the next files may belong to the study: one that cannot be read counts too."""
         return sum(1 for path in self._spool.oldest(_BATCH) if head_of(path).study in (study, ""))
+
+
+def _there(addresses: Addresses, path: Path) -> bool:
+    """Whether the inbox has the file, from a try whose answer was lost.
+
+    Who may create and not write is refused where a blob of the name exists: Azure says so by a code of its own
+    (UnauthorizedBlobOverwrite), Azurite as if the address were no good. The address lists, so it can be looked up.
+    """
+    from azure.core.exceptions import AzureError
+
+    name = f"{_FOLDER}/{path.name}"
+    try:
+        found = {blob.name: blob.size for blob in addresses.inbox.list_blobs(name_starts_with=name)}
+        return found.get(name) == path.stat().st_size
+    except (AzureError, OSError):
+        return False
 
 
 def _trouble_of(status: int | None) -> str:

@@ -20,7 +20,9 @@ def chosen(*syntaxes: str, of: str = CT) -> str:
 def test_more_storage_classes_are_taken_than_an_association_has_contexts() -> None:
     taken = [uid for uid in uid_registry.table() if contexts.is_storage(uid)]
     assert len(taken) > 128
-    assert {CT, "1.2.840.10008.5.1.4.1.1.66.7", "1.2.840.10008.5.1.4.1.1.88.33", "1.2.840.10008.5.1.4.34.7"} <= set(taken)
+    assert {CT, "1.2.840.10008.5.1.4.1.1.66.7", "1.2.840.10008.5.1.4.1.1.88.33", "1.2.840.10008.5.1.4.34.7"} <= set(
+        taken
+    )
 
 
 @pytest.mark.parametrize(
@@ -79,6 +81,8 @@ def test_services_speak_the_uncompressed_syntaxes_only() -> None:
 
 
 def test_each_context_is_judged_by_itself_also_where_a_class_comes_twice() -> None:
-    answers = contexts.answers([Proposed(1, CT, (J2K,)), Proposed(3, CT, (EXPLICIT,)), Proposed(5, "1.2.3", (EXPLICIT,))])
+    answers = contexts.answers(
+        [Proposed(1, CT, (J2K,)), Proposed(3, CT, (EXPLICIT,)), Proposed(5, "1.2.3", (EXPLICIT,))]
+    )
     assert [(one.id, one.result) for one in answers] == [(1, 0), (3, 0), (5, 3)]
     assert [one.transfer_syntax for one in answers[:2]] == [J2K, EXPLICIT]
