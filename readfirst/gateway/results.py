@@ -22,7 +22,7 @@ from readfirst.gateway.spool import RESULTS, Spool
 
 log = logging.getLogger(__name__)
 _FOLDER = "studies/"
-_FIRST_WAIT, _LONGEST_WAIT = 5.0, 3600.0
+_LONGEST_WAIT = 3600.0
 _REPORT_SECONDS = 600.0  # how long a storage commitment may take before the instance is asked for
 _ASKED_AGAIN = 3  # times that a PACS is asked for what it took before it is sent once more
 
@@ -135,43 +135,50 @@ class Results:
     def _note(self, answer: Answer) -> bool:
         """Keeps what came of sending an object. Returns whether another way may bring it there."""
         if answer.word:
-            self._journal.move(answer.result, WAITING, wait=_wait(answer.result.tries), said=answer.word, tried=1)
+            self._journal.move(answer.result, WAITING, wait=self._wait(answer.result), said=answer.word, tried=1)
         else:
             self._journal.move(answer.result, SENT)
         return answer.word == REFUSED
 
     def _prove(self) -> None:
         due = self._journal.due(SENT)
-        if due and self._commits is not None:
+        if self._commits is not None:
             fresh = [one for one in due if not one.said]
-            if fresh and self._ask(self._commits, fresh):
-                for one in fresh:
-                    self._journal.move(one, SENT, wait=_REPORT_SECONDS, said="commitment asked for")
-                due = [one for one in due if one.said]
+            due = [one for one in due if one.said]
+            if fresh:
+                self._ask(self._commits, fresh)
         for one, there in self._peer.there(due) if due else _nothing():
             self._judge(one, there)
 
-    def _ask(self, commits: Dimse, fresh: Sequence[Result]) -> bool:
-        instances = [one.instance for one in fresh]
-        return commits.commit(fresh, lambda uid: self._journal.asked(uid, instances))
+    def _ask(self, commits: Dimse, fresh: Sequence[Result]) -> None:
+        """Asks for commitment; what is not reported in time, or not offered, is asked for one by one."""
+
+        def asked(uid: str) -> None:
+            # Before the question goes out: the report may be faster than its answer.
+            self._journal.asked(uid, [one.instance for one in fresh])
+            for one in fresh:
+                self._journal.move(one, SENT, wait=_REPORT_SECONDS, said="commitment asked for")
+
+        if not commits.commit(fresh, asked):
+            for one in fresh:
+                self._journal.move(one, SENT, said="no commitment")
 
     def _judge(self, one: Result, there: bool) -> None:
         """A PACS may need a moment until it finds what it took; what it does not find at all it is sent again."""
         if there:
             self._journal.move(one, THERE)
         elif (one.tries + 1) % _ASKED_AGAIN:
-            self._journal.move(one, SENT, wait=_wait(one.tries), said="taken, and not found", tried=1)
+            self._journal.move(one, SENT, wait=self._wait(one), said="taken, and not found", tried=1)
         else:
-            self._journal.move(one, WAITING, wait=_wait(one.tries), said="taken, and not found", tried=1)
+            self._journal.move(one, WAITING, wait=self._wait(one), said="taken, and not found", tried=1)
+
+    def _wait(self, one: Result) -> float:
+        return min(self._poll * 2.0 ** min(one.tries, 16), _LONGEST_WAIT)
 
     def _clear(self) -> None:
         for one in self._journal.done():
             (self._spool.root / RESULTS / one.file).unlink(missing_ok=True)
             self._journal.forgotten(one)
-
-
-def _wait(tries: int) -> float:
-    return min(_FIRST_WAIT * 2.0 ** min(tries, 16), _LONGEST_WAIT)
 
 
 def _nothing() -> Iterator[tuple[Result, bool]]:
