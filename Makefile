@@ -73,11 +73,11 @@ $(READER)/node_modules/.made: $(READER)/package.json $(READER)/package-lock.json
 
 # What some tests drive beside the product: Debian's programs where we may install them, and in CI also torch and the
 # other de-identifiers. Elsewhere the tests that miss something are skipped and say so; CI skips nothing.
-DEBIAN := chromium dciodvfy
+DEBIAN := chromium dciodvfy storescu Orthanc
 $(BIN)/.tools: $(BIN)/.made requirements-bench.txt model_container/requirements-bundles.txt model_container/training/requirements.txt
-	@for tool in $(DEBIAN); do command -v $$tool >/dev/null || missing=1; done; \
+	@for tool in $(DEBIAN); do PATH=$$PATH:/usr/sbin command -v $$tool >/dev/null || missing=1; done; \
 	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium dicom3tools >/dev/null; fi
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium dicom3tools dcmtk orthanc orthanc-dicomweb >/dev/null; fi
 	@if [ -n "$$CI" ]; then \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check -r model_container/requirements-bundles.txt \
 			-r model_container/training/requirements.txt && \

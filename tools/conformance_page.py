@@ -15,6 +15,7 @@ from pydicom.uid import Comprehensive3DSRStorage, SecondaryCaptureImageStorage, 
 
 from model_container.outputs.study import SERIES
 from readfirst import __version__
+from readfirst.domain import uid_registry
 from readfirst.domain.access.rules import RULES
 from readfirst.domain.decoding import DECODED, NATIVE
 from readfirst.domain.deid import ENGINE_VERSION, TABLE_EDITION
@@ -22,6 +23,7 @@ from readfirst.domain.deid.markers import method_codes
 from readfirst.domain.deid.rules.plan import Plan
 from readfirst.domain.deid.rules.profile import READY, load_profile
 from readfirst.domain.dicomweb import dicom_json
+from readfirst.domain.gateway import contexts
 from readfirst.domain.reading.study_record import NOT_ANALYSED, StudyRecord
 from readfirst.domain.uid_registry import name_of
 
@@ -34,8 +36,9 @@ In the form of PS3.2, for Readfirst {__version__}. Its tables come from those of
 ## Overview
 
 Readfirst takes DICOM files that a clinic uploads to Azure Blob Storage, de-identifies them, has an AI model analyse
-them, and serves the clean images with the results by DICOMweb (PS3.18). It does not use the DIMSE services (no
-C-STORE, C-FIND or C-MOVE), and no STOW-RS: files come in by upload alone.
+them, and serves the clean images with the results by DICOMweb (PS3.18). In Azure nothing speaks DIMSE, and there is no
+STOW-RS: files come in by upload alone. The gateway, which a clinic may run, takes them by DIMSE and brings results back
+([gateway](../gateway.md); its tables are at the end).
 
 | Function | Role | Standard |
 |---|---|---|
@@ -119,8 +122,33 @@ def page() -> str:
             *_routes("WADO-RS"),
             *_deidentification(),
             _SECURITY.rstrip() + "\n",
+            *_gateway(),
         ]
     )
+
+
+_SERVICES = (
+    ("Verification", contexts.VERIFICATION, "SCP; SCU for `--check` and the status page"),
+    ("Storage", "each class listed below", "SCP for all of them; SCU for results"),
+    ("Modality Performed Procedure Step", contexts.MPPS, "SCP"),
+    ("Instance Availability Notification", contexts.AVAILABILITY, "SCP"),
+    ("Storage Commitment Push Model", contexts.COMMITMENT, "SCU; the report may come on an association of its own"),
+    ("Study Root Query/Retrieve - FIND", "1.2.840.10008.5.1.4.1.2.2.1", "SCU, level IMAGE, all three UIDs given"),
+)
+
+
+def _gateway() -> list[str]:
+    rows = sorted((uid for uid in uid_registry.table() if contexts.is_storage(uid)), key=_parts)
+    syntaxes = sorted((uid for uid in uid_registry.table() if contexts.is_file_syntax(uid)), key=_parts)
+    return [
+        "## The gateway\n\nIn the clinic ([gateway](../gateway.md)). Associations are refused by AE title and address;"
+        " DICOM TLS with certificates\non both sides where it is set. STOW-RS and QIDO-RS as a client.\n",
+        *_table(("Service", "SOP class", "Role"), _SERVICES),
+        f"{len(rows)} storage classes, and those of later editions under the same root, each in {len(syntaxes)}"
+        " transfer syntaxes. Of\nseveral syntaxes in one context the first counts, Implicit VR Little Endian last.\n",
+        *_table(("Storage SOP class", "UID"), ((name_of(one), one) for one in rows)),
+        *_table(("Transfer syntax of the gateway", "UID"), ((name_of(one), one) for one in syntaxes)),
+    ]
 
 
 def _parts(uid: str) -> list[int]:

@@ -20,7 +20,7 @@ INSTEAD = {
     r"(?<!there )(is|are|was) no (?!longer|more|one\b)": "is not a …, does not …",
     r"stands?\b(?!-in| for\b)": "is, is listed, depends",
     r"told\b(?! apart)": "notified, reported, given",
-    r"whole\b(?! numbers?\b)": "complete, full, entire, or nothing",
+    r"whole\b(?! numbers?\b| slide\b)": "complete, full, entire, or nothing",
     r"beside\b": "next to, in addition to, with",
 }
 _NO_PROSE = re.compile(r"`[^`]*`|\]\([^)]*\)")  # code, and where a link leads
