@@ -1,7 +1,8 @@
 """The disk spool: what a peer was told is stored is on the disk, whole, until the inbox has confirmed it.
 
-A file is written in `incoming/`, made durable, and moved to `waiting/` in one step. Names say when a file came and
-nothing of what it is. The folder holds identifiers: it is open to its owner alone, and belongs on an encrypted disk.
+A file is written in `incoming/`, moved to `waiting/` in one step, and made durable there, before its sender hears of
+it. Names say when a file came and how long it is, and nothing of what it is. The folder holds identifiers: it is open
+to its owner alone, and belongs on an encrypted disk.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ INCOMING, WAITING, RESULTS = "incoming", "waiting", "results"
 IMPLEMENTATION_CLASS_UID = "2.25.119468520171184210365180284961936519.2"
 IMPLEMENTATION_VERSION = "READFIRST_GATE"
 _PREAMBLE = b"\0" * 128 + b"DICM"
+_SUFFIX = ".dcm"
 _LONG_VRS = ("OB",)
 _EARLY = 64 << 10  # bytes
 
@@ -34,10 +36,9 @@ class Incoming:
     """A file on its way in. It counts from `keep` on; until then a kill leaves nothing that anybody waits for."""
 
     def __init__(self, spool: Spool, head: bytes) -> None:
-        name = f"{time.time_ns():020d}-{secrets.token_hex(4)}.dcm"
-        self._part = spool.root / INCOMING / name
-        self._kept = spool.root / WAITING / name
-        self._spool = spool
+        self._name = f"{time.time_ns():020d}-{secrets.token_hex(4)}"
+        self._part = spool.root / INCOMING / self._name
+        self._waiting = spool.root / WAITING
         self._file = os.open(self._part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         self.size = 0
         self.write(head)
@@ -53,13 +54,22 @@ class Incoming:
             self.size += written
 
     def keep(self) -> Path:
-        """Makes the file durable and lets it count. Returns its path. Raises OSError."""
-        os.fdatasync(self._file)
+        """Lets the file count and makes it durable. Returns its path. Raises OSError, and then it does not count.
+
+        One flush does for the data and the name: the journal of ext4, the log of XFS and that of Btrfs reach as far as
+        the file's last change, which is its new name. Where the power fails between the two, the name says a length
+        that the file does not have, and `Spool` removes it: nobody was answered.
+        """
+        kept = self._waiting / f"{self._name}-{self.size}{_SUFFIX}"
+        self._part.rename(kept)
+        try:
+            os.fsync(self._file)
+        except OSError:
+            kept.unlink(missing_ok=True)
+            raise
         os.close(self._file)
         self._file = -1
-        self._part.rename(self._kept)
-        self._spool.sync(WAITING)
-        return self._kept
+        return kept
 
     def discard(self) -> None:
         """Forgets what came, whatever state it is in."""
@@ -98,6 +108,9 @@ class Spool:
         self._folders = {name: os.open(root / name, os.O_RDONLY) for name in (INCOMING, WAITING, RESULTS)}
         for left in (root / INCOMING).iterdir():  # what a kill interrupted: its sender was told nothing
             left.unlink()
+        for file in (root / WAITING).iterdir():
+            if file.stat().st_size != _stated(file.name):
+                file.unlink()  # the power failed before it was durable: its sender was not answered
 
     def begin(self, head: bytes) -> Incoming:
         """A new file that begins with those bytes. Raises Full, or OSError."""
@@ -150,6 +163,12 @@ class Spool:
         for folder in self._folders.values():
             os.close(folder)
         self._lock.close()
+
+
+def _stated(name: str) -> int:
+    """The length that a name states; -1 where it states none."""
+    length = name.removesuffix(_SUFFIX).rpartition("-")[2]
+    return int(length) if length.isdecimal() else -1
 
 
 def _encrypted(device: Path) -> bool | None:

@@ -24,7 +24,7 @@ from readfirst.gateway import wire
 from tests.gateway.rig import SENDER, TITLE, Rig, data_set, program, ran, slices, storescu
 from tests.waiting import PATIENCE, eventually
 
-LIMITS = "keep_free = 0\npatience = 2.0\nidle = 3.0\nassociations = 3\npdu = 65536"
+LIMITS = "keep_free = 0\npatience = 10.0\nidle = 12.0\nassociations = 3\npdu = 65536"
 
 
 @pytest.fixture(scope="module")
@@ -334,3 +334,19 @@ def test_the_status_page_answers_this_machine_only(port: Rig) -> None:
     address = f"http://127.0.0.1:{port.status_port}/"
     assert "Readfirst gateway" in requests.get(address, timeout=PATIENCE).text
     assert requests.get(address, headers={"Host": "evil.example"}, timeout=PATIENCE).status_code == 403
+
+
+def test_what_a_power_failure_left_unfinished_is_removed_and_what_was_acknowledged_is_not(
+    rig: Rig, tmp_path: Path
+) -> None:
+    """A file whose name was durable before its data: it is shorter than its name says."""
+    rig.start()
+    files = slices(tmp_path / "sent", 2)
+    assert storescu(rig, files).returncode == 0
+    kept, torn = rig.waiting()
+    rig.kill()
+    os.truncate(torn, 100)
+    (rig.spool / "incoming" / "half").write_bytes(b"half")
+    rig.start()
+    assert rig.waiting() == [kept]
+    assert list((rig.spool / "incoming").iterdir()) == []

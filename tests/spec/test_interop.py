@@ -8,7 +8,8 @@ from tools.interop.rows import Row, apart, attempted, on_the_page, said, table, 
 
 PEERS = ("dcmtk (dcmdump)", "dcmtk (storescu, storescp)", "dcmtk (dsrdump)", "GDCM", "SimpleITK", "dcm2niix",
          "highdicom", "dcmqi (3D Slicer)", "dcmjs (OHIF)", "OHIF (npm @ohif/app)", "Orthanc (DICOMweb plugin)",
-         "dicomweb-client (Python)", "dicomweb-client (npm, Chromium)", "dicom3tools (dciodvfy)")  # fmt: skip
+         "dicomweb-client (Python)", "dicomweb-client (npm, Chromium)", "dicom3tools (dciodvfy)",
+         "dcmtk (echoscu, storescu)", "Orthanc (C-STORE, commitment)")  # fmt: skip
 
 
 @pytest.mark.parametrize("peer", PEERS)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from readfirst import __version__
 from tests.portal.stage import staged
-from tools.interop import files, material, results, web
+from tools.interop import files, gateway, material, results, web
 from tools.interop.install import install
 from tools.interop.rows import PAGE, Row, table, written
 
@@ -30,6 +30,7 @@ def main() -> int:
             found += files.rows(installed, studies, work)
             found += results.rows(installed, studies, work)
             found += web.rows(installed, stage, studies, work)
+            found += gateway.rows(installed, stage, work)
     head = f"Readfirst {__version__}, {datetime.now(UTC):%Y-%m-%d}; {len(found)} questions."
     PAGE.write_text(written(PAGE.read_text("utf-8"), found, head), encoding="utf-8")
     sys.stdout.write(f"{table(found)}\n")
