@@ -49,6 +49,8 @@ class Acceptor:
     def stop(self) -> None:
         """Takes no more; what is under way ends after its message, or is cut off."""
         self._stop.set()
+        with contextlib.suppress(OSError):
+            self._listening.shutdown(socket.SHUT_RDWR)  # wakes the thread that accepts
         self._listening.close()
         with self._lock:
             for peer in self._connections:

@@ -204,9 +204,13 @@ class Association:
         except (Full, OSError):
             status = OUT_OF_RESOURCES
         try:
+            came = 0
             for piece in fragments.data(agreed.id):
+                came += piece.nbytes
+                if came > self._house.limits.file:
+                    raise Garbage("an object larger than is taken")
                 if file is not None and status == SUCCESS:
-                    status = _written(file, piece, self._house.limits.file)
+                    status = _written(file, piece)
             if file is not None and status == SUCCESS:
                 status = self._kept(file)
                 file = file if status else None
@@ -303,12 +307,10 @@ class _Fragments:
         return bytes(data)
 
 
-def _written(file: Incoming, piece: memoryview, most: int) -> int:
-    if file.size + piece.nbytes > most:
-        return OUT_OF_RESOURCES
+def _written(file: Incoming, piece: memoryview) -> int:
     try:
         file.write(piece)
-    except OSError:
+    except (Full, OSError):
         return OUT_OF_RESOURCES
     return SUCCESS
 

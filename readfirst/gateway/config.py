@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ssl
 import tomllib
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from readfirst.domain.faults import WrongCall
 
@@ -46,6 +47,11 @@ class Sender(_Table):
 
     title: Title
     host: str = ""
+
+    @field_validator("host")
+    @classmethod
+    def _is_an_address(cls, host: str) -> str:
+        return str(ip_address(host)) if host else ""
 
 
 class Pacs(_Table):

@@ -29,7 +29,8 @@ CREATE TABLE IF NOT EXISTS results (blob TEXT PRIMARY KEY, etag TEXT, study TEXT
 CREATE INDEX IF NOT EXISTS results_instance ON results (instance);
 CREATE TABLE IF NOT EXISTS commitments (uid TEXT PRIMARY KEY, instances TEXT, at REAL);
 """
-WAITING, SENT, THERE = "waiting", "sent", "there"  # of a result: to be sent, sent, proven to be in the PACS
+# Of a result: to be sent, sent, proven to be in the PACS, or nothing that a PACS could take.
+WAITING, SENT, THERE, UNREADABLE = "waiting", "sent", "there", "unreadable"
 
 
 @dataclass(frozen=True)
@@ -150,6 +151,11 @@ class Journal:
     def etag_of(self, blob: str) -> str:
         """The version of a result that is known; empty where none is."""
         found = self._all("SELECT etag FROM results WHERE blob = ?", blob)
+        return found[0][0] if found else ""
+
+    def file_of(self, blob: str) -> str:
+        """The name in the spool of a result's file; empty where there is none."""
+        found = self._all("SELECT file FROM results WHERE blob = ?", blob)
         return found[0][0] if found else ""
 
     def fetched(self, result: Result) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from readfirst.gateway.addresses import Addresses, AddressFile, NoAddress
 from readfirst.gateway.config import Pacs
 from readfirst.gateway.headers import head_of
-from readfirst.gateway.journal import SENT, THERE, WAITING, Journal, Result
+from readfirst.gateway.journal import SENT, THERE, UNREADABLE, WAITING, Journal, Result
 from readfirst.gateway.pacs import REFUSED, Answer, Dicomweb, Dimse, Unreachable
 from readfirst.gateway.spool import RESULTS, Spool
 
@@ -94,17 +94,21 @@ class Results:
     def _fetch(self, addresses: Addresses) -> None:
         for blob in addresses.results.list_blobs(name_starts_with=_FOLDER):
             etag = str(blob.etag).strip('"')
-            if not blob.name.endswith(".dcm") or self._stop.is_set() or self._journal.etag_of(blob.name) == etag:
-                continue
-            path = self._download(addresses, blob.name, etag)
-            head = head_of(path)
-            if not (head.instance and head.study and head.syntax):
-                path.unlink()
-                raise OSError("a result that is not a DICOM file")
-            self._journal.fetched(
-                Result(blob.name, etag, head.study, head.series, head.instance, head.sop_class, head.syntax,
-                       path.name, WAITING, 0, "")
-            )  # fmt: skip
+            if self._stop.is_set():
+                return
+            if blob.name.endswith(".dcm") and self._journal.etag_of(blob.name) != etag:
+                self._take(addresses, blob.name, etag)
+
+    def _take(self, addresses: Addresses, blob: str, etag: str) -> None:
+        """Fetches one version of a result; the file of an earlier one is no longer needed."""
+        path = self._download(addresses, blob, etag)
+        head = head_of(path)
+        state = WAITING if head.instance and head.study and head.syntax else UNREADABLE
+        before = self._journal.file_of(blob)
+        uids = (head.study, head.series, head.instance, head.sop_class, head.syntax)
+        self._journal.fetched(Result(blob, etag, *uids, path.name, state, 0, ""))
+        if before and before != path.name:
+            (self._spool.root / RESULTS / before).unlink(missing_ok=True)
 
     def _download(self, addresses: Addresses, blob: str, etag: str) -> Path:
         from azure.core import MatchConditions

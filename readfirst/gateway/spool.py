@@ -26,6 +26,7 @@ _PREAMBLE = b"\0" * 128 + b"DICM"
 _SUFFIX = ".dcm"
 _LONG_VRS = ("OB",)
 _EARLY = 64 << 10  # bytes
+_LOOK_BYTES = 64 << 20  # of one file, between two looks at the disk
 
 
 class Full(Exception):
@@ -39,13 +40,18 @@ class Incoming:
         self._name = f"{time.time_ns():020d}-{secrets.token_hex(4)}"
         self._part = spool.root / INCOMING / self._name
         self._waiting = spool.root / WAITING
+        self._spool = spool
+        self._looked = 0
         self._file = os.open(self._part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         self.size = 0
         self.write(head)
 
     def write(self, data: bytes | memoryview) -> None:
-        """Adds bytes. Raises OSError."""
+        """Adds bytes. Raises OSError, and Full where the file is large and the disk has become short of room."""
         view = memoryview(data)
+        if self.size + view.nbytes > self._looked + _LOOK_BYTES:
+            self._spool.look()
+            self._looked = self.size
         while view.nbytes:
             written = os.write(self._file, view)
             if written >= _EARLY:  # the disk begins at once, so that `keep` has less to wait for
@@ -108,15 +114,21 @@ class Spool:
         self._folders = {name: os.open(root / name, os.O_RDONLY) for name in (INCOMING, WAITING, RESULTS)}
         for left in (root / INCOMING).iterdir():  # what a kill interrupted: its sender was told nothing
             left.unlink()
+        for left in (root / RESULTS).glob("*.part"):
+            left.unlink()
         for file in (root / WAITING).iterdir():
             if file.stat().st_size != _stated(file.name):
                 file.unlink()  # the power failed before it was durable: its sender was not answered
 
     def begin(self, head: bytes) -> Incoming:
         """A new file that begins with those bytes. Raises Full, or OSError."""
+        self.look()
+        return Incoming(self, head)
+
+    def look(self) -> None:
+        """Raises Full where the disk has less room than it must keep."""
         if self.free() < self._keep_free:
             raise Full
-        return Incoming(self, head)
 
     def sync(self, folder: str) -> None:
         """Makes the names in a folder durable."""

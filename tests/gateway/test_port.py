@@ -250,6 +250,20 @@ def test_a_command_in_pieces_without_end_is_not_gathered(port: Rig) -> None:
     line.close()
 
 
+def test_an_object_larger_than_the_limit_is_cut_off(rig: Rig) -> None:
+    rig.limits = f"keep_free = 0\nfile = {1 << 20}"
+    rig.start()
+    line = connected(rig)
+    with pytest.raises(ConnectionError):
+        line.sendall(pdata((1, 3, store_command())))
+        for _ in range(10_000):
+            line.sendall(pdata((1, 0, b"\0" * 60_000)))
+    line.close()
+    eventually(lambda: counted(rig, "aborted: an object larger than is taken"))
+    assert rig.waiting() == []
+    assert list((rig.spool / "incoming").iterdir()) == []
+
+
 def test_a_peer_that_stops_in_the_middle_leaves_nothing_and_holds_nobody_up(port: Rig, tmp_path: Path) -> None:
     stuck = []
     for _ in range(3):

@@ -153,6 +153,17 @@ def test_a_newer_version_of_a_result_is_sent_and_the_same_one_never_again(rig: R
         assert held == {first: 1, second: 1}
 
 
+def test_an_answer_that_is_not_dicom_holds_up_no_other(rig: Rig) -> None:
+    port = free_port()
+    container = clients.container(resource_names.UPLOADS, resource_names.results("lakeside"))
+    container.upload_blob("studies/00000000/sr.dcm", b"not DICOM")
+    with SmallPacs(port) as held:
+        started(rig, pacs_settings(port))
+        sent = answer("sc-1", generate_uid())
+        eventually(lambda: states(rig) == {"there": 1, "unreadable": 1})
+        assert set(held) == {sent}
+
+
 def test_an_answer_of_success_proves_nothing(rig: Rig) -> None:
     """A PACS that says "stored" and has forgotten: it is asked, and sent the object once more."""
     port = free_port()
