@@ -82,7 +82,10 @@ class Dimse:
         """Asks for each instance by its UIDs. Raises Unreachable."""
         with self._association([build_context(_FIND)]) as association:
             for one in results:
-                yield one, any(uid == one.instance for uid in _found(association, one))
+                yield (
+                    one,
+                    one.instance in list(_found(association, one)),
+                )  # all answers are read before the next question
 
     def commit(self, results: Sequence[Result], asked: Callable[[str], None]) -> bool:
         """Asks for storage commitment; the report comes to the gateway's port. Returns whether the PACS took it.

@@ -23,7 +23,7 @@ from readfirst.gateway.status import StatusPage, ago, span
 from readfirst.gateway.uploads import Uploads
 
 _KEPT_DAYS = 30.0
-_ENDS_SOON = timedelta(hours=24)
+_ENDS_SOON = timedelta(hours=6)
 _WAITS_LONG = 3600.0
 _SPOOL_WORDS = {True: "yes", False: "NO", None: "cannot be seen: see docs/gateway.md"}
 
@@ -120,7 +120,7 @@ class Gateway:
         try:
             until = self._addresses.current().until
             if until is not None and until - datetime.now(UTC) < _ENDS_SOON:
-                found.append("the address lapses within a day, or has lapsed")
+                found.append("the address lapses within hours, or has lapsed")
         except NoAddress as error:
             found.append(str(error))
         return list(dict.fromkeys(filter(None, found)))
