@@ -60,7 +60,7 @@ def test_a_study_is_named_by_its_handle_in_any_case_or_by_its_token(text: str, n
 def test_no_source_of_the_product_spells_a_study_page_of_its_own() -> None:
     """Links into the portal are made by the definition; the API's routes are no pages."""
     page = re.compile(r"""["'`}]/(?:study|studies)/[$\{]""")
-    api = re.compile(r"""api\.\w+|const path = `/dicomweb|/api/""")
+    api = re.compile(r"""api\.\w+|const path = `/dicomweb|/api/|/series/""")
     sources = [
         *ROOT.glob("portal_static/src/**/*.ts"),
         *ROOT.glob("readfirst/**/*.py"),
