@@ -6,6 +6,7 @@ no limit for a PDU, waits for a peer without end, and moves data in pieces of 4 
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
 import time
@@ -18,6 +19,7 @@ LONGEST_ASSOCIATE: Final = 1 << 20  # 128 contexts in every transfer syntax take
 LONGEST_COMMAND: Final = 64 << 10
 NO_DATA_SET: Final = 0x0101  # (0000,0800) Command Data Set Type
 
+_QUICK_ACK: Final = getattr(socket, "TCP_QUICKACK", None)  # Linux
 _PDU = struct.Struct(">BBL")
 _PDV = struct.Struct(">LBB")
 _ELEMENT = struct.Struct("<HHL")
@@ -134,6 +136,11 @@ class Wire:
         if not count:
             raise Gone
         self._end += count
+        if _QUICK_ACK is not None:
+            # A sender with Nagle's algorithm holds the end of each image back until what came before it is
+            # acknowledged, and Linux does that 40 ms later. The option lasts for one answer, so it is set each time.
+            with contextlib.suppress(OSError):
+                self._socket.setsockopt(socket.IPPROTO_TCP, _QUICK_ACK, 1)
 
 
 def fragments(pdu: memoryview) -> Iterator[Fragment]:
