@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _LINE = re.compile(r"^(inbox|results)\s+(\S+)$", re.MULTILINE)
 _CLINIC = "clinic"
+_PIECE = 4 << 20  # bytes of a file in memory at a time: the SDK would hold 64 MiB of each
 
 
 class NoAddress(Fault):
@@ -89,9 +90,8 @@ class AddressFile:
             return NoAddress("the addresses belong to another clinic than this spool")
         if not known:
             self._journal.remember(_CLINIC, clinic)
-        inbox, results = (
-            ContainerClient.from_container_url(found[name], **retries.storage()) for name in ("inbox", "results")
-        )
+        options = {**retries.storage(), "max_single_put_size": _PIECE, "max_block_size": _PIECE}
+        inbox, results = (ContainerClient.from_container_url(found[name], **options) for name in ("inbox", "results"))
         return Addresses(clinic, inbox, results, _until(found["inbox"]))
 
 

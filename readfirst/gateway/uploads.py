@@ -55,6 +55,7 @@ class Uploads:
         self._open = set(journal.spoken_of())  # studies of which something new is known since they were last judged
         self._thread = threading.Thread(target=self._run, name="gateway-uploads", daemon=True)
         self.counted: Counter[str] = Counter()
+        self._held = ""  # why the round under way ends early
         self.trouble = ""  # why nothing goes out at the moment, in words without content
         self.last: float | None = None  # when the inbox last confirmed a file, seconds since 1970
 
@@ -107,13 +108,15 @@ class Uploads:
         except NoAddress as error:
             self._hold_up(str(error))
             return True
+        self._held = ""
         heads = list(pool.map(lambda path: self._one(addresses, path), batch))
-        if troubles := [one for one in heads if isinstance(one, str)]:
-            self._hold_up(troubles[0])
+        with self._lock:
+            self._open.update(one.study for one in heads if one is not None and one.study)
+        if self._held:
+            self._hold_up(self._held)
             return True
         self._pause, self.trouble = _FIRST_PAUSE, ""
         with self._lock:
-            self._open.update(one.study for one in heads if isinstance(one, Head) and one.study)
             todo, self._open = self._open, set()
         for study in todo.intersection(self._journal.spoken_of()):
             self._announce(addresses, study)
@@ -128,11 +131,11 @@ class Uploads:
             pass  # a new address ends the pause
         self._pause = min(2 * self._pause, _LONGEST_PAUSE)
 
-    def _one(self, addresses: Addresses, path: Path) -> Head | str | None:
-        """Uploads a file. Returns its head, None where it stays for itself, or why nothing can go out."""
+    def _one(self, addresses: Addresses, path: Path) -> Head | None:
+        """Uploads a file and returns its head; None where it stays. What holds up all files ends the round."""
         from azure.core.exceptions import AzureError, HttpResponseError
 
-        if self._stop.is_set():
+        if self._held or self._stop.is_set():
             return None
         head = head_of(path)
         if head.ours or self._journal.is_result(head.instance):
@@ -149,9 +152,11 @@ class Uploads:
                 self._rest(path.name)
                 return None
             if error.status_code != 403 or not _there(addresses, path):
-                return _trouble_of(error.status_code)
+                self._held = _trouble_of(error.status_code)
+                return None
         except (AzureError, OSError):
-            return "the inbox cannot be reached"
+            self._held = "the inbox cannot be reached"
+            return None
         self._sent(path, head)
         return head
 

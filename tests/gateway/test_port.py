@@ -74,6 +74,13 @@ def test_dcmtk_sends_a_series_and_every_image_is_in_the_spool(port: Rig, tmp_pat
     assert meta.MediaStorageSOPClassUID == CTImageStorage
 
 
+def test_dcmsend_which_proposes_what_each_file_has_is_taken_too(port: Rig, tmp_path: Path) -> None:
+    """It ends with status 0 whatever happens to the files, so the spool says what came."""
+    files = slices(tmp_path / "sent", 3)
+    ran(program("dcmsend"), "-aet", SENDER, "-aec", TITLE, "127.0.0.1", port.port, *files)
+    assert {data_set(kept.read_bytes()) for kept in port.waiting()} == {data_set(file.read_bytes()) for file in files}
+
+
 @pytest.mark.usefixtures("as_it_is")
 def test_a_data_set_is_kept_byte_by_byte_in_the_senders_transfer_syntax(port: Rig, tmp_path: Path) -> None:
     (file,) = slices(tmp_path / "sent", 1, side=200)

@@ -56,6 +56,14 @@ def test_a_study_from_the_scanner_is_in_the_inbox_and_no_longer_in_the_spool(gat
     assert not announced()
 
 
+def test_a_large_object_goes_out_in_pieces_and_arrives_as_it_came(gateway: Rig, tmp_path: Path) -> None:
+    """Its address may create and not write: blocks too."""
+    files = slices(tmp_path / "sent", 1, side=2400)  # 11 MB
+    assert storescu(gateway, files).returncode == 0
+    eventually(lambda: images() == uids(files) and not gateway.waiting())
+    assert [data_set(data) for data in inbox_of().values()] == [data_set(files[0].read_bytes())]
+
+
 def test_a_study_waits_through_an_outage_and_arrives_when_the_line_is_back(rig: Rig, tmp_path: Path) -> None:
     good = addresses_of("lakeside")
     rig.addresses.write_text(good.replace("127.0.0.1:", "127.0.0.1:1").replace("localhost:", "localhost:1"))
