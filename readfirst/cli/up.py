@@ -21,6 +21,7 @@ from readfirst.local import people
 from readfirst.local.certificates import write_private
 from readfirst.local.processes import StackError, tail
 from readfirst.local.stack import Stack
+from readfirst.local.weather.forecast import read
 
 _LOOK_SECONDS = 0.5
 _RESTARTS = 3  # of one server; a server that ends again and again needs a person
@@ -36,12 +37,17 @@ def up(
     port_offset: Annotated[int, typer.Option(help="Move every port by this much (for a second stack).")] = 0,
     ports: Annotated[Literal["default", "auto"], typer.Option(help="auto: any ports that are free.")] = "default",
     without_host: Annotated[bool, typer.Option(help="No embedded host, for those who run `func start`.")] = False,
+    weather: Annotated[
+        Path | None,
+        typer.Option(help="Let the services behave as on a bad day: a TOML file (docs/reference/weather.md)."),
+    ] = None,
 ) -> None:
     """Start the local stack and leave it running; Ctrl-C stops it."""
     console = Terminal()
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)  # a closed terminal or `kill` stops the stack as Ctrl-C does
-    stack = Stack(state, port_offset or ports, with_host=not without_host)
+    forecast = read(weather) if weather else None
+    stack = Stack(state, port_offset or ports, with_host=not without_host, forecast=forecast)
     try:
         with console.status("Starting the local stack…"):
             stack.start(lambda done: console.print(f"[green]✓[/] {escape(done)}"))
@@ -49,6 +55,7 @@ def up(
         _watch(stack, console)
     except KeyboardInterrupt:
         _next_time_at_once()  # before it is said: who reads it may ask again
+        _show_weather(stack, console)
         console.print("Stopping…")
     finally:
         _next_time_at_once()
@@ -97,6 +104,14 @@ def _people(stack: Stack) -> Table:
     ):
         table.add_row(escape(name), ", ".join(one.user for one in everybody if one.groups == (group,)))
     return table
+
+
+def _show_weather(stack: Stack, console: Terminal) -> None:
+    if stack.weather:
+        table = Table("service", "weather", "requests that met it", title="Weather", title_justify="left")
+        for (service, behaviour), times in sorted(stack.weather.sky.met.items()):
+            table.add_row(service, behaviour, str(times))
+        console.print(table)
 
 
 def _watch(stack: Stack, console: Terminal) -> None:

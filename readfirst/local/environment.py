@@ -68,9 +68,14 @@ def _key(length: int) -> str:
     return base64.b64encode(secrets.token_bytes(length)).decode()
 
 
+def account_keys(keys: Secrets) -> dict[str, str]:
+    """Every storage account and its key."""
+    return {_HOST_ACCOUNT: _HOST_KEY, **keys.account_keys}
+
+
 def azurite_accounts(keys: Secrets) -> str:
     """Azurite's own format for several accounts."""
-    return ";".join(f"{name}:{key}" for name, key in {_HOST_ACCOUNT: _HOST_KEY, **keys.account_keys}.items())
+    return ";".join(f"{name}:{key}" for name, key in account_keys(keys).items())
 
 
 def connection_string(account: str, key: str, ports: Ports) -> str:

@@ -46,6 +46,18 @@ class Ports:
         return [name for name, port in asdict(self).items() if name in needed and not _free(port)]
 
 
+@dataclass(frozen=True)
+class Shelter:
+    """Where servers listen while proxies have their ports, for a stack with weather."""
+
+    blob: int
+    queue: int
+    table: int
+    cosmos: int
+    azure: int
+    desk: int
+
+
 def choose(choice: Choice, needed: Collection[str], previous: Ports | None = None) -> Ports:
     """The ports of a stack that is about to start; those `needed` are free.
 
@@ -79,13 +91,22 @@ def _wait_until_free(ports: Ports, needed: Collection[str], patience: float = 3.
 def _any_free() -> Ports:
     # Blocks of neighbours, tried from one that the process id chooses: stacks that start at the same moment in
     # different processes do not meet.
-    size = len(fields(Ports))
+    return Ports(*_neighbours(len(fields(Ports)), set()))
+
+
+def shelter(ports: Ports) -> Shelter:
+    """Free ports for the servers behind the proxies that take theirs; raises PortsTaken."""
+    return Shelter(*_neighbours(len(fields(Shelter)), set(asdict(ports).values())))
+
+
+def _neighbours(size: int, others: Collection[int]) -> range:
+    """So many free ports in a row, none of them among the `others`."""
     blocks = len(_AUTO_RANGE) // size
     for turn in range(blocks):
         first = _AUTO_RANGE.start + (os.getpid() + turn) % blocks * size
-        ports = Ports(*range(first, first + size))
-        if not ports.taken(asdict(ports)):
-            return ports
+        found = range(first, first + size)
+        if not any(port in others or not _free(port) for port in found):
+            return found
     raise PortsTaken(f"no {size} neighbouring ports between {_AUTO_RANGE.start} and {_AUTO_RANGE.stop} are free")
 
 

@@ -14,7 +14,7 @@ from readfirst.local import people
 from readfirst.local.certificates import Certificates
 from readfirst.local.folders import Folders
 from readfirst.local.job_runner import LIFELINE
-from readfirst.local.ports import HOST, Ports
+from readfirst.local.ports import HOST, Ports, Shelter
 from readfirst.local.processes import PROJECT, Child, StackError
 
 PORTAL = PROJECT / "portal_static" / "dist"
@@ -26,7 +26,8 @@ class Servers:
     """What the servers of one stack need to know."""
 
     folders: Folders
-    ports: Ports
+    ports: Ports  # where clients find them
+    listening: Ports | Shelter  # where they listen: the same ports, unless there is weather before them
     tls: Certificates
     settings: Mapping[str, str]
     lifeline: int  # the end of the pipe that closes when the stack is gone
@@ -43,7 +44,8 @@ class Servers:
             yield self._host()
 
     def _azurite(self, accounts: str) -> Child:
-        services = (("blob", self.ports.blob), ("queue", self.ports.queue), ("table", self.ports.table))
+        at = self.listening
+        services = (("blob", at.blob), ("queue", at.queue), ("table", at.table))
         where = [part for name, port in services for part in (f"--{name}Host", HOST, f"--{name}Port", str(port))]
         # The SDKs are newer than Azurite; its telemetry has no business with us; path-style addresses only.
         quiet = ["--disableTelemetry", "--skipApiVersionCheck", "--disableProductStyleUrl", "--silent"]
@@ -56,14 +58,15 @@ class Servers:
 
     def _cosmos(self) -> Child:
         certificate = [str(self.tls.server), str(self.tls.server_key)]
-        command = [_node(), str(_NODE / "cosmos.cjs"), str(self.ports.cosmos), *certificate]
-        return self._child("cosmos", command, {}, self.settings["COSMOS_ENDPOINT"])
+        command = [_node(), str(_NODE / "cosmos.cjs"), str(self.listening.cosmos), *certificate]
+        return self._child("cosmos", command, {}, f"https://{HOST}:{self.listening.cosmos}/")
 
     def _endpoints(self) -> Child:
-        azure, desk = self.ports.azure, self.ports.desk
+        azure, desk = self.listening.azure, self.listening.desk
+        numbers = [str(azure), str(desk), str(self.ports.azure)]
         return self._child(
             "endpoints",
-            [sys.executable, "-m", "readfirst.local.endpoints", str(self.folders.state), str(azure), str(desk)],
+            [sys.executable, "-m", "readfirst.local.endpoints", str(self.folders.state), *numbers],
             {LIFELINE: str(self.lifeline)},
             f"https://{HOST}:{azure}/",
             f"http://{HOST}:{desk}/",

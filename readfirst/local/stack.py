@@ -11,30 +11,38 @@ import time
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, TYPE_CHECKING, Any, Self
 
 from readfirst.domain.addresses import API
 from readfirst.local import certificates, job_runner, people, ports
 from readfirst.local.endpoints import container_apps
 from readfirst.local.environment import (
+    ACCOUNTS,
     DEFAULT_CLINICS,
     FALLBACK_JOB_RESOURCE_ID,
     JOB_RESOURCE_ID,
+    account_keys,
     app_settings,
     azurite_accounts,
+    connection_string,
     job_settings,
     load_secrets,
 )
 from readfirst.local.folders import Folders
-from readfirst.local.ports import HOST, Ports
+from readfirst.local.ports import HOST, Ports, Shelter
 from readfirst.local.processes import PROJECT, Child, Spawner, StackError, tail
 from readfirst.local.servers import PORTAL, Servers
 
+if TYPE_CHECKING:
+    from readfirst.local.weather.forecast import Forecast
+    from readfirst.local.weather.layer import Weather
+
 _LONG_LOG = 5 << 20
+_SHELTERED = ("AzureWebJobsStorage", *ACCOUNTS, "COSMOS_ENDPOINT")
 _LOCK_PATIENCE = 0.5  # somebody may be looking whether a stack runs, which takes the lock for a moment
 _HOST_PATIENCE = 15.0  # it ends the function that runs
 JOB_COMMAND = (sys.executable, "-m", "model_container")
@@ -44,8 +52,9 @@ class Stack:
     """One stack in one state directory.
 
     `port_choice` is "default", "auto" or an offset to the defaults; `settings` adds to the app settings or replaces
-    some; `with_host=False` leaves the Functions host out, for people who run `func start`. After `start`,
-    `environment` holds every app setting.
+    some; `with_host=False` leaves the Functions host out, for people who run `func start`. With a `forecast` proxies
+    are before the servers, and its weather begins when everything has started; without one there are none. After
+    `start`, `environment` holds every app setting.
     """
 
     def __init__(
@@ -56,6 +65,7 @@ class Stack:
         settings: Mapping[str, str] | None = None,
         with_host: bool = True,
         job_command: Sequence[str] = JOB_COMMAND,
+        forecast: Forecast | None = None,
     ) -> None:
         self.folders = Folders(state.resolve())
         self.environment: dict[str, str] = {}
@@ -63,6 +73,8 @@ class Stack:
         self._choice, self._clinics, self._settings = port_choice, tuple(clinics), dict(settings or {})
         self._with_host, self._job_command = with_host, list(job_command)
         self._portal = PORTAL.exists()  # there is nothing to show before `npm run build`
+        self._forecast = forecast
+        self.weather: Weather | None = None
         self._lock: IO[bytes] | None = None
         self._spawner: Spawner | None = None
         self._lifeline: tuple[int, int] | None = None
@@ -88,6 +100,8 @@ class Stack:
                 self.reindex()
                 report("the index is rebuilt")
             self._describe()
+            if self.weather and self._forecast:
+                self.weather.begin(self._forecast)
         except BaseException:
             self.stop()
             raise
@@ -106,6 +120,9 @@ class Stack:
         for child in self.children.values():
             child.stop()
         self.children.clear()
+        if self.weather:
+            self.weather.stop()
+            self.weather = None
         self._let_go()
 
     def kill(self, name: str) -> None:
@@ -152,12 +169,18 @@ class Stack:
     def inject(self, service: str, kind: str, times: int = 1) -> None:
         """Let an endpoint fail: see readfirst/local/endpoints/faults.py for the kinds."""
         request = urllib.request.Request(
-            f"http://{HOST}:{self.ports.desk}/faults",
+            f"http://{HOST}:{self.listening.desk}/faults",
             json.dumps({"service": service, "kind": kind, "times": times}).encode(),
             {"Content-Type": "application/json"},
         )
         with urllib.request.urlopen(request, timeout=5):  # noqa: S310
             pass
+
+    def sheltered(self) -> dict[str, str]:
+        """The app settings with storage and index reached past the weather: for whoever looks how things are."""
+        behind = replace(self.ports, **asdict(self.listening))
+        direct = app_settings(behind, self._keys, self._tls, self._clinics)
+        return {**self.environment, **{name: direct[name] for name in _SHELTERED}}
 
     def access_token(self, user: str) -> str:
         """An access token for the API, as the portal gets it; people.py says who there is."""
@@ -184,7 +207,7 @@ class Stack:
                 log.replace(log.with_suffix(".log.old"))
         self.ports = ports.choose(self._choice, self._needed_ports(), self._previous_ports())
         certificates.write_private(self.folders.ports, json.dumps(asdict(self.ports)).encode())
-        keys = load_secrets(self.folders.secrets)
+        keys = self._keys = load_secrets(self.folders.secrets)
         self._tls = certificates.make(self.folders.tls, datetime.now(UTC))
         self.environment = app_settings(self.ports, keys, self._tls, self._clinics) | self._settings
         definition = {
@@ -199,9 +222,22 @@ class Stack:
         self.password = keys.password
         self._lifeline = os.pipe()
         self._spawner = Spawner(keep_open=(self._lifeline[0],))
-        servers = Servers(self.folders, self.ports, self._tls, self.environment, self._lifeline[0])
+        self.listening: Ports | Shelter = self.ports
+        if self._forecast is not None:
+            self._raise_weather()
+        servers = Servers(self.folders, self.ports, self.listening, self._tls, self.environment, self._lifeline[0])
         made = servers.every(azurite_accounts(keys), with_host=self._with_host, with_portal=self._portal)
         self.children = {child.name: child for child in made}
+
+    def _raise_weather(self) -> None:
+        from readfirst.local.weather.layer import Weather, fronts
+
+        self.listening = ports.shelter(self.ports)
+        behind, keys = replace(self.ports, **asdict(self.listening)), account_keys(self._keys)
+        self.weather = Weather(
+            fronts(self.ports, self.listening, self._tls),
+            lambda account: connection_string(account, keys[account], behind),
+        ).start()
 
     def _configure_sign_in(self, password: str) -> None:
         file = self.folders.sign_in
@@ -222,7 +258,7 @@ class Stack:
     def _run_to_end(self, name: str, command: list[str]) -> None:
         assert self._spawner, "the stack is prepared before it runs anything"  # noqa: S101
         log = self.folders.logs / f"{name}.log"
-        process = self._spawner.spawn(command, {**os.environ, **self.environment}, log)
+        process = self._spawner.spawn(command, {**os.environ, **self.sheltered()}, log)
         try:
             code = process.wait()
         finally:

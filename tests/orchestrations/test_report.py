@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -34,22 +35,36 @@ from readfirst.domain.reading.reviews import Event, Told
 from readfirst.domain.reading.study_record import StudyRecord
 from readfirst.domain.workflow_messages import AnalysisOutcome, Plan, Report, Run
 from readfirst.local.stack import Stack
+from readfirst.local.weather.forecast import Spell
+from readfirst.local.weather.layer import before
+from readfirst.local.weather.sky import Sky
 from readfirst.services import list_study
 from tests.conftest import settings_of
 from tests.orchestrations.conftest import do
 from tests.orchestrations.test_deidentify import deidentified, sealed_study
-from tests.orchestrations.weather import Weather, weather
 
 pytestmark = pytest.mark.stack
 FAILED = AnalysisOutcome(outcome="failed", reason="stage-fault: ServiceResponseError")
 
 
 @pytest.fixture(autouse=True)
-def cosmos(servers: Stack) -> Iterator[Weather]:
+def sky(servers: Stack) -> Iterator[Sky]:
     """The settings of the stack, with weather before Cosmos DB."""
     address = servers.environment["COSMOS_ENDPOINT"]
-    with weather(address) as made, settings_of({**servers.environment, "COSMOS_ENDPOINT": made.address}):
-        yield made
+    with ExitStack() as open_:
+        made = open_.enter_context(before("cosmos", address))
+        open_.enter_context(settings_of({**servers.environment, "COSMOS_ENDPOINT": made.addresses[0]}))
+        yield made.sky
+
+
+@contextmanager
+def outage(sky: Sky) -> Iterator[None]:
+    """The index is away."""
+    sky.add(Spell(service="cosmos", behaviour="unavailable"))
+    try:
+        yield
+    finally:
+        sky.clear()
 
 
 def analysed(folder: Path, seed: int) -> tuple[Run, Plan]:
@@ -89,15 +104,15 @@ def listed(run: Run) -> str:
     return str(clients.cosmos_container().read_item(run.token, partition_key=run.clinic)["label"])
 
 
-def test_a_flagged_result_is_written_and_alerts_while_the_index_is_away(tmp_path: Path, cosmos: Weather) -> None:
+def test_a_flagged_result_is_written_and_alerts_while_the_index_is_away(tmp_path: Path, sky: Sky) -> None:
     run, plan = analysed(tmp_path, seed=41)
-    with cosmos.outage():
+    with outage(sky):
         assert told(run, plan) == ["lung-nodule"]
         for other in (answer_clinic, request_return, release_originals):
             do(other, run.dump())
         with pytest.raises(AzureError):
             do(index_study, run.dump())
-    assert cosmos.refused
+    assert sky.met["cosmos", "unavailable"]
     assert record_of(run).label == study_record.FLAGGED
     do(index_study, run.dump())
     assert listed(run) == study_record.FLAGGED
@@ -112,12 +127,12 @@ def test_a_failure_that_is_reported_after_a_result_changes_nothing_and_alerts(tm
         assert record_of(run) == before
 
 
-def test_the_reconciler_finds_the_alert_that_has_not_gone_out_until_it_has(tmp_path: Path, cosmos: Weather) -> None:
+def test_the_reconciler_finds_the_alert_that_has_not_gone_out_until_it_has(tmp_path: Path, sky: Sky) -> None:
     run, plan = analysed(tmp_path, seed=47)
     told(run, plan)
     do(index_study, run.dump())
     (alert,) = [alert for alert in alerts_not_sent() if alert.token == run.token]
-    with cosmos.outage():
+    with outage(sky):
         assert do(send_alert, alert.dump()) == 0, "the letter does not wait for the index"
     assert record_of(run).alerted
     assert run.token not in {alert.token for alert in alerts_not_sent()}
@@ -203,8 +218,8 @@ def test_originals_are_released_for_deletion_only_once_there_is_a_result(tmp_pat
     assert blob.get_blob_tags() == resource_names.DONE
 
 
-def test_a_study_is_analysed_although_the_index_cannot_list_it_meanwhile(tmp_path: Path, cosmos: Weather) -> None:
+def test_a_study_is_analysed_although_the_index_cannot_list_it_meanwhile(tmp_path: Path, sky: Sky) -> None:
     run, _ = sealed_study(tmp_path, seed=46, slices=20, size=256)
     deidentified(run)
-    with cosmos.outage():
+    with outage(sky):
         assert Plan.model_validate(do(plan_analysis, run.dump())).outcome == "ordered"

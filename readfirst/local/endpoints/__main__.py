@@ -1,4 +1,6 @@
-"""Serves all local endpoints: `python -m readfirst.local.endpoints STATE AZURE_PORT DESK_PORT`."""
+"""Serves all local endpoints: `python -m readfirst.local.endpoints STATE AZURE_PORT DESK_PORT PUBLIC_PORT`.
+
+PUBLIC_PORT is the one that clients know the HTTPS endpoints by: AZURE_PORT, or that of the proxy before it."""
 
 from __future__ import annotations
 
@@ -48,12 +50,12 @@ def applications(folders: Folders, address: str) -> tuple[web.Application, web.A
     return azure, desk
 
 
-async def serve(folders: Folders, azure_port: int, desk_port: int) -> None:
+async def serve(folders: Folders, azure_port: int, desk_port: int, public_port: int) -> None:
     """Serve until SIGTERM or SIGINT."""
     tls = Certificates(folders.tls)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(tls.server, tls.server_key)
-    azure, desk = applications(folders, f"https://{HOST}:{azure_port}")
+    azure, desk = applications(folders, f"https://{HOST}:{public_port}")
     runners = []
     for application, port, security in ((azure, azure_port, context), (desk, desk_port, None)):
         runner = web.AppRunner(application, access_log=None)
@@ -70,8 +72,9 @@ async def serve(folders: Folders, azure_port: int, desk_port: int) -> None:
 
 def main() -> None:
     """Read the command line and serve."""
-    state, azure_port, desk_port = sys.argv[1:]
-    asyncio.run(serve(Folders(Path(state)), int(azure_port), int(desk_port)))
+    state, *numbers = sys.argv[1:]
+    azure_port, desk_port, public_port = map(int, numbers)
+    asyncio.run(serve(Folders(Path(state)), azure_port, desk_port, public_port))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,9 @@ from azure.storage.queue.aio import QueueServiceClient
 from readfirst.local.host.settings import connection_string
 
 # The SDKs' own retries wait fifteen seconds before the first: too long for a server on this machine.
+USER_AGENT = "readfirst-embedded-host"
 _PATIENCE = {"retry_total": 2, "initial_backoff": 1, "increment_base": 1, "connection_timeout": 5, "read_timeout": 30}
+_OPTIONS = {**_PATIENCE, "user_agent": USER_AGENT}  # in the place of Event Grid: the weather knows it by its name
 
 
 class Storage:
@@ -22,14 +24,14 @@ class Storage:
     def blobs(self, connection: str) -> BlobServiceClient:
         if connection not in self._blobs:
             self._blobs[connection] = BlobServiceClient.from_connection_string(
-                connection_string(connection), **_PATIENCE
+                connection_string(connection), **_OPTIONS
             )
         return self._blobs[connection]
 
     def queues(self, connection: str) -> QueueServiceClient:
         if connection not in self._queues:
             self._queues[connection] = QueueServiceClient.from_connection_string(
-                connection_string(connection), **_PATIENCE
+                connection_string(connection), **_OPTIONS
             )
         return self._queues[connection]
 
