@@ -213,7 +213,7 @@ class Cleaner:
             element.tag
         ):
             return self._least(element, "more numbers than the attribute has")
-        if len(value) > 4 and self.scrubber.in_bytes(value):
+        if self.scrubber.in_binary(value, vr, self.big):
             return self._least(element, "known identifier in numbers")
         return element
 

@@ -62,7 +62,9 @@ def draw(seed: int, kind: str = "") -> Case:
             notes.append(f"{place} ({form})")
             texts.append(text)
         syntax = rng.choice(_PLAIN)
-        if syntax == ExplicitVRBigEndian and ({"numbers", "pictures", "safe private", "containers"} & set(PLACES) or kind == "ECG"):
+        if syntax == ExplicitVRBigEndian and (
+            {"numbers", "pictures", "safe private", "containers"} & set(PLACES) or kind == "ECG"
+        ):
             syntax = ExplicitVRLittleEndian if rng.random() < 0.8 or not _swappable(ds) else syntax
         content = _around(file_of(ds, syntax), ds, one, rng, notes)
     return Case(seed, f"{kind}, {syntax.name}: {'; '.join(notes)}", one, " | ".join(texts), before, content)

@@ -12,7 +12,9 @@ from pydicom.dataset import Dataset
 from readfirst.domain import uid_registry
 from readfirst.domain.deid.dicom.standard_tables import is_tag, rows
 
-NUMBERS = frozenset(("DS", "IS", "US", "SS", "UL", "SL", "FL", "FD", "AT", "SV", "UV", "OF", "OD", "OL", "OW", "OB", "OV"))
+NUMBERS = frozenset(
+    ("DS", "IS", "US", "SS", "UL", "SL", "FL", "FD", "AT", "SV", "UV", "OF", "OD", "OL", "OW", "OB", "OV")
+)
 _LISTED = frozenset(int(row.tag, 16) for row in rows() if is_tag(row.tag))
 # Written anew: colours, and what says how the copy was made.
 _ANEW = frozenset((0x0028_2000, 0x0028_0301, 0x0028_0302, 0x0028_0303))
@@ -97,8 +99,12 @@ def _day(value: str) -> datetime.date:
 def uptake_factor(ds: Dataset) -> tuple[float, ...]:
     """What a standardised uptake value is made of: decayed dose, weight, and the numbers around them."""
     drug = ds.RadiopharmaceuticalInformationSequence[0]
-    started = datetime.datetime.strptime(str(drug.RadiopharmaceuticalStartDateTime)[:14], "%Y%m%d%H%M%S")
-    scanned = datetime.datetime.strptime(f"{ds.SeriesDate}{ds.SeriesTime}"[:14], "%Y%m%d%H%M%S")
+    started = datetime.datetime.strptime(str(drug.RadiopharmaceuticalStartDateTime)[:14], "%Y%m%d%H%M%S").astimezone(
+        datetime.UTC
+    )
+    scanned = datetime.datetime.strptime(f"{ds.SeriesDate}{ds.SeriesTime}"[:14], "%Y%m%d%H%M%S").astimezone(
+        datetime.UTC
+    )
     waited = (scanned - started).total_seconds()
     dose = float(drug.RadionuclideTotalDose) * 2 ** (-waited / float(drug.RadionuclideHalfLife))
     return dose, float(ds.PatientWeight), float(ds.PatientSize), float(ds.RescaleSlope), waited

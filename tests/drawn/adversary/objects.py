@@ -46,7 +46,9 @@ def _header(one: Somebody, sop_class: str, modality: str) -> Dataset:
     return ds
 
 
-def with_pixels(ds: Dataset, pixels: np.ndarray[Any, Any], photometric: str = "MONOCHROME2", frames: int = 0) -> Dataset:
+def with_pixels(
+    ds: Dataset, pixels: np.ndarray[Any, Any], photometric: str = "MONOCHROME2", frames: int = 0
+) -> Dataset:
     """The data set with these numbers as its picture."""
     shape = pixels.shape[1:] if frames else pixels.shape
     ds.Rows, ds.Columns = shape[:2]
@@ -105,7 +107,11 @@ def dx(one: Somebody, rng: random.Random) -> Dataset:
     """A digital radiograph of a chest."""
     ds = _header(one, uid.DigitalXRayImageStorageForPresentation, "DX")
     del ds.FrameOfReferenceUID, ds.PositionReferenceIndicator
-    ds.PresentationIntentType, ds.BodyPartExamined, ds.ImageType = "FOR PRESENTATION", "CHEST", ["ORIGINAL", "PRIMARY", ""]
+    ds.PresentationIntentType, ds.BodyPartExamined, ds.ImageType = (
+        "FOR PRESENTATION",
+        "CHEST",
+        ["ORIGINAL", "PRIMARY", ""],
+    )
     ds.AnatomicRegionSequence, ds.ImageLaterality = [code("51185008", "SCT", "Chest")], "U"
     ds.DetectorType, ds.ImagerPixelSpacing, ds.PatientOrientation = "DIRECT", [0.14, 0.14], ["L", "F"]
     ds.PixelIntensityRelationship, ds.PixelIntensityRelationshipSign = "LOG", -1
@@ -134,7 +140,12 @@ def pet(one: Somebody, rng: random.Random) -> Dataset:
     ds = _header(one, uid.PositronEmissionTomographyImageStorage, "PT")
     _plane(ds)
     day = dicom_day(one.studied)
-    ds.ImageType, ds.BodyPartExamined, ds.Units, ds.CountsSource = ["ORIGINAL", "PRIMARY"], "ABDOMEN", "BQML", "EMISSION"
+    ds.ImageType, ds.BodyPartExamined, ds.Units, ds.CountsSource = (
+        ["ORIGINAL", "PRIMARY"],
+        "ABDOMEN",
+        "BQML",
+        "EMISSION",
+    )
     ds.SeriesType, ds.NumberOfSlices, ds.ImageIndex, ds.CorrectedImage = ["STATIC", "IMAGE"], 90, 7, ["DECY", "ATTN"]
     ds.DecayCorrection, ds.DecayFactor, ds.ScatterFractionFactor, ds.DoseCalibrationFactor = "START", "1.02", "0.3", "1"
     ds.FrameReferenceTime, ds.ActualFrameDuration, ds.CollimatorType = "150000", "180000", "NONE"
@@ -154,7 +165,9 @@ def dose(one: Somebody, rng: random.Random) -> Dataset:
     _plane(ds)
     ds.DoseUnits, ds.DoseType, ds.DoseSummationType, ds.DoseGridScaling = "GY", "PHYSICAL", "PLAN", "0.00025"
     ds.GridFrameOffsetVector, ds.FrameIncrementPointer, ds.DoseComment = ["0", "2.5"], 0x3004_000C, "lung"
-    ds.ReferencedRTPlanSequence = [item(ReferencedSOPClassUID=uid.RTPlanStorage, ReferencedSOPInstanceUID=f"{one.root}.2.6")]
+    ds.ReferencedRTPlanSequence = [
+        item(ReferencedSOPClassUID=uid.RTPlanStorage, ReferencedSOPInstanceUID=f"{one.root}.2.6")
+    ]
     ds.DVHSequence = [item(
         DVHReferencedROISequence=[item(DVHROIContributionType="INCLUDED", ReferencedROINumber="1")], DVHType="CUMULATIVE",
         DoseUnits="GY", DoseType="PHYSICAL", DVHDoseScaling="1", DVHVolumeUnits="CM3", DVHNumberOfBins="2",
@@ -188,7 +201,9 @@ def seg(one: Somebody, rng: random.Random) -> Dataset:
         SegmentedPropertyTypeCodeSequence=[code("10200004", "SCT", "Liver")],
         RecommendedDisplayCIELabValue=[30000, 20000, 20000],
     )]  # fmt: skip
-    ds.ReferencedSeriesSequence = [item(SeriesInstanceUID=f"{one.root}.1.2", ReferencedInstanceSequence=[image_of(one)])]
+    ds.ReferencedSeriesSequence = [
+        item(SeriesInstanceUID=f"{one.root}.1.2", ReferencedInstanceSequence=[image_of(one)])
+    ]
     _dimensions(ds, one, (0x0062_000B, 0x0062_000A), (0x0020_0032, 0x0020_9113))
     ds.SharedFunctionalGroupsSequence = [item(
         PlaneOrientationSequence=[item(ImageOrientationPatient=[1, 0, 0, 0, 1, 0])],

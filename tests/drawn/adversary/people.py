@@ -15,7 +15,13 @@ from email.header import Header
 
 from tests.spec.deid.attacks import LATIN_OF, Target, plain, spelled, target
 
-PHYSICIANS = ("Hallgrimsdottir^Runa", "Tchividjian^Aram", "Featheringham^Ottilie", "Zubrowska^Violetta", "Oyedepo^Kunle")
+PHYSICIANS = (
+    "Hallgrimsdottir^Runa",
+    "Tchividjian^Aram",
+    "Featheringham^Ottilie",
+    "Zubrowska^Violetta",
+    "Oyedepo^Kunle",
+)
 PLACES = ("Larkspurdale", "Quenbyford", "Ostwaldhafen", "Brackenfirth")
 
 
@@ -107,7 +113,7 @@ def names(one: Somebody, rng: random.Random) -> str:
         lambda: f"PID|1||{who.number}^^^HOSP||{who.family}^{who.given}||{dicom_day(one.born)}|F",
     ]
     if who.family in LATIN_OF:
-        ways.append(lambda: f"{LATIN_OF[who.family]} {LATIN_OF[who.given]}")
+        ways.append(lambda: f"{LATIN_OF[who.family]} {LATIN_OF.get(who.given, 'Kei')}")
     return rng.choice(ways)()
 
 
@@ -173,5 +179,7 @@ def text_about(one: Somebody, rng: random.Random) -> tuple[str, str]:
     if rng.random() < 0.25:
         return f"{kind}, encoded", encoded(core, rng)
     if rng.random() < 0.4:
-        core = rng.choice(("CT chest, {}, contrast", "{}: no acute finding", "prior of {} reviewed", "AX T1 [{}]")).format(core)
+        core = rng.choice(
+            ("CT chest, {}, contrast", "{}: no acute finding", "prior of {} reviewed", "AX T1 [{}]")
+        ).format(core)
     return kind, core

@@ -57,7 +57,11 @@ def nested(ds: Dataset, inner: Dataset, rng: random.Random, most: int = 4) -> No
             ds[element.tag] = element
         elif element.VR == "SQ" and ds[element.tag].VR == "SQ" and element.tag not in _ALONE:
             ds[element.tag].value.extend(element.value)
-        elif element.VR == ds[element.tag].VR and element.VR in ("LO", "SH", "ST", "LT", "UT") and element.tag not in _IDS:
+        elif (
+            element.VR == ds[element.tag].VR
+            and element.VR in ("LO", "SH", "ST", "LT", "UT")
+            and element.tag not in _IDS
+        ):
             ds[element.tag] = element
 
 
@@ -96,7 +100,11 @@ def descriptions(one: Somebody, text: str, rng: random.Random) -> Dataset:
 def several_values(one: Somebody, text: str, rng: random.Random) -> Dataset:
     """A text cut over the values of one attribute."""
     inner, cut = Dataset(), rng.randrange(1, max(2, len(text)))
-    inner.add_new(rng.choice(attributes("LO")), "LO", [text[:cut][:64], text[cut:][:64]] if rng.random() < 0.5 else list(text)[:64])
+    inner.add_new(
+        rng.choice(attributes("LO")),
+        "LO",
+        [text[:cut][:64], text[cut:][:64]] if rng.random() < 0.5 else list(text)[:64],
+    )
     return inner
 
 
@@ -104,8 +112,17 @@ def codes(one: Somebody, text: str, rng: random.Random) -> Dataset:
     """A coded entry: value, scheme, meaning."""
     entry = code(f"P{rng.randrange(100)}", rng.choice(("99SITE", "SCT", "DCM", "L")), text[:64])
     if rng.random() < 0.4:
-        entry.add_new(*rng.choice(((0x0008_0119, "UC", text), (0x0008_0120, "UR", "http://x/" + plain(one.who.number)),
-                                   (0x0008_0115, "ST", text), (0x0008_0103, "SH", text[:16]), (0x0008_010B, "CS", "Y"))))
+        entry.add_new(
+            *rng.choice(
+                (
+                    (0x0008_0119, "UC", text),
+                    (0x0008_0120, "UR", "http://x/" + plain(one.who.number)),
+                    (0x0008_0115, "ST", text),
+                    (0x0008_0103, "SH", text[:16]),
+                    (0x0008_010B, "CS", "Y"),
+                )
+            )
+        )
     if rng.random() < 0.3:
         entry.CodeValue = one.who.number
     tag = rng.choice(attributes("SQ"))
@@ -172,7 +189,9 @@ def known_private(one: Somebody, text: str, rng: random.Random) -> Dataset:
     creator, tag, vr = rng.choice(_SAFE)
     inner = Dataset()
     inner.add_new(tag & 0xFFFF0000 | 0x10, "LO", creator)
-    value: object = {"DS": _digits(one), "IS": _digits(one), "FD": 3.5, "FL": 3.5, "SL": int(_digits(one))}.get(vr, fitted(text, vr, ""))
+    value: object = {"DS": _digits(one), "IS": _digits(one), "FD": 3.5, "FL": 3.5, "SL": int(_digits(one))}.get(
+        vr, fitted(text, vr, "")
+    )
     if vr == "FD" and rng.random() < 0.7:
         value = struct.unpack("<d", one.who.number.encode().ljust(8)[:8])[0]
     inner.add_new(tag & 0xFFFF0000 | 0x1000 | tag & 0xFF, vr, value)

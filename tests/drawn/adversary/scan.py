@@ -77,15 +77,12 @@ def readings(content: bytes) -> Iterator[tuple[str, str | bytes]]:
     with config.disable_value_validation():
         ds = pydicom.dcmread(io.BytesIO(content), force=True)
         values = [*_values(ds.file_meta, "meta"), *_values(ds, "")]
-    words = []
     for where, value in values:
         if isinstance(value, bytes):
             for how, raw in _unpacked(value):
                 yield from _ways(f"{where} {how}", raw)
         else:
-            words.append(value)
             yield from ((f"{where} {how}", text) for how, text in _decoded(value))
-    yield "all texts in a row", " ".join(words)
     head = content.find(b"\xe0\x7f\x10\x00")
     rest = content[:head] if head > 0 else content
     yield from _ways("bytes", rest[:_MOST])
@@ -102,7 +99,9 @@ def _values(ds: Dataset, path: str) -> Iterator[tuple[str, str | bytes]]:
         elif isinstance(element.value, bytes):
             yield here, element.value
         else:
-            values = element.value if isinstance(element.value, (list, pydicom.multival.MultiValue)) else [element.value]
+            values = (
+                element.value if isinstance(element.value, (list, pydicom.multival.MultiValue)) else [element.value]
+            )
             if values and all(isinstance(v, (int, float)) and math.isfinite(v) for v in values):
                 yield from ((f"{here} as letters", text) for text in _letters(list(values), element.VR))
             if element.VR == "UI":
@@ -170,7 +169,12 @@ def _decoded(text: str, depth: int = 2) -> Iterator[tuple[str, str]]:
     if "=?" in text:
         try:
             parts = decode_header(text)
-            others.append(("from mail", "".join(p.decode(c or "ascii", "ignore") if isinstance(p, bytes) else p for p, c in parts)))
+            others.append(
+                (
+                    "from mail",
+                    "".join(p.decode(c or "ascii", "ignore") if isinstance(p, bytes) else p for p, c in parts),
+                )
+            )
         except (ValueError, LookupError, binascii.Error):
             pass
     if re.search(r"\\[ux][0-9A-Fa-f]{2}", text):

@@ -38,10 +38,15 @@ def _folded_character(c: str) -> str:
 
 
 SPECIAL = {"ø": "o", "æ": "ae", "œ": "oe", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ı": "i", "’": "'"}
+# Arabic letters that keyboards and systems exchange, and the stretcher that says nothing.
+SPECIAL |= {"ى": "ي", "ی": "ي", "ک": "ك", "ة": "ه", "ٱ": "ا", "ـ": ""}
+SPECIAL |= {"ς": "σ"}
 
 
 # Letters of Cyrillic and Greek as they are written in Latin: a name known in one script is found in the other.
 LATIN = dict(zip("абвгдезийклмнопрстуфыэіїґєў", "abvgdeziiklmnoprstufyeiigeu", strict=True))
+LATIN |= {"ж": "zh", "х": "kh", "ц": "ts", "ч": "ch", "ш": "sh", "щ": "shch", "ъ": "", "ь": "", "ю": "yu", "я": "ya"}
+LATIN |= dict(zip("αβγδεζηικλμνξοπρστυφω", "avgdeziiklmnxoprstyfo", strict=True)) | {"θ": "th", "χ": "ch", "ψ": "ps"}
 
 
 def latin(word: str) -> str:

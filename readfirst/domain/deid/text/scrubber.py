@@ -15,6 +15,7 @@ from functools import lru_cache
 from readfirst.domain.deid.dicom import tags
 from readfirst.domain.deid.dicom.charsets import decoded
 from readfirst.domain.deid.text import forms
+from readfirst.domain.deid.rules.binary_numbers import BinaryNumbers
 from readfirst.domain.deid.text.context import (
     INITIAL_AFTER,
     INITIAL_BEFORE,
@@ -28,7 +29,8 @@ from readfirst.domain.deid.text.context import (
     text_around,
     with_initials,
 )
-from readfirst.domain.deid.text.folding import LATIN, NO_LETTER, SPECIAL, WORD, Folded, fold, latin, plain_digits
+from readfirst.domain.deid.text.disguises import beneath
+from readfirst.domain.deid.text.folding import NO_LETTER, WORD, Folded, fold, latin, plain_digits
 from readfirst.domain.deid.text.known_identifiers import KnownIdentifiers
 from readfirst.domain.deid.text.known_words import (
     ROUNDS,
@@ -51,19 +53,7 @@ from readfirst.domain.deid.text.patterns import TRIGGER, pattern_spans, patterns
 from readfirst.domain.deid.text.vocabulary import body_words, has_own_words, in_own_words, trade_words
 
 BLANK = "***"
-
-
-# Arabic letters that keyboards and systems exchange, and the stretcher that says nothing.
-SPECIAL |= {"ى": "ي", "ی": "ي", "ک": "ك", "ة": "ه", "ٱ": "ا", "ـ": ""}
-
-
-SPECIAL |= {"ς": "σ"}
-
-
-LATIN |= {"ж": "zh", "х": "kh", "ц": "ts", "ч": "ch", "ш": "sh", "щ": "shch", "ъ": "", "ь": "", "ю": "yu", "я": "ya"}
-
-
-LATIN |= dict(zip("αβγδεζηικλμνξοπρστυφω", "avgdeziiklmnxoprstyfo", strict=True)) | {"θ": "th", "χ": "ch", "ψ": "ps"}
+DEPTH = 3  # encodings around each other: base64 of JSON with escapes
 
 
 class Scrubber:
@@ -78,6 +68,7 @@ class Scrubber:
         self._named = self._squeezable - self.vocabulary.numbers
         self._raw = [w.encode() for w in self._squeezable if len(w) >= 5]
         self._known_days = (pattern_of_day(self.vocabulary.days), forms.date_pattern(known.dates))
+        self._binary = BinaryNumbers(self.vocabulary.numbers)
         self._short = forms.short_number_pattern(self.vocabulary.short)
         self._characters = forms.one_character_pattern(self.vocabulary.characters)
         self._lengths = {len(w) for w in self.vocabulary.words if len(w) >= 5}
@@ -89,12 +80,31 @@ class Scrubber:
 
         `tag`: the attribute, where that says what its words mean (see `place_of`).
         """
+        return self._bared(text, tag, DEPTH)
+
+    def _bared(self, text: str, tag: int, depth: int) -> str:
+        """The text scrubbed as it is written, then of what it says in an encoding, and across its values."""
+        original = text
         for _ in range(ROUNDS):  # what is left may stand together now
             clean = self._scrubbed(text, tag)
             if clean == text:
-                return text
+                break
             text = clean
-        return BLANK
+        else:
+            return BLANK
+        if not depth or len(original) < 6:
+            return text
+        spans = [(start, end) for start, end, said in beneath(text) if self._bared(said, tag, depth - 1) != said]
+        text = _blanked(text, spans) if spans else text
+        if "\\" not in original:
+            return text
+        encoded = any(self._bared(s, tag, depth - 1) != s for _, _, s in beneath(original.replace("\\", "")))
+        return BLANK if encoded or self._shows_joined(text.replace("\\", ""), tag) else text
+
+    def _shows_joined(self, joined: str, tag: int) -> bool:
+        """Whether the values of an attribute, put together, show what none of them shows by itself."""
+        days = [*self._known_days, patterns_of("uuid")]
+        return self.holds_known(joined, tag) or any(d is not None and d.search(joined) for d in days)
 
     def _scrubbed(self, text: str, tag: int) -> str:
         folded = Folded.of(text)
@@ -125,8 +135,10 @@ class Scrubber:
         words = [w for w in re.split(r"[\W_]+", fold(text)) if w and w not in trade_words()]
         if any(w in self.vocabulary.words for w in words):
             return True
-        squeezed = NO_LETTER.sub("", fold(text))
+        squeezed, spaced = NO_LETTER.sub("", fold(text)), text.replace("_", " ")
         if any(n in squeezed for n in self.vocabulary.numbers if len(n) > 5):
+            return True
+        if any(patterns_of(kind).search(spaced) for kind in ("date", "month")):
             return True
         strange = [w for w in words if len(w) > 4 and not w.isdigit() and not is_a_word(w)]
         return any(self.holds_known(w) for w in strange) or self.in_number(text)
@@ -153,6 +165,10 @@ class Scrubber:
             swapped[::2], swapped[1::2] = lower[1::2], lower[::2]
             forms.append(bytes(swapped))
         return any(t in form for form in forms for t in self._raw) or self.spelled_in(value)
+
+    def in_binary(self, value: bytes, vr: str, big: bool) -> bool:
+        """Whether numbers of a binary VR spell a known identifier, or are a known number."""
+        return len(value) > 3 and (self.in_bytes(value) or self._binary.hold(value, vr, big))
 
     def spelled_in(self, value: bytes) -> bool:
         """Whether the bytes hold a known name that is not plain ASCII, in any encoding."""
@@ -232,9 +248,9 @@ class Scrubber:
                 if 1 < len(pieces) < len(target) and wordy and not as_one_name(folded, start, end, pieces):
                     continue  # "over ton"
                 start, end = bounds_of(folded.folded, start, end) if len(target) >= 5 else (start, end)
-            elif (
-                start and folded.folded[start - 1].isalnum() and target.isdigit() and folded.folded[start - 1].isdigit()
-            ) or (end < len(folded.folded) and folded.folded[end].isdigit() and target[-1].isdigit()):
+            elif (start and target.isdigit() and folded.folded[:start].rstrip("0")[-1:].isdigit()) or (
+                end < len(folded.folded) and folded.folded[end].isdigit() and target[-1].isdigit()
+            ):
                 continue
             yield folded.span(start, end)
 
