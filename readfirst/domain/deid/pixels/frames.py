@@ -53,9 +53,10 @@ class Images:
         return np.dtype(f"{order}{'i' if self.signed else 'u'}{max(1, self.shape.allocated // 8)}")
 
     def frames(self) -> Iterator[Frame]:
-        """The frames in order. Raises Unreadable for what cannot be decoded."""
+        """The frames in order, without what lies in bits that no value uses. Raises Unreadable for what cannot be
+        decoded."""
         if self.native:
-            yield from (self._shaped(raw) for raw in self._raw())
+            yield from (self._shaped(self.bits.cleared(raw) if self.bits else raw) for raw in self._raw())
         else:
             yield from (self.bits.cleared_numbers(f) if self.bits else f for f in self._decoded())
 

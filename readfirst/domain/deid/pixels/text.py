@@ -239,7 +239,8 @@ def _judged_along(
     middle = (centre[0] + corner[0], centre[1] + corner[1])
     reading, confidence = _read_line(_turned(picture, middle, long, short, angle))
     whole = all(_is_sure(m[part]) for m in maps[:2])
-    parts = strips(middle, long, short, angle, picture.shape)
+    # A letter at either end may be missing in the map: the first of a date, the last of a name.
+    parts = strips(middle, long + 1.4 * short, short, angle, picture.shape)
     text = Text(_around_all(parts), reading, confidence, parts)
     return text if text.read or whole else None
 

@@ -82,7 +82,7 @@ def report_of(handle: str, profile: Profile | None, receipts: Sequence[Receipt],
         title=profile.title if profile else "Cleaned under a profile that is not in force here any more",
         legal=profile.legal.strip() if profile else "",
         facts=facts,
-        harbor=tuple((letter, what, _happened(how, profile)) for letter, what, how in SAFE_HARBOR if profile),
+        harbor=tuple((letter, what, happened(how, profile)) for letter, what, how in SAFE_HARBOR if profile),
         rules=tuple((_named(path), action, why, count) for (path, action, why), count in sorted(fired.items())),
     )
 
@@ -103,7 +103,7 @@ def _row(*cells: object) -> str:
     return "<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in cells) + "</tr>"
 
 
-def _happened(how: str, profile: Profile) -> str:
+def happened(how: str, profile: Profile) -> str:
     options = profile.options
     dates = {
         "none": "dates removed",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from pydicom._dicom_dict import DicomDictionary
@@ -11,6 +11,14 @@ _TYPES = {"UL": "u4", "SL": "i4", "UV": "u8", "SV": "i8", "FD": "f8", "FL": "f4"
 _FEW = 16  # values: in more of them, a number of five or six digits is there by chance
 _LONG = 10**6
 _LARGEST = 1 << 63
+
+
+def in_both_orders(value: bytes, vr: str) -> Iterator[bytes]:
+    """The bytes of numbers as they are, and with each number turned round: letters lie in them in either order."""
+    yield value
+    size = int(_TYPES.get(vr, "u1")[1])
+    if size > 2:
+        yield np.frombuffer(value, f"u{size}", len(value) // size).byteswap().tobytes()
 
 
 class BinaryNumbers:

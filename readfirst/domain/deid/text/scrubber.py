@@ -15,7 +15,7 @@ from functools import lru_cache
 from readfirst.domain.deid.dicom import tags
 from readfirst.domain.deid.dicom.charsets import decoded
 from readfirst.domain.deid.text import forms
-from readfirst.domain.deid.rules.binary_numbers import BinaryNumbers
+from readfirst.domain.deid.rules.binary_numbers import BinaryNumbers, in_both_orders
 from readfirst.domain.deid.text.context import (
     INITIAL_AFTER,
     INITIAL_BEFORE,
@@ -103,7 +103,7 @@ class Scrubber:
 
     def _shows_joined(self, joined: str, tag: int) -> bool:
         """Whether the values of an attribute, put together, show what none of them shows by itself."""
-        days = [*self._known_days, patterns_of("uuid")]
+        days = [*self._known_days, *map(patterns_of, ("uuid", "month", "e-mail"))]
         return self.holds_known(joined, tag) or any(d is not None and d.search(joined) for d in days)
 
     def _scrubbed(self, text: str, tag: int) -> str:
@@ -168,7 +168,9 @@ class Scrubber:
 
     def in_binary(self, value: bytes, vr: str, big: bool) -> bool:
         """Whether numbers of a binary VR spell a known identifier, or are a known number."""
-        return len(value) > 3 and (self.in_bytes(value) or self._binary.hold(value, vr, big))
+        if len(value) < 4:
+            return False
+        return any(map(self.in_bytes, in_both_orders(value, vr))) or self._binary.hold(value, vr, big)
 
     def spelled_in(self, value: bytes) -> bool:
         """Whether the bytes hold a known name that is not plain ASCII, in any encoding."""
