@@ -10,7 +10,7 @@ READER := tests/model/reader
 STUDY ?=
 MODEL_VERSION ?= $(shell sed -n 's/.*"version": "\(.*\)".*/\1/p' model_container/models/readfirst-chest/manifest.json)
 
-.PHONY: help demo up test drawn check check-python docs policy interop bench env portal clean model sbom
+.PHONY: help demo up test drawn adversary check check-python docs policy interop bench env portal clean model sbom
 help: ## This list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
@@ -89,7 +89,10 @@ test: env portal $(READER)/node_modules/.made $(BIN)/.tools check ## All checks 
 	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder $(PYTEST_ARGS)
 
 drawn: $(BIN)/.made ## 2,000 drawn studies: nothing left out in silence, no mixture, closed books
-	READFIRST_DRAWN=2000 $(BIN)/python -m pytest -q tests/drawn
+	READFIRST_DRAWN=2000 $(BIN)/python -m pytest -q tests/drawn/test_drawn_studies.py
+
+adversary: $(BIN)/.made ## 5,000 drawn headers and 300 pictures with a person hidden in them: nobody shows, nothing else changes
+	READFIRST_ADVERSARY=5000 $(BIN)/python -m pytest -q tests/drawn/test_adversary.py
 
 .venv-checkov/bin/checkov:
 	$(PYTHON) -m venv .venv-checkov

@@ -25,7 +25,12 @@ _TOPICS: tuple[tuple[str, str, dict[object, str]], ...] = (
     (
         "Dates of the patient's care",
         "dates",
-        {"modified": "shifted, one shift per patient", "year": "the year, as its first day", "none": "removed", "full": "KEPT"},
+        {
+            "modified": "shifted, one shift per patient",
+            "year": "the year, as its first day",
+            "none": "removed",
+            "full": "KEPT",
+        },
     ),
     (
         "Times of day",
@@ -34,7 +39,11 @@ _TOPICS: tuple[tuple[str, str, dict[object, str]], ...] = (
     ),
     ("UIDs", "uids", {False: "replaced, consistently", True: "KEPT"}),
     ("Descriptions and comments", "descriptors", {True: "kept, cleaned", False: "removed but for words of the trade"}),
-    ("Content of reports", "structured_content", {True: "kept, cleaned", False: "numbers and codes; texts become dummies"}),
+    (
+        "Content of reports",
+        "structured_content",
+        {True: "kept, cleaned", False: "numbers and codes; texts become dummies"},
+    ),
     ("Serial numbers, names of stations", "device_identity", {False: "removed", True: "KEPT"}),
     ("Institution, department, address", "institution_identity", {False: "removed", True: "KEPT"}),
     ("Private attributes", "safe_private", {True: "those that are known to be safe", False: "removed"}),
@@ -67,8 +76,8 @@ def page() -> str:
             "",
             *_kept(profiles),
             "",
-            f"Of the {len(rows())} attributes of PS3.15 Table E.1-1 ({TABLE_EDITION}), by profile; all others are judged by what",
-            "their VR can hold ([every rule](deidentification-reference.md)):",
+            f"Of the {len(rows())} attributes of PS3.15 Table E.1-1 ({TABLE_EDITION}), by profile; all others are",
+            "judged by what their VR can hold ([every rule](deidentification-reference.md)):",
             "",
             *_counted(profiles),
             "",

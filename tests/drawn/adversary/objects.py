@@ -150,8 +150,9 @@ def pet(one: Somebody, rng: random.Random) -> Dataset:
     ds.DecayCorrection, ds.DecayFactor, ds.ScatterFractionFactor, ds.DoseCalibrationFactor = "START", "1.02", "0.3", "1"
     ds.FrameReferenceTime, ds.ActualFrameDuration, ds.CollimatorType = "150000", "180000", "NONE"
     ds.RadiopharmaceuticalInformationSequence = [item(
-        Radiopharmaceutical="Fluorodeoxyglucose", RadiopharmaceuticalStartTime="071530", RadionuclideTotalDose="370500000",
-        RadiopharmaceuticalStartDateTime=f"{day}071530", RadionuclideHalfLife="6586.2", RadionuclidePositronFraction="0.97",
+        Radiopharmaceutical="Fluorodeoxyglucose", RadiopharmaceuticalStartTime="071530",
+        RadiopharmaceuticalStartDateTime=f"{day}071530", RadionuclideTotalDose="370500000",
+        RadionuclideHalfLife="6586.2", RadionuclidePositronFraction="0.97",
         RadionuclideCodeSequence=[code("77004003", "SCT", "^18^Fluorine")],
     )]  # fmt: skip
     ds.PatientOrientationCodeSequence, ds.PatientGantryRelationshipCodeSequence = [], []
@@ -169,9 +170,9 @@ def dose(one: Somebody, rng: random.Random) -> Dataset:
         item(ReferencedSOPClassUID=uid.RTPlanStorage, ReferencedSOPInstanceUID=f"{one.root}.2.6")
     ]
     ds.DVHSequence = [item(
-        DVHReferencedROISequence=[item(DVHROIContributionType="INCLUDED", ReferencedROINumber="1")], DVHType="CUMULATIVE",
-        DoseUnits="GY", DoseType="PHYSICAL", DVHDoseScaling="1", DVHVolumeUnits="CM3", DVHNumberOfBins="2",
-        DVHData=["0.5", "12.25", "0.5", "3.75"],
+        DVHReferencedROISequence=[item(DVHROIContributionType="INCLUDED", ReferencedROINumber="1")],
+        DVHType="CUMULATIVE", DoseUnits="GY", DoseType="PHYSICAL", DVHDoseScaling="1", DVHVolumeUnits="CM3",
+        DVHNumberOfBins="2", DVHData=["0.5", "12.25", "0.5", "3.75"],
     )]  # fmt: skip
     ds.ReferencedStructureSetSequence = [
         item(ReferencedSOPClassUID=uid.RTStructureSetStorage, ReferencedSOPInstanceUID=f"{one.root}.2.5")

@@ -74,28 +74,28 @@ def line_of(one: Somebody, rng: random.Random) -> str:
     """A line of the person as modalities burn it in; fonts have letters of the Latin script only."""
     family = LATIN_OF.get(one.who.family, one.who.family if one.who.script in ("latin", "accents") else "")
     given = LATIN_OF.get(one.who.given, one.who.given if one.who.script in ("latin", "accents") else "")
-    lines = [f"ID: {one.who.number}", f"DOB {one.born:%d/%m/%Y}", f"Acc {one.accession}", one.institution, f"{one.studied:%d %b %Y}",
-             f"Dr {one.physician.split('^')[0]}"]  # fmt: skip
+    lines = [
+        *(f"ID: {one.who.number}", f"DOB {one.born:%d/%m/%Y}", f"Acc {one.accession}", one.institution),
+        *(f"{one.studied:%d %b %Y}", f"Dr {one.physician.split('^')[0]}"),
+    ]
     if family and given:
         lines += [f"{family}, {given}", f"{family.upper()} {given[0]}.", f"{given} {family} {dicom_day(one.born)}"]
     return rng.choice(lines)
 
 
 def _burn(
-    frame: NDArray[np.uint8], where: NDArray[np.bool_], taken: list[NDArray[np.bool_]], one: Somebody, rng: random.Random,
-    modality: str, notes: list[str], at: Any,
+    frame: NDArray[np.uint8], where: NDArray[np.bool_], taken: list[NDArray[np.bool_]], one: Somebody,
+    rng: random.Random, modality: str, notes: list[str], at: Any,
 ) -> bool:  # fmt: skip
     """Burns a line or a code into a frame, in place, apart from what is there; whether there was room."""
     if modality == "SC" and rng.random() < 0.4:
-        mask, what, level = barcode(rng.choice(CODES), one.accession.replace("-", "")[-8:]), "code", 250
-        mask = 255 - mask  # light bars would be read too, but writers print dark ones on light paper
-        mask = np.pad(mask, 12, constant_values=255)
-        frame_level = 0
+        bars, what = barcode(rng.choice(CODES), one.accession.replace("-", "")[-8:]), "code"
+        mask = np.pad(255 - bars, 12, constant_values=255)  # dark bars on light paper
     else:
         size = rng.randrange(13, 26)
         angle = rng.choice((0, 0, 90)) if modality in SCANNED else rng.choice(_ANGLES)
         text = line_of(one, rng)
-        mask, what, level, frame_level = turned(ink(text, rng, size, rotated=False), angle), f"{text!r} {angle}°", 0, 0
+        mask, what = turned(ink(text, rng, size, rotated=False), angle), f"{text!r} {angle}°"
         level = rng.choice((160, 200, 240, 255)) if modality not in SCANNED else rng.choice((235, 250))
     height, width = mask.shape
     if height + 8 > frame.shape[0] or width + 8 > frame.shape[1]:
@@ -108,7 +108,7 @@ def _burn(
     else:
         return False
     if what == "code":
-        frame[top : top + height, left : left + width] = np.where(mask > 127, level, frame_level)
+        frame[top : top + height, left : left + width] = np.where(mask > 127, 250, 0)
         where[top + 12 : top + height - 12, left + 12 : left + width - 12] = mask[12:-12, 12:-12] < 128
     else:
         where |= draw(frame, mask, left, top, level)

@@ -201,8 +201,9 @@ def known_private(one: Somebody, text: str, rng: random.Random) -> Dataset:
 _SAFE = (
     ("Philips PET Private Group", 0x7053_0000, "DS"), ("Philips PET Private Group", 0x7053_0009, "DS"),
     ("SIEMENS MR HEADER", 0x0019_000C, "IS"), ("SIEMENS MR HEADER", 0x0019_000E, "FD"),
-    ("GEMS_ACQU_01", 0x0019_0002, "SL"), ("Philips MR Imaging DD 005", 0x2005_000E, "FL"), ("GEMS_PARM_01", 0x0043_006F, "DS"),
-    ("SPI-P Release 1", 0x0019_0010, "LO"), ("ELSCINT1", 0x01E1_0026, "CS"), ("SIEMENS MR HEADER", 0x0019_000B, "DS"),
+    ("GEMS_ACQU_01", 0x0019_0002, "SL"), ("Philips MR Imaging DD 005", 0x2005_000E, "FL"),
+    ("GEMS_PARM_01", 0x0043_006F, "DS"), ("SPI-P Release 1", 0x0019_0010, "LO"), ("ELSCINT1", 0x01E1_0026, "CS"),
+    ("SIEMENS MR HEADER", 0x0019_000B, "DS"),
 )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from readfirst.domain.pseudonyms import Pseudonyms
 from readfirst.domain.refusals import Reason, Refused
 from tests.drawn.adversary import harm, scan
 from tests.drawn.adversary.cases import Case
-from tests.drawn.adversary.pictures import SCANNED, Picture
+from tests.drawn.adversary.pictures import Picture
 from tests.spec.deid.conftest import HANDLE, ROOT
 from tests.spec.deid.test_real_files import DCIODVFY, errors_of
 
@@ -32,7 +32,7 @@ _COVERED = 0.9  # of a line's ink
 
 @lru_cache(maxsize=8)
 def profile_named(name: str) -> Profile:
-    """A ready profile, or the Basic Profile alone; each takes every object, and documents out of those that hold one."""
+    """A ready profile, or the Basic Profile alone; each takes every object, and takes documents out."""
     basic = 'name = "basic"\nlegal = "none"\n[options]\nvisual_features = "allow"\n'
     profile = parse_profile(basic, "basic") if name == "basic" else load_profile(name)
     return profile.model_copy(
@@ -52,7 +52,7 @@ def cleaned(content: bytes, profile: str) -> tuple[bytes, Deidentified] | Refuse
 
 
 def wrong_with(case: Case, profile: str, folder: Path) -> list[str]:
-    """Leaks, damage and new errors of dciodvfy, in the clean copy of a drawn file; a refusal that is none of its own."""
+    """Leaks, damage and new errors of dciodvfy in the clean copy of a drawn file; a refusal without a cause."""
     outcome = cleaned(case.content, profile)
     if isinstance(outcome, Refused):
         return [] if outcome.reason == Reason.VISUAL_FEATURES else [f"refused: {outcome.reason} {outcome.detail}"]
@@ -107,6 +107,3 @@ def wrong_with_picture(picture: Picture, profile: str) -> list[str]:
     if not picture.inked and changed.any():
         wrong.append(f"{int(changed.sum())} pixels of a picture without text changed")
     return wrong
-
-
-__all__ = ["PROFILES", "SCANNED", "cleaned", "new_errors", "profile_named", "wrong_with", "wrong_with_picture"]

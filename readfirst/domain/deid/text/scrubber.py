@@ -14,8 +14,8 @@ from functools import lru_cache
 
 from readfirst.domain.deid.dicom import tags
 from readfirst.domain.deid.dicom.charsets import decoded
-from readfirst.domain.deid.text import forms
 from readfirst.domain.deid.rules.binary_numbers import BinaryNumbers, in_both_orders
+from readfirst.domain.deid.text import forms
 from readfirst.domain.deid.text.context import (
     INITIAL_AFTER,
     INITIAL_BEFORE,
