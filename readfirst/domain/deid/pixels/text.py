@@ -28,6 +28,7 @@ _SURE = 0.8  # mean of a candidate's map that needs no reading, seen at both siz
 _READ = 0.55  # the recogniser's mean confidence in its characters
 _READ_ONE = 0.9  # for a single character
 _SLANT = (6.0, 84.0)  # degrees between which a line is read along its own direction
+_GOES_ON = 6  # heights of a slanted line, within which its ink is followed beyond its ends
 _LEAST = 12  # pixels of the map
 _TALLEST = 96  # pixels of the searched picture: what is larger on its short side is no line of text
 _DETECTOR, _RECOGNISER = "PP-OCRv6_det_small.onnx", "PP-OCRv6_rec_small.onnx"
@@ -239,10 +240,40 @@ def _judged_along(
     middle = (centre[0] + corner[0], centre[1] + corner[1])
     reading, confidence = _read_line(_turned(picture, middle, long, short, angle))
     whole = all(_is_sure(m[part]) for m in maps[:2])
-    # A letter at either end may be missing in the map: the first of a date, the last of a name.
-    parts = strips(middle, long + 1.4 * short, short, angle, picture.shape)
+    before, after = _reach(picture, middle, long, short, angle)
+    shift, way = (after - before) / 2, (math.cos(math.radians(angle)), math.sin(math.radians(angle)))
+    middle = (middle[0] + shift * way[0], middle[1] + shift * way[1])
+    parts = strips(middle, long + before + after, short, angle, picture.shape)
     text = Text(_around_all(parts), reading, confidence, parts)
     return text if text.read or whole else None
+
+
+def _reach(picture: Grey, middle: tuple[float, float], long: float, short: float, angle: float) -> tuple[float, float]:
+    """How far the ink of a slanted line goes on beyond its ends: the map lacks letters there, like the first of a date.
+
+    In pixels. Where ink cannot be told from the noise, half a letter.
+    """
+    margin = math.ceil(_GOES_ON * short)
+    crop = _turned(picture, middle, long + 2 * margin, short, angle).astype(np.float32)
+    line = crop[:, margin:-margin]
+    away = np.abs(crop - np.median(line))
+    ink, noise = np.percentile(away[:, margin:-margin], (97, 50))
+    if ink < 4 * noise:
+        return short / 2, short / 2
+    inked = (away > ink / 2).sum(axis=0) > 1
+    ends = inked[:margin][::-1], inked[-margin:]
+    before, after = (_until_a_gap(end, math.ceil(0.8 * short)) for end in ends)
+    return before + 0.2 * short, after + 0.2 * short
+
+
+def _until_a_gap(inked: NDArray[np.bool_], gap: int) -> int:
+    """How many columns there are up to the last inked one before a gap of so many."""
+    last = -1
+    for column in np.flatnonzero(inked).tolist():
+        if column - last > gap:
+            break
+        last = column
+    return last + 1
 
 
 def _lies_along(text: Text, found: list[Text]) -> bool:
