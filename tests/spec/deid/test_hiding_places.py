@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 
 import pytest
 
 from benchmarks.deid_privacy import metrics, ours
 from benchmarks.planted_identifiers import Planted, planted, residuals, useful_kept
+from readfirst.domain.pseudonyms import Pseudonyms
+from tests.spec.deid.conftest import ROOT, Clean, attempt, profile_from
 
 PLANTED = [p for seed in (7, 8) for p in planted(seed)]
 
@@ -19,6 +22,15 @@ def test_nothing_is_left_in(file: Planted) -> None:
     clean = ours(file.content)
     assert clean is not None
     assert residuals(clean, file.needles) == []
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("file", PLANTED, ids=lambda p: p.kind)
+def test_nothing_is_left_by_the_basic_profile_alone_in(file: Planted, tmp_path: Path) -> None:
+    """Without any option, texts in sequences that only refer to other objects are nobody's to keep either."""
+    done = attempt(file.content, Pseudonyms(ROOT, "hilltop"), profile=profile_from(tmp_path))
+    assert isinstance(done, Clean), done
+    assert residuals(done.content, file.needles) == []
 
 
 @pytest.mark.filterwarnings("ignore")
