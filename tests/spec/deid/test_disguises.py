@@ -105,6 +105,14 @@ def test_a_number_filled_up_with_zeros_is_found_in_a_code_too(ct: Dataset, clean
     assert b"48213077" not in clean(ct).content
 
 
+@pytest.mark.parametrize("value", ["case of 22-OCT-1941", "fd48444a-44de-4d74-9187-95402de29c3b", "a.b77@mail.example"])
+def test_a_code_that_no_list_can_have_goes(ct: Dataset, clean: Cleaner, value: str) -> None:
+    item = Dataset()
+    item.LongCodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, "99SITE", "case"
+    ct.ProcedureCodeSequence = [item]
+    assert value.encode() not in clean(ct).content
+
+
 @pytest.mark.parametrize("value", ["23_APR_1951", "2024_02_29", "16_OCTOBER_2015"])
 def test_a_code_string_that_says_a_day_goes(ct: Dataset, clean: Cleaner, value: str) -> None:
     ct.add_new(0x0018_5104, "CS", value)

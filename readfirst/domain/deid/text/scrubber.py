@@ -114,8 +114,9 @@ class Scrubber:
             if TRIGGER.search(plain):
                 spans += pattern_spans(plain)
             spans += [m.span() for days in self._known_days if days is not None for m in days.finditer(plain)]
-        else:  # a code: only a UID in it is nobody's word
-            spans += [m.span() for m in patterns_of("uid").finditer(folded.text)]
+        else:  # a code: only what no list of codes has in it
+            kinds = ("uid", "uuid", "month", "e-mail")
+            spans += [m.span() for kind in kinds for m in patterns_of(kind).finditer(folded.text)]
         return _blanked(folded.text, spans) if spans else text
 
     def shows(self, value: bytes, charsets: tuple[str, ...], tag: int = 0) -> bool:
