@@ -20,6 +20,7 @@ from readfirst.domain.operations.stages import seconds_between
 from readfirst.domain.reading import alert_email
 from readfirst.domain.reading.reviews import acknowledged
 from readfirst.domain.reading.study_record import StudyRecord
+from readfirst.domain.routing.readings import keys_showing
 from readfirst.domain.workflow_messages import Alert
 from readfirst.services import list_study
 
@@ -73,7 +74,7 @@ def send_alert(alert: dict[str, Any]) -> float:
     Below 0: somebody has the study in hand already, and need not be about.
     """
     this = Alert.model_validate(alert)
-    if _in_hand(this.token):
+    if _in_hand(this):
         return -1.0
     clinic = settings().clinic(this.clinic)
     letter = alert_email.urgent(this.handle, settings().portal_url, _about(this))
@@ -97,20 +98,22 @@ def still_due(alert: Alert) -> Alert | None:
     late = now() - sent > timedelta(minutes=settings().escalate_minutes) + _SLACK
     if not (late and settings().clinic(alert.clinic).escalation) or mail.sent(alert.token, _overdue(alert)):
         return None
-    return None if _in_hand(alert.token) else alert.model_copy(update={"overdue": True})
+    return None if _in_hand(alert) else alert.model_copy(update={"overdue": True})
 
 
 def _overdue(alert: Alert) -> str:
     return f"{alert.finding}-overdue"
 
 
-def _in_hand(token: str) -> bool:
-    """Whether a reader has acknowledged the study's present result, also before any letter went out."""
-    record = list_study.read(token)
+def _in_hand(alert: Alert) -> bool:
+    """Whether a reader has acknowledged the study's present result, also before any letter went out; where several
+    models have answered one after the other, a result that showed what this alert is for."""
+    record = list_study.read(alert.token)
     if record is None:
         return False
-    events = reviews.events(clients.container(resource_names.STUDIES, resource_names.REVIEWS), token)
-    return acknowledged(events, reviews.run_key(record))
+    events = reviews.events(clients.container(resource_names.STUDIES, resource_names.REVIEWS), alert.token)
+    shown = {reviews.run_key(record)} | keys_showing(record.models, alert.finding)
+    return any(acknowledged(events, key) for key in shown)
 
 
 def _note(this: Alert) -> None:
@@ -134,7 +137,7 @@ def _alerted(record: StudyRecord, at: datetime) -> StudyRecord:
 def escalate_alert(alert: dict[str, Any]) -> None:
     """Hands a second e-mail over to the clinic's escalation address, once, unless somebody has the study in hand."""
     this = Alert.model_validate(alert)
-    if _in_hand(this.token):
+    if _in_hand(this):
         return
     letter = alert_email.overdue(this.handle, settings().portal_url, _about(this))
     mail.send_once(this.token, _overdue(this), letter, settings().clinic(this.clinic).escalation)

@@ -9,8 +9,8 @@ from typing import Any
 
 import azure.durable_functions as df
 
-from orchestrations.blueprint import STEP, blueprint
-from orchestrations.report import announce
+from orchestrations.blueprint import STEP, blueprint, kind_of
+from orchestrations.report import announce, tell
 from readfirst.adapters import jobs
 from readfirst.adapters.clock import now
 from readfirst.adapters.settings import settings
@@ -20,29 +20,89 @@ from readfirst.adapters.uploads.ledger import ledger_of
 from readfirst.domain import blob_paths
 from readfirst.domain.analysis.eligibility import Selection, is_unreadable
 from readfirst.domain.analysis.messages import AnalysisRequest, InferenceRequest
-from readfirst.domain.analysis.models import default_model
-from readfirst.domain.analysis.series_selection import Choice, choose, run_key
+from readfirst.domain.analysis.models import Manifest
+from readfirst.domain.analysis.series_selection import Choice
 from readfirst.domain.analysis.turns import Queue
 from readfirst.domain.analysis.watchdog import Trouble, decide
-from readfirst.domain.workflow_messages import AnalysisOutcome, Plan, Run, Watch
-from readfirst.services import close_books
+from readfirst.domain.workflow_messages import (
+    AnalysisOutcome,
+    Answer,
+    Plan,
+    Report,
+    Run,
+    Watch,
+    model_of,
+    verdict_of,
+)
+from readfirst.services import close_books, plan_models
 
 ANSWER = "inference"  # the external event that brings the job's answer
+WAITING = "waiting: The model has not answered yet."
 _GIVE_UP = timedelta(days=1)
 
 
 @blueprint.orchestration_trigger(context_name="context")
 def analyse(context: df.DurableOrchestrationContext) -> Generator[Any, Any, Any]:
-    """Orders the analysis once, then waits for its answer; looks after it whenever the answer keeps us waiting."""
+    """Orders the analysis and waits for its answer; where the study gets several models, each has an orchestration."""
     given = context.get_input()
-    run = Run.model_validate(given["run"])
-    if "watch" not in given:
-        plan = Plan.model_validate((yield context.call_activity_with_retry(plan_analysis, STEP, run.dump())))
+    if "watch" in given:
+        return (yield from _answer_of(context, given, None))
+    plan = Plan.model_validate((yield context.call_activity_with_retry(plan_analysis, STEP, given["run"])))
+    if plan.outcome == "several":
+        return (yield from _answers_of(context, Run.model_validate(given["run"]), plan))
+    return (yield from _answer_of(context, given, plan))
+
+
+@blueprint.orchestration_trigger(context_name="context")
+def ask_model(context: df.DurableOrchestrationContext) -> Generator[Any, Any, Any]:
+    """Asks one of several models, and waits for its answer."""
+    given = context.get_input()
+    if "plan" in given:
+        plan = Plan.model_validate(given["plan"])
+        return (yield from _answer_of(context, {"run": given["run"], "model": plan.model}, plan))
+    if "watch" in given:
+        return (yield from _answer_of(context, given, None))
+    plan = Plan.model_validate((yield context.call_activity_with_retry(plan_model, STEP, given)))
+    return (yield from _answer_of(context, given, plan))
+
+
+def _answers_of(context: df.DurableOrchestrationContext, run: Run, plan: Plan) -> Generator[Any, Any, dict[str, Any]]:
+    """Asks every model at once. One that fails takes nothing from the others, and none waits for a slower one: what
+    one has said is told while the others work."""
+    asked = [
+        context.call_sub_orchestrator(
+            ask_model, {"run": run.dump(), "plan": one.dump()}, model_of(context.instance_id, k)
+        )
+        for k, one in enumerate(plan.each, start=1)
+    ]
+    answers = [Answer(plan=one, verdict=AnalysisOutcome(outcome="waiting", reason=WAITING)) for one in plan.each]
+    left = list(asked)
+    while left:
+        ended = yield context.task_any(left)
+        left.remove(ended)
+        k = asked.index(ended)
+        try:
+            answers[k] = Answer.model_validate((yield ended))
+        except Exception as fault:
+            failed = AnalysisOutcome(outcome="failed", reason=f"stage-fault: {kind_of(fault)}")
+            answers[k] = Answer(plan=plan.each[k], verdict=failed)
+        verdict = verdict_of(answers)
+        if left and verdict.outcome == "analysed":
+            yield from tell(context, Report(run=run, verdict=verdict, each=tuple(answers)))
+    return {**_over(plan, verdict_of(answers)), "each": [one.dump() for one in answers]}
+
+
+def _answer_of(
+    context: df.DurableOrchestrationContext, given: dict[str, Any], plan: Plan | None
+) -> Generator[Any, Any, Any]:
+    """Requests what was planned, once, then waits for the answer; looks after it whenever that keeps us waiting."""
+    anew: dict[str, Any] = {name: given[name] for name in ("run", "model") if name in given}
+    if plan is not None:
         if plan.outcome == "out-of-scope":
             return _over(plan, AnalysisOutcome(outcome="out-of-scope", reason=plan.reason))
         if plan.outcome == "known":
             return _over(plan, AnalysisOutcome(outcome="analysed"))
-        watch = Watch(run=run, plan=plan, instance=context.instance_id)
+        watch = Watch(run=Run.model_validate(given["run"]), plan=plan, instance=context.instance_id)
         watch = Watch.model_validate((yield context.call_activity_with_retry(request_analysis, STEP, watch.dump())))
     else:
         watch = Watch.model_validate(given["watch"])
@@ -54,18 +114,18 @@ def analyse(context: df.DurableOrchestrationContext) -> Generator[Any, Any, Any]
         told = AnalysisOutcome.model_validate_json(answer.result) if isinstance(answer.result, str) else answer.result
         verdict = AnalysisOutcome.model_validate(told)
         if is_unreadable(verdict.outcome, verdict.reason):
-            context.continue_as_new({"run": run.dump()})  # the next best series is planned
+            context.continue_as_new(anew)  # the next best series is planned
             return None
         return _over(watch.plan, verdict)
     looked = AnalysisOutcome.model_validate(
         (yield context.call_activity_with_retry(watch_analysis, STEP, watch.dump()))
     )
     if is_unreadable(looked.outcome, looked.reason):
-        context.continue_as_new({"run": run.dump()})
+        context.continue_as_new(anew)
         return None
     if looked.outcome != "waiting":
         return _over(watch.plan, looked)
-    context.continue_as_new({"run": run.dump(), "watch": watch.later(looked.reason).dump()})
+    context.continue_as_new(anew | {"watch": watch.later(looked.reason).dump()})
     return None
 
 
@@ -75,49 +135,48 @@ def _over(plan: Plan, verdict: AnalysisOutcome) -> dict[str, Any]:
 
 @blueprint.activity_trigger(input_name="run")
 def plan_analysis(run: dict[str, Any]) -> dict[str, Any]:
-    """Chooses the series by the model's gate, writes the order, and lists the study. No receipt, no inference.
-
-    A series that the job could not decode has a result that says so: the next best one is taken.
-    """
+    """Routes the study to its models, chooses the series of each by its gate, writes the orders, and lists the study.
+    No receipt, no inference."""
     this = Run.model_validate(run)
     receipted = receipts.receipted(this.token, this.n)
-    model = default_model()
-    choice = choose(receipted.instances, model.gate)
-    plan = Plan(
-        outcome="out-of-scope", reason=f"{choice.refusal.code}: {choice.refusal.text}" if choice.refusal else ""
-    )
-    for chosen in choice.selections:
-        key = run_key(chosen, model.digest)
-        found = receipts.result(this.token, key)
-        if found is None:
-            _order(this, receipted, choice, chosen, key)
-            return Plan(outcome="ordered", run_key=key).dump()
-        if found.outcome == "analysed":
-            return Plan(outcome="known", run_key=key).dump()
-        # The job itself has found the study out of scope: its pictures are judged there.
-        plan = Plan(outcome="out-of-scope", run_key=key, reason=found.reason)
-        if not is_unreadable(found.outcome, found.reason):
-            break
+    routing = plan_models.routing_of(this, receipted)
+    receipts.note_routing(this.token, this.n, routing.kept)
+    plan = plan_models.plans_of(this, routing, _ordering(this, receipted))
+    ordered = [one.run_key for one in (plan, *plan.each) if one.outcome == "ordered"]
+    if ordered:
+        announce(this, receipted, ordered[0])
     return plan.dump()
 
 
-def _order(run: Run, receipted: Receipted, choice: Choice, chosen: Selection, key: str) -> None:
-    model, ledger = default_model(), ledger_of(run.token)
-    receipts.order(
-        AnalysisRequest(
-            token=run.token,
-            handle=ledger.handle(),
-            run_key=key,
-            model_name=model.name,
-            model_digest=model.digest,
-            series_uid=chosen.series_uid,
-            instances=tuple(chosen.instances),
-            receipts=receipted.receipts,
-            missing=chosen.missing,
-            accounting=close_books.close(ledger, run.n, receipted, choice, chosen, model.gate),
+@blueprint.activity_trigger(input_name="asked")
+def plan_model(asked: dict[str, Any]) -> dict[str, Any]:
+    """Plans one of several models again, after a series that could not be decoded."""
+    this = Run.model_validate(asked["run"])
+    receipted = receipts.receipted(this.token, this.n)
+    return plan_models.plan_again(this, receipted, asked["model"], _ordering(this, receipted)).dump()
+
+
+def _ordering(run: Run, receipted: Receipted) -> plan_models.Order:
+    """What writes the order of a model's work for the job."""
+    ledger = ledger_of(run.token)
+
+    def order(model: Manifest, choice: Choice, chosen: Selection, key: str) -> None:
+        receipts.order(
+            AnalysisRequest(
+                token=run.token,
+                handle=ledger.handle(),
+                run_key=key,
+                model_name=model.name,
+                model_digest=model.digest,
+                series_uid=chosen.series_uid,
+                instances=tuple(chosen.instances),
+                receipts=receipted.receipts,
+                missing=chosen.missing,
+                accounting=close_books.close(ledger, run.n, receipted, choice, chosen, model.gate),
+            )
         )
-    )
-    announce(run, receipted, key)
+
+    return order
 
 
 @blueprint.activity_trigger(input_name="watch")

@@ -8,6 +8,7 @@ alerts, then the rest side by side, each from the record. While the AI works, th
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Generator, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -27,20 +28,18 @@ from readfirst.adapters.studies.study_index import Worklist
 from readfirst.adapters.uploads import clinic_results, originals, persons
 from readfirst.adapters.uploads.ledger import Ledger, ledger_of
 from readfirst.domain import blob_paths, resource_names
-from readfirst.domain.analysis.findings import Analysis
-from readfirst.domain.analysis.models import default_model
-from readfirst.domain.analysis.series_selection import choose
 from readfirst.domain.blob_paths import RefusedFile
 from readfirst.domain.deid import TABLE_EDITION, engine_build
 from readfirst.domain.intake.ledger import ArrivalNote, Seal
 from readfirst.domain.intake.person import Person
 from readfirst.domain.operations.stages import before_reading, seconds_between
-from readfirst.domain.reading.accounting import Accounting
 from readfirst.domain.reading.build_record import Outcome, Study, lacks_result, record_of
 from readfirst.domain.reading.study_record import Provenance, StudyRecord
 from readfirst.domain.refusals import Reason
+from readfirst.domain.routing.readings import STUDY, alerting, key_of
 from readfirst.domain.workflow_messages import Alert, Report, Run
-from readfirst.services import close_books, list_study, merge_patients
+from readfirst.services import gather_readings, list_study, merge_patients
+from readfirst.services.gather_readings import Gathered
 
 CANCELLED = "cancelled: by an operator"
 LATE = "late: the analysis has not ended yet; its result will replace this"
@@ -70,7 +69,6 @@ def report(told: dict[str, Any]) -> list[dict[str, Any]]:
     if this.verdict.reason != CANCELLED and ledger.cancelled(run.n):
         there = list_study.read(run.token)
         return [alert.dump() for alert in alerts_of(there)] if there and there.run == run.n else []
-    analysis = receipts.result(run.token, this.plan.run_key) if this.plan and this.plan.run_key else None
     receipted = receipts.receipted(run.token, run.n)
     notes, seal = ledger.notes(), ledger.sealed(run.n)
     study = _study(run, ledger, receipted, notes, seal)
@@ -79,10 +77,12 @@ def report(told: dict[str, Any]) -> list[dict[str, Any]]:
             return []  # answered meanwhile: the replay that the answer started tells what came of it
         study = replace(study, refused=(*study.refused, *_kept_back(run, ledger, receipted)))
     at = now()
+    from_outside = this.verdict.outcome == "failed" and this.verdict.reason != CANCELLED
+    said = gather_readings.gather(this, ledger, receipted, ended_without=from_outside)
     record = record_of(
         study,
-        Outcome(this.verdict.outcome, _reason(this), analysis, _accounting(this, ledger, receipted)),
-        _provenance(this, analysis, _seconds(this, notes, seal, at)),
+        Outcome(said.verdict.outcome, _reason(this, said), said.models, said.accounting, said.not_asked),
+        _provenance(said, _seconds(this, notes, seal, at)),
         at,
     )
     counts = list_study.keep(merge_patients.linked(record))
@@ -92,17 +92,17 @@ def report(told: dict[str, Any]) -> list[dict[str, Any]]:
     return [alert.dump() for alert in alerts_of(counts)] if counts.run == run.n else []
 
 
-def _reason(told: Report) -> str:
+def _reason(told: Report, said: Gathered) -> str:
     """The verdict's reason; of a result that is late, what the watchdog has found wrong with the job, if anything."""
-    trouble = receipts.trouble(told.run.token, told.run.n) if told.verdict.reason == LATE else ""
-    return f"{trouble}:{LATE.partition(':')[2]}" if trouble else told.verdict.reason
+    trouble = receipts.trouble(told.run.token, told.run.n) if said.verdict.reason == LATE else ""
+    return f"{trouble}:{LATE.partition(':')[2]}" if trouble else said.verdict.reason
 
 
 def alerts_of(record: StudyRecord) -> list[Alert]:
     """The alerts that a record asks for: none for a study that waits for no one."""
     if not (record.high_risk and record.purpose == "current"):
         return []
-    kinds = sorted({finding.kind for finding in record.findings}) or ["study"]
+    kinds = alerting(record.models) or sorted({finding.kind for finding in record.findings}) or [STUDY]
     return [Alert(token=record.id, clinic=record.clinic, handle=record.handle, finding=kind) for kind in kinds]
 
 
@@ -209,17 +209,6 @@ def _kept_back(run: Run, ledger: Ledger, receipted: Receipted) -> list[RefusedFi
     return [RefusedFile(arrival=arrival, reason=Reason.SEVERAL_PERSONS.value) for arrival in held]
 
 
-def _accounting(told: Report, ledger: Ledger, receipted: Receipted) -> Accounting:
-    """The study's books by what the job was asked to read, if it has read it."""
-    gate, verdict = default_model().gate, told.verdict
-    choice = choose(receipted.instances, gate)
-    order = receipts.ordered(told.run.token, told.plan.run_key) if told.plan and verdict.outcome == "analysed" else None
-    read = choice.as_read(order.series_uid, order.instances, gate) if order else None
-    broken = verdict.outcome not in ("analysed", "out-of-scope")
-    why = verdict.reason.partition(":")[0]
-    return close_books.close(ledger, told.run.n, receipted, choice, read, gate, why=why, broken=broken, reported=True)
-
-
 def _seconds(told: Report, notes: Sequence[ArrivalNote], seal: Seal, at: datetime) -> dict[str, float]:
     """The seconds of every stage up to the record, which is written at `at`."""
     taken = set(seal.arrivals)
@@ -229,15 +218,19 @@ def _seconds(told: Report, notes: Sequence[ArrivalNote], seal: Seal, at: datetim
     return seconds
 
 
-def _provenance(told: Report, analysis: Analysis | None, seconds: dict[str, float]) -> Provenance:
-    job = {f"job.{stage}": seconds for stage, seconds in (analysis.seconds if analysis else {}).items()}
+def _provenance(said: Gathered, seconds: dict[str, float]) -> Provenance:
+    """Of several models the job's seconds are those of all, and the first that gave a result is named."""
+    job: Counter[str] = Counter()
+    for one in said.models.readings:
+        job.update({f"job.{stage}": seconds for stage, seconds in one.seconds.items()})
+    refused = [one.model for one in said.models.readings if one.outcome == "out-of-scope"]
     return Provenance(
         readfirst=__version__,
         engine=engine_build(),
         table=TABLE_EDITION,
         profile=settings().profile,
-        model=analysis.model if analysis else None,
-        run_key=told.plan.run_key if told.plan else "",
+        model=next(iter([one.model for one in said.models.analysed] or refused), None),
+        run_key=key_of(one.run_key for one in said.models.analysed) or said.run_key,
         seconds={**seconds, **job},
     )
 
@@ -256,6 +249,8 @@ def _answer(record: StudyRecord) -> dict[str, Any]:
         answer["accounting"] = record.accounting.model_dump()
     if record.reason:
         answer["reason"] = record.reason
+    if len(record.by_model) > 1:
+        answer["models"] = record.by_model
     if record.refused:
         answer["refused"] = record.refused
     if record.copies:

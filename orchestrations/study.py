@@ -9,7 +9,7 @@ from typing import Any
 import azure.durable_functions as df
 
 from orchestrations.analyse import analyse
-from orchestrations.blueprint import SEALING, STEP, blueprint
+from orchestrations.blueprint import SEALING, STEP, blueprint, kind_of
 from orchestrations.deidentify import WORKERS, deidentify_batches, hold_study, workers_for
 from orchestrations.report import LATE, tell
 from orchestrations.settle import look_and_seal, start_next
@@ -65,7 +65,7 @@ def _read_or_tell(context: df.DurableOrchestrationContext, run: Run, deadline: s
     try:
         return (yield reading)
     except Exception as fault:
-        yield from tell(context, _failed(run, f"stage-fault: {_kind(fault)}"))
+        yield from tell(context, _failed(run, f"stage-fault: {kind_of(fault)}"))
         return "failed"
 
 
@@ -98,6 +98,7 @@ def read_study(context: df.DurableOrchestrationContext) -> Generator[Any, Any, A
         run=run,
         plan=Plan.model_validate(analysis["plan"]),
         verdict=AnalysisOutcome.model_validate(analysis["verdict"]),
+        each=analysis.get("each", ()),
         seconds={
             "deidentify": (deidentified - began).total_seconds(),
             "analyse": (analysed - deidentified).total_seconds(),
@@ -106,9 +107,3 @@ def read_study(context: df.DurableOrchestrationContext) -> Generator[Any, Any, A
     )
     yield from tell(context, told)
     return told.verdict.outcome
-
-
-def _kind(fault: Exception) -> str:
-    # The fault's own words can hold content; its class name, which the host puts in front, cannot.
-    words = str(fault).replace("\n", " ").split()
-    return next((w.rstrip(":") for w in words if w.rstrip(":").endswith(("Error", "Exception", "Timeout"))), "fault")

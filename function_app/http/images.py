@@ -110,11 +110,11 @@ class Masks(Tagged):
 def study_masks(call: Call) -> func.HttpResponse:
     """GET studies/{token}/masks: findings → instance → runs of pixels [row, first column, length]."""
     record = StudyRecord.model_validate(call.study)
-    segmentation = images.segmentation(record)
-    if segmentation is None:
-        return answer_if_changed(call.request, Masks(findings={}))
-    places = images.places_by_name(record) if segment_rle.is_moved(segmentation) else None
-    found = segment_rle.segment_rle(segmentation, [f.key for f in record.findings], places)
+    found: dict[str, dict[str, segment_rle.Runs]] = {}
+    for segmentation, keys in images.segmentations(record):
+        places = images.places_by_name(record) if segment_rle.is_moved(segmentation) else None
+        masks = segment_rle.segment_rle(segmentation, list(keys), places)
+        found |= {keys[own]: runs for own, runs in masks.items()}
     return answer_if_changed(call.request, Masks.model_construct(findings=found))  # many numbers
 
 

@@ -31,6 +31,7 @@ from readfirst.domain.operations import statistics
 from readfirst.domain.reading.reviews import Event, Review
 from readfirst.domain.reading.reviews import State as ReviewState
 from readfirst.domain.reading.study_record import Label, State, StudyRecord
+from readfirst.domain.routing.readings import Says
 
 _PAGE = 50
 _PAGE_LIMIT = 200
@@ -117,6 +118,7 @@ class StudyLine(BaseModel):
     moved_days: int = 0
     analysing: str = ""
     readers: list[str] = []  # everybody else who is reading it now, by name
+    by_model: dict[str, Says] = {}
     band: Literal[0, 1, 2]
     progress: ProgressView | None
 

@@ -1,4 +1,4 @@
-"""`readfirst model list|check|approve`: which models may run, and how another one gets that leave."""
+"""`readfirst model list|check|approve|route`: which models may run, how another one gets that leave, who gets which."""
 
 from __future__ import annotations
 
@@ -11,8 +11,12 @@ from pydantic import ValidationError
 
 from readfirst.domain.analysis import models
 from readfirst.domain.analysis.models import Manifest
+from readfirst.domain.counted import counted
+from readfirst.domain.routing import routes
+from readfirst.domain.routing.routes import parse_routes, route
 
 APPROVED = Path(models.__file__).with_name("approved_models.json")
+ROUTES = Path(routes.__file__).with_name("model_routes.json")
 Approvals = Annotated[Path, typer.Option("--approvals", help="The list of approvals, a file of the repository.")]
 Run = Annotated[bool, typer.Option("--run", help="Also run an approved bundle on noise (needs torch and MONAI).")]
 Bundle = Annotated[Path, typer.Argument(exists=True, file_okay=False, help="A bundle: manifest.json and its files.")]
@@ -21,11 +25,14 @@ Bundle = Annotated[Path, typer.Argument(exists=True, file_okay=False, help="A bu
 def register(app: typer.Typer) -> None:
     """Adds the group."""
     group = typer.Typer(
-        no_args_is_help=True, rich_markup_mode=None, help="Which models may run: list, check and approve bundles."
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        help="Which models may run: list, check and approve bundles; and which a study gets.",
     )
     group.command("list")(list_models)
     group.command()(check)
     group.command()(approve)
+    group.command("route")(route_study)
     app.add_typer(group, name="model")
 
 
@@ -101,6 +108,36 @@ def approve(bundle: Bundle, approvals: Approvals = APPROVED) -> None:
         typer.echo("Its configuration runs as code; these lines are what you approve, with its scripts:")
         typer.echo("\n".join(f"  {line}" for line in code))
     typer.echo(f"Commit {approvals.name} and put the bundle at model_container/models/{manifest.name}.")
+    if not any(m.name == manifest.name for m in listed):
+        typer.echo(f"No study gets it before {ROUTES.name} names it: `readfirst model route STUDY_DIR` shows which.")
+
+
+def route_study(
+    study: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="A folder of DICOM files.")],
+    clinic: Annotated[str, typer.Option(help="The clinic that sends it.")] = "",
+    prior: Annotated[bool, typer.Option("--prior", help="It is a prior study.")] = False,
+    table: Annotated[Path, typer.Option("--routes", help="The routes, a file of the repository.")] = ROUTES,
+    approvals: Approvals = APPROVED,
+) -> None:
+    """Say which models a study would get, why, and why not the others. Nothing is run."""
+    from readfirst.cli.analyse import read_study
+
+    known = _listed(approvals)
+    try:
+        in_force = parse_routes(table.read_bytes(), known)
+    except (OSError, ValueError) as error:
+        _fail(f"{table} is not a table of routes: {_reasons(error)}")
+    instances = read_study(study).instances
+    routing = route(instances, clinic, "prior" if prior else "current", in_force, known)
+    for one in routing.asked:
+        chosen = one.choice.selections[0]
+        number = chosen.instances[0].series_number
+        what = f"series {number}, {counted(len(chosen.instances), 'image')}"
+        typer.echo(f"{one.model.name} {one.model.version}: asked {one.why} ({what})")
+    for other in routing.others:
+        typer.echo(f"{other.model.name} {other.model.version}: not asked: {other.why}")
+    if not routing.asked:
+        _fail("No model would read this study: it would be reported as NOT ANALYSED.")
 
 
 def _listed(approvals: Path) -> tuple[Manifest, ...]:

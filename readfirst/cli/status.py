@@ -58,17 +58,19 @@ def findings_table(record: StudyRecord) -> object:
     from rich.table import Table
 
     model = record.provenance.model if record.provenance else None
+    models = [f"{one.model.name} {one.model.version} ({one.says}): {one.model.disclaimer}" for one in record.models]
     table = Table(
-        "finding", "size", "place", "probability", "slice", "urgency",
+        "finding", "model", "size", "place", "probability", "slice", "urgency",
         title=f"Study {record.handle}: {record.label}" + (f" ({record.reason})" if record.reason else ""),
         caption=f"risk {record.risk:.2f} {'HIGH' if record.high_risk else ''} {record.why}\n"
-        + (f"{model.name} {model.version}: {model.disclaimer}" if model else ""),
+        + ("\n".join(models) or (f"{model.name} {model.version}: {model.disclaimer}" if model else "")),
     )  # fmt: skip
     if not record.findings:
         table.add_row("none")
     for f in record.findings:
         table.add_row(
             f.concept.meaning,
+            f.model,
             f"{f.diameter_mm:.0f} mm" if f.diameter_mm else "",
             f.site + (f" ({', '.join(f'{c:.0f}' for c in f.centre)})" if f.centre else ""),
             f"{f.probability:.2f}",

@@ -178,6 +178,11 @@ def trouble_path(token: str, run: int) -> str:
     return f"{token}/trouble-{run:06d}.txt"
 
 
+def routing_path(token: str, run: int) -> str:
+    """In container `analysis`: which models a run's study gets, and why not the others (Routed)."""
+    return f"{token}/routed-{run:06d}.json"
+
+
 def record_path(token: str) -> str:
     """The blob of a study's record, in container `analysis`."""
     return f"{token}/record.json"

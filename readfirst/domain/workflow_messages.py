@@ -6,9 +6,12 @@ these ids, so the strings do not change.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
+
+MOST_MODELS = 8  # that one study can get: each is an orchestration, and whoever stops a run stops each of them
 
 
 class Handed(BaseModel):
@@ -50,7 +53,9 @@ class Run(Handed):
         either: they are the study's (`alert_instance`), and a cancellation leaves them.
         """
         readings = ((top, reading_of(top)) for top in (self.instance, self.replay))
-        return tuple(name for top, reading in readings for name in (top, reading, analysis_of(reading)))
+        above = [(top, reading, analysis_of(reading)) for top, reading in readings]
+        each = [model_of(analysis, k) for *_, analysis in above for k in range(1, MOST_MODELS + 1)]
+        return (*(name for names in above for name in names), *each)
 
     @property
     def next(self) -> Run:
@@ -66,6 +71,11 @@ def reading_of(instance: str) -> str:
 def analysis_of(instance: str) -> str:
     """The instance of the analysis that a reading calls, and to which the job's answer goes."""
     return f"{instance}-analyse"
+
+
+def model_of(instance: str, k: int) -> str:
+    """The instance that asks the k-th (from 1) of several models, called by an analysis: its answer goes there."""
+    return f"{instance}-{k}"
 
 
 class Look(Handed):
@@ -85,11 +95,16 @@ class Batches(Handed):
 
 
 class Plan(Handed):
-    """What is to be analysed. `ordered`: the job has to run; `known`: its result is there already."""
+    """What is to be analysed. `ordered`: the job has to run; `known`: its result is there already.
 
-    outcome: Literal["ordered", "known", "out-of-scope"]
+    `several`: the study gets several models, each with a plan of its own in `each`.
+    """
+
+    outcome: Literal["ordered", "known", "out-of-scope", "several"]
     run_key: str = ""
     reason: str = ""
+    model: str = ""  # digest of the model that it is for; older plans are for the one that was the default
+    each: tuple[Plan, ...] = ()
 
 
 class Watch(Handed):
@@ -119,6 +134,23 @@ class AnalysisOutcome(Handed):
     reason: str = ""
 
 
+class Answer(Handed):
+    """What one of several models was asked, and what came of it so far."""
+
+    plan: Plan
+    verdict: AnalysisOutcome
+
+
+def verdict_of(answers: Sequence[Answer]) -> AnalysisOutcome:
+    """How the analysis by several models stands: analysed where one has a result, failed where none has and one has
+    failed, else waiting or out of scope, with the reason of the first model that is so."""
+    for outcome in ("analysed", "waiting", "failed"):
+        found = next((one.verdict for one in answers if one.verdict.outcome == outcome), None)
+        if found:
+            return found
+    return answers[0].verdict
+
+
 class Report(Handed):
     """What the report stage has to tell: the analysis and the seconds that the stages before it took.
 
@@ -129,6 +161,7 @@ class Report(Handed):
     run: Run
     plan: Plan | None = None
     verdict: AnalysisOutcome
+    each: tuple[Answer, ...] = ()  # where several models were asked: what came of each
     seconds: dict[str, float] = {}  # by stage (domain/operations/stages.py)
     analysed: str = ""
 

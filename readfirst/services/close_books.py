@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from readfirst.adapters.studies.receipts import Receipted
 from readfirst.adapters.uploads.ledger import Ledger
 from readfirst.domain.analysis.eligibility import Selection
 from readfirst.domain.analysis.models import Gate
 from readfirst.domain.analysis.series_selection import Choice
+from readfirst.domain.instance_facts import InstanceFacts
 from readfirst.domain.reading.accounting import Accounting, Received
 from readfirst.domain.reading.books import account
 
@@ -22,10 +25,12 @@ def close(
     why: str = "",
     broken: bool = False,
     reported: bool = False,
+    also: Sequence[InstanceFacts] = (),
 ) -> Accounting:
     """The accounting of all files up to a run. `why`: the reason code where nothing was read; `broken`: because a
     stage failed, so that some files may never have been cleaned. `reported`: for the study's record, which the next
-    run replaces, not for an order, whose results stay: files that came since count as still to be taken."""
+    run replaces, not for an order, whose results stay: files that came since count as still to be taken. `also`: slices
+    that other models have read."""
     received = _received(ledger, run, receipted)
     known = len(receipted.instances) + len(receipted.refused) + received.identical
     return account(
@@ -40,6 +45,7 @@ def close(
         with_read={receipted.series[read.series_uid]} if read and read.series_uid in receipted.series else (),
         never_cleaned=max(0, received.files - known) if broken else 0,
         to_come=_to_come(ledger, run) if reported else 0,
+        also=also,
     )
 
 

@@ -40,7 +40,8 @@ def keep(record: StudyRecord) -> StudyRecord:
         if after is None:
             return None
         same = _same_analysis(there, after)
-        kept = {VERIFIED: there.outputs[VERIFIED]} if same and VERIFIED in there.outputs else {}
+        signed = {kind: blob for kind, blob in there.outputs.items() if kind.rpartition(".")[2] == VERIFIED}
+        kept = signed if same else {}
         said = {name: getattr(there, name) for name in _REVIEW} if same else {}
         # A study that is kept back loses its result, and not its place: what was urgent is read as soon as before.
         due = min(there.due, after.due) if after.state == "quarantined" else after.due

@@ -69,7 +69,7 @@ def _home(token: str, kind: str, identity: IdentityRecord) -> bytes | None:
     if data is None:
         return None
     ds = relink(pydicom.dcmread(io.BytesIO(data)), identity)
-    if kind != VERIFIED and (seen := blobs.properties(analysis.get_blob_client(path))) is not None:
+    if kind.rpartition(".")[2] != VERIFIED and (seen := blobs.properties(analysis.get_blob_client(path))) is not None:
         date_content(ds, seen.last_modified)  # the job knows the study's shifted days only
     home = io.BytesIO()
     ds.save_as(home)

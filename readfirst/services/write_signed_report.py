@@ -14,7 +14,7 @@ from readfirst.adapters.studies import reviews
 from readfirst.domain import blob_paths, resource_names
 from readfirst.domain.reading.reviews import Event, Review, Signed, fold, summary
 from readfirst.domain.reading.signed_report import verified
-from readfirst.domain.reading.study_record import VERIFIED, StudyRecord
+from readfirst.domain.reading.study_record import VERIFIED, RecordPart, StudyRecord
 from readfirst.services import list_study
 
 if TYPE_CHECKING:
@@ -34,15 +34,14 @@ def follow_review(token: str, clinic: str = "") -> None:
         return
     review, events = _review_of(record)
     signed = review.state == "signed" and not review.superseded
-    path = _report(record, review) if signed and "sr" in record.outputs else ""
+    paths = _reports(record, review) if signed else {}
     judged = {key: verdict.verdict for key, verdict in review.verdicts.items()} if signed else {}
 
     def note(there: StudyRecord) -> StudyRecord:
-        newer = there.outputs.get("sr") != record.outputs.get("sr") or _review_of(there)[0].version != review.version
-        if newer or (path and there.outputs.get(VERIFIED, "") > path):
+        newer = _sources(there) != _sources(record) or _review_of(there)[0].version != review.version
+        if newer or any(there.outputs.get(kind, "") > path for kind, path in paths.items()):
             return there  # a later event, or a newer result, came meanwhile: whoever follows that notes it
-        outputs = {**there.outputs, VERIFIED: path} if path else there.outputs
-        return there.model_copy(update={**summary(review), "judged": judged, "outputs": outputs})
+        return there.model_copy(update={**summary(review), "judged": judged, "outputs": {**there.outputs, **paths}})
 
     list_study.amend_blob(token, note)
     if record.goes_home and any(isinstance(event.what, Signed) for event in events):  # also one that was taken back
@@ -55,22 +54,46 @@ def _review_of(record: StudyRecord) -> tuple[Review, list[Event]]:
     return fold(events, reviews.run_key(record)), events
 
 
-def _report(record: StudyRecord, review: Review) -> str:
-    """The blob of the VERIFIED report, written unless the record names it."""
-    path = f"{record.outputs['sr'].removesuffix('.dcm')}-verified-{review.version:06d}.dcm"
-    if record.outputs.get(VERIFIED) != path:
-        _write(record, review, path)
-    return path
+def _sources(record: StudyRecord) -> dict[str, str]:
+    """The models' reports, by how the record calls them."""
+    names = [part.outputs["sr"] for part in record.parts if "sr" in part.outputs]
+    return {name: record.outputs[name] for name in names}
 
 
-def _write(record: StudyRecord, review: Review, path: str) -> None:
-    """The date of the signature moves as the study's dates did: on its way home it becomes true again."""
+def _reports(record: StudyRecord, review: Review) -> dict[str, str]:
+    """The blobs of the VERIFIED reports, one for each model that has a report, written unless the record names them."""
+    paths = {}
+    for part in record.parts:
+        if "sr" not in part.outputs:
+            continue
+        source, name = record.outputs[part.outputs["sr"]], part.output(VERIFIED)
+        paths[name] = f"{source.removesuffix('.dcm')}-verified-{review.version:06d}.dcm"
+        if record.outputs.get(name) != paths[name]:
+            before = record.outputs.get(name, source)
+            _write(record, _of_part(review, part, first=len(paths) == 1), (source, before, paths[name]))
+    return paths
+
+
+def _of_part(review: Review, part: RecordPart, *, first: bool) -> Review:
+    """What the review says of one model's findings, by its own names of them. What the reader added or measured is in
+    the first report only: each is told once."""
+    verdicts = {own: review.verdicts[name] for own, name in part.findings.items() if name in review.verdicts}
+    own = review.model_copy(update={"verdicts": verdicts})
+    return own if first else own.model_copy(update={"missed": (), "measurements": ()})
+
+
+def _write(record: StudyRecord, review: Review, of: tuple[str, str, str]) -> None:
+    """Writes the last of three blobs: the AI's report, the one that is followed, the new one.
+
+    The date of the signature moves as the study's dates did: on its way home it becomes true again.
+    """
     analysis = clients.container(resource_names.STUDIES, resource_names.ANALYSIS)
     shift = secrets.pseudonyms(record.clinic).shift_days(record.own_patient or record.patient)
+    source, before, path = of
     made = verified(
-        _open(analysis, record.outputs["sr"]),
+        _open(analysis, source),
         review,
-        predecessor=_open(analysis, record.outputs.get(VERIFIED, record.outputs["sr"])),
+        predecessor=_open(analysis, before),
         at=datetime.fromisoformat(review.signed) - timedelta(days=shift),
         reader=review.reader_name,
         spaces=_spaces(record, review),

@@ -9,9 +9,11 @@ from readfirst.domain.analysis.findings import Analysis, Box, Finding
 from readfirst.domain.analysis.models import default_model
 from readfirst.domain.blob_paths import RefusedFile
 from readfirst.domain.intake.ledger import Complete
+from readfirst.domain.reading.accounting import Accounting
 from readfirst.domain.reading.build_record import Outcome, Study, record_of
 from readfirst.domain.reading.reviews import Event, What, fold, summary
 from readfirst.domain.reading.study_record import Provenance, StudyRecord
+from readfirst.domain.routing.readings import Together, reading_of, together
 from tests.spec.test_series import slices
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -50,7 +52,13 @@ def studied(
         readfirst="1", engine="1", table="2024e", profile="triage-default",
         model=analysis.model if kind == "analysed" else None, run_key="k", seconds=seconds or {},
     )  # fmt: skip
-    return record_of(study, Outcome(kind, reason, analysis), provenance, received + timedelta(hours=1))
+    models = one_model(analysis) if kind == "analysed" else Together()
+    return record_of(study, Outcome(kind, reason, models), provenance, received + timedelta(hours=1))
+
+
+def one_model(analysis: Analysis, books: Accounting | None = None) -> Together:
+    """What a study's only model says."""
+    return together([reading_of(analysis, accounting=books)], {analysis.run_key: analysis.findings})
 
 
 def said(*what: What, run_key: str = "k", at: datetime = NOW + timedelta(hours=2)) -> list[Event]:

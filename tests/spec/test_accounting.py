@@ -17,6 +17,7 @@ from readfirst.domain.reading.books import NEVER_CLEANED, account
 from readfirst.domain.reading.build_record import Outcome, Study, record_of
 from readfirst.domain.reading.study_record import StudyRecord
 from readfirst.domain.refusals import Reason
+from tests.spec.records import one_model
 from tests.spec.test_series import GATE, again, enhanced, frames, slices
 
 NOW = datetime(2026, 1, 5, tzinfo=UTC)
@@ -116,7 +117,7 @@ def record(books, *, high=False, state="analysed"):
         token="t", run_key="k", outcome="analysed", model=default_model().identity, series_uid="1.2.3", high_risk=high
     )
     study = Study("t", "c", "h", "p", 1, slices(14), (), False, NOW, None)
-    return record_of(study, Outcome(state, "why", analysis, books), None, NOW)
+    return record_of(study, Outcome(state, "why", one_model(analysis, books), books), None, NOW)
 
 
 def test_not_flagged_is_said_only_of_what_was_read_whole():

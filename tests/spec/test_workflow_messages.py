@@ -50,8 +50,9 @@ def test_the_next_run_is_of_the_same_study_and_one_further() -> None:
 
 def test_every_instance_of_a_run_is_called_as_the_instances_that_run_are() -> None:
     """The strings are an interface: an upgrade finds instances, and answers, that were named before it."""
-    assert RUN.instances() == ("t-2", "t-2-read", "t-2-read-analyse", "t-2-replay", "t-2-replay-read",
-                               "t-2-replay-read-analyse")  # fmt: skip
+    above = ("t-2", "t-2-read", "t-2-read-analyse", "t-2-replay", "t-2-replay-read", "t-2-replay-read-analyse")
+    each = tuple(f"{above[k]}-{n}" for k in (2, 5) for n in range(1, 9))  # of several models
+    assert RUN.instances() == above + each
     assert (RUN.instance, RUN.replay, RUN.cancellation) == ("t-2", "t-2-replay", "t-2-cancel")
     assert ERASURE.instance == ERASURE.next.instance == "erase-t"
 

@@ -16,6 +16,7 @@ from readfirst.domain.blob_paths import BatchFacts, RefusedFile
 from readfirst.domain.deid import Receipt, ReceiptBatch, verify
 from readfirst.domain.faults import Fault
 from readfirst.domain.instance_facts import InstanceFacts
+from readfirst.domain.routing.routes import Routed
 
 _PARALLEL = 8
 
@@ -132,6 +133,20 @@ def trouble(token: str, run: int) -> str:
         clients.container(resource_names.STUDIES, resource_names.ANALYSIS), blob_paths.trouble_path(token, run)
     )
     return data.decode() if data else ""
+
+
+def note_routing(token: str, run: int, routed: Routed) -> None:
+    """Keeps which models a run's study gets: the last plan counts, as its orders do."""
+    container = clients.container(resource_names.STUDIES, resource_names.ANALYSIS)
+    blobs.put(container, blob_paths.routing_path(token, run), routed.model_dump_json().encode(), "application/json")
+
+
+def routing(token: str, run: int) -> Routed | None:
+    """What `note_routing` kept last; None for a run that was planned before there were routes, or not yet."""
+    data = blobs.read(
+        clients.container(resource_names.STUDIES, resource_names.ANALYSIS), blob_paths.routing_path(token, run)
+    )
+    return Routed.model_validate_json(data) if data else None
 
 
 def alerted(token: str) -> list[str]:

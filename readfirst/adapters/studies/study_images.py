@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
@@ -103,7 +103,9 @@ def instances(record: StudyRecord) -> list[Instance]:
     ]
     analysis = clients.container(resource_names.STUDIES, resource_names.ANALYSIS)
     for kind, name in sorted(record.outputs.items()):
-        if kind.split("-")[0] in _DICOM_OUTPUTS and (found := blobs.properties(analysis.get_blob_client(name))):
+        if kind.rpartition(".")[2].split("-")[0] in _DICOM_OUTPUTS and (
+            found := blobs.properties(analysis.get_blob_client(name))
+        ):
             listed.append((resource_names.ANALYSIS, found))
     etags = frozenset(f"{where}/{blob.name}/{blob.etag}" for where, blob in listed)
     held = _remembered.get(record.id, etags)
@@ -244,11 +246,14 @@ def _rendered(container: str, blob: str, etag: str, side: int, frame: int = 0) -
         return None
 
 
-def segmentation(record: StudyRecord) -> Dataset | None:
-    """The study's SEG, whole; None where the analysis made none."""
-    name = record.outputs.get("seg", "")
-    data = blobs.read(clients.container(resource_names.STUDIES, resource_names.ANALYSIS), name) if name else None
-    return dcmread(io.BytesIO(data)) if data else None
+def segmentations(record: StudyRecord) -> Iterator[tuple[Dataset, dict[str, str]]]:
+    """Every SEG of the study: one of each model that made one, with what that model calls its findings itself and how
+    the record calls them."""
+    container = clients.container(resource_names.STUDIES, resource_names.ANALYSIS)
+    for part in record.parts:
+        data = blobs.read(container, record.outputs[part.outputs["seg"]]) if "seg" in part.outputs else None
+        if data:
+            yield dcmread(io.BytesIO(data)), part.findings
 
 
 def signer(until: datetime) -> Callable[[str, str], str]:

@@ -32,7 +32,7 @@ _YEARS = range(2020, 2200)
 _FIELDS = (
     "id", "clinic", "handle", "patient", "run", "state", "label", "reason", "partial", "part", "instances",
     "modality", "body_part", "priority", "purpose", "received", "due", "rank", "updated", "risk", "high_risk", "why",
-    "review", "alerted", "moved_days", "analysing", "readers",
+    "review", "alerted", "moved_days", "analysing", "readers", "by_model",
 )  # fmt: skip
 _PROJECTION = ", ".join(f"c.{name}" for name in _FIELDS)
 
@@ -217,7 +217,7 @@ class Worklist:
 
     def since(self, clinics: Iterable[str], moment: str) -> list[dict[str, Any]]:
         """The studies received since then, whatever their state, with what the figures need."""
-        fields = f"{_PROJECTION}, c.provenance, c.refused, c.verdicts, c.missed, c.signed"
+        fields = f"{_PROJECTION}, c.provenance, c.refused, c.verdicts, c.missed, c.signed, c.judged, c.models"
         query = f"SELECT {fields} FROM c WHERE c.clinic = @clinic AND c.received >= @since"  # noqa: S608 - fixed words
         return [s for c in sorted(clinics) for s in self._query(c, query, {"@since": moment}, _Cost())]
 

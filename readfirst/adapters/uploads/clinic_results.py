@@ -17,6 +17,7 @@ from readfirst.domain import resource_names
 from readfirst.domain.analysis.findings import Finding
 from readfirst.domain.reading.study_record import StudyRecord
 from readfirst.domain.refusals import Refused, Skipped
+from readfirst.domain.routing.readings import ModelReading
 
 if TYPE_CHECKING:
     from azure.storage.blob import ContainerClient
@@ -95,14 +96,29 @@ def _result(handle: str, study_uid: str, accession: str, record: StudyRecord) ->
         "findings": [{**_finding(f), **_verdict(record, f)} for f in record.findings],
         "review": {"state": record.review, "signed": record.signed, "findingsAddedByReader": record.missed},
         "model": record.provenance.model.model_dump() if record.provenance and record.provenance.model else None,
+        "models": [_model(one) for one in record.models],
         "at": _at(),
+    }
+
+
+def _model(one: ModelReading) -> dict[str, Any]:
+    """What one of the models that were asked said of the study."""
+    return {
+        **one.model.model_dump(),
+        "says": one.says,
+        "highRisk": one.high_risk,
+        "risk": one.risk,
+        "reason": one.reason,
+        "readInPart": one.part,
+        "accounting": one.accounting.model_dump() if one.accounting else None,
     }
 
 
 def _finding(found: Finding) -> dict[str, Any]:
     """A finding without a place (a class) has no size either, and states none."""
     size = {"diameterMm": found.diameter_mm} if found.diameter_mm else {}
-    return {"meaning": found.concept.meaning, **size, "site": found.site, "probability": found.probability}
+    model = {"model": found.model} if found.model else {}
+    return {"meaning": found.concept.meaning, **size, "site": found.site, "probability": found.probability, **model}
 
 
 def _verdict(record: StudyRecord, found: Finding) -> dict[str, Any]:

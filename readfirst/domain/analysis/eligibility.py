@@ -97,10 +97,11 @@ def unsaid(series: Sequence[InstanceFacts]) -> tuple[str, ...]:
 
 
 def _admits_age(age: str, gate: Gate) -> bool:
-    years = _years(age)
+    years = years_of(age)
     return years is not None and gate.min_age <= years <= gate.max_age
 
 
-def _years(age: str) -> float | None:
+def years_of(age: str) -> float | None:
+    """A patient's age (VR AS) in years; None where it cannot be read."""
     match = re.fullmatch(r"(\d{1,3})([DWMY])", age)
     return int(match[1]) / {"D": 365.25, "W": 52.2, "M": 12, "Y": 1}[match[2]] if match else None

@@ -97,16 +97,16 @@ class Choice:
 
     def left_out(self, read: Selection | None, reach: float, why: str = "") -> dict[Key, str]:
         """Why each slice that is not read is left out: a code of LEFT_OUT or of Ineligible, or `why` none was."""
-        chosen = {_key(one) for one in read.instances} if read else set()
+        chosen = {key_of(one) for one in read.instances} if read else set()
         told = {key: reason for key, reason in self._reasons.items() if key not in chosen}
-        rest = [one for one in self._eligible if _key(one) not in chosen]
+        rest = [one for one in self._eligible if key_of(one) not in chosen]
         if read is None:
             code = why or (str(self.refusal.code) if self.refusal else OTHER_PICTURE)
-            return told | {_key(one): code for one in rest}
+            return told | {key_of(one): code for one in rest}
         near = read.spacing / 2 + SAME_PLACE if read.missing else reach  # as `missing` counts them
-        far = {_key(one) for one in _beyond(read, rest, near)} if read.spacing else set()
+        far = {key_of(one) for one in _beyond(read, rest, near)} if read.spacing else set()
         other = SAME_POSITIONS if read.spacing else OTHER_PICTURE
-        return told | {_key(one): BEYOND if _key(one) in far else other for one in rest}
+        return told | {key_of(one): BEYOND if key_of(one) in far else other for one in rest}
 
 
 def select_series(instances: Sequence[InstanceFacts], gate: Gate) -> Selection | NotEligible:
@@ -143,9 +143,9 @@ def choose(instances: Sequence[InstanceFacts], gate: Gate) -> Choice:
 def _choose_picture(instances: Sequence[InstanceFacts], slices: list[InstanceFacts], gate: Gate) -> Choice:
     """The radiograph that the gate admits; of the others, those that it does not admit say why."""
     answer = select_picture(instances, gate)
-    refusals = {_key(one): out_of_scope([one], gate, instances) for one in slices}
+    refusals = {key_of(one): out_of_scope([one], gate, instances) for one in slices}
     reasons = {key: str(refused.code) for key, refused in refusals.items() if refused}
-    rest = tuple(one for one in slices if _key(one) not in reasons)
+    rest = tuple(one for one in slices if key_of(one) not in reasons)
     if isinstance(answer, NotEligible):
         return Choice((), answer, reasons, rest)
     return Choice((answer,), None, reasons, rest)
@@ -186,7 +186,8 @@ def _by(instances: Iterable[InstanceFacts], key: Callable[[InstanceFacts], Hasha
     return list(groups.values())
 
 
-def _key(instance: InstanceFacts) -> Key:
+def key_of(instance: InstanceFacts) -> Key:
+    """What names a slice in a study's books."""
     return instance.place, instance.frame
 
 
@@ -197,7 +198,7 @@ def _judge(series: Sequence[InstanceFacts], gate: Gate, study: Sequence[Instance
     """One series against the gate: what it is first, then whether it holds usable slices that leave none of it out."""
     judged = _Judged(list(series), refusal=out_of_scope(series, gate, study))
     if judged.refusal:
-        judged.reasons = {_key(one): str(judged.refusal.code) for one in series}
+        judged.reasons = {key_of(one): str(judged.refusal.code) for one in series}
         return judged
     _sort_out(judged)
     if not judged.eligible:
@@ -239,7 +240,7 @@ def _sort_out(judged: _Judged) -> None:
     left = judged.slices
     for reason_of, code, text in asked:
         told = [(one, reason_of(one)) for one in left]
-        judged.reasons |= {_key(one): reason for one, reason in told if reason}
+        judged.reasons |= {key_of(one): reason for one, reason in told if reason}
         if all(reason for _, reason in told):
             judged.refusal = NotEligible(code, text or f"{left[0].unfit[:1].upper()}{left[0].unfit[1:]}.")
             return

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 
 from readfirst.domain.analysis.eligibility import Selection, unsaid
 from readfirst.domain.analysis.models import Gate
-from readfirst.domain.analysis.series_selection import Choice, reach_of
+from readfirst.domain.analysis.series_selection import Choice, key_of, reach_of
 from readfirst.domain.blob_paths import RefusedFile
 from readfirst.domain.instance_facts import InstanceFacts
 from readfirst.domain.reading.accounting import Accounting, Received
@@ -35,17 +35,20 @@ def account(
     with_read: Collection[str] = (),
     never_cleaned: int = 0,
     to_come: int = 0,
+    also: Sequence[InstanceFacts] = (),
 ) -> Accounting:
     """Closes a study's books. `read`: what was analysed; None where nothing was, for the reason code `why`.
 
     `with_read`: the tokens (of the ledger) of the series read: a refused file of one of them is missing in it.
-    `never_cleaned`: files of a study whose de-identification broke off.
+    `never_cleaned`: files of a study whose de-identification broke off. `also`: what other models have read of it.
     """
-    reasons = choice.left_out(read, reach_of(gate), why)
+    slices = {key_of(one): one for one in (*(read.instances if read else ()), *also)}
+    out_of_all = choice.left_out(read, reach_of(gate), why)
+    reasons = {key: reason for key, reason in out_of_all.items() if key not in slices}
     frames: dict[tuple[str, str], Counter[str]] = {one.place: Counter() for one in instances}
     for (place, _), reason in reasons.items():
         frames[place][reason] += 1
-    chosen = Counter(one.place for one in read.instances) if read else Counter()
+    chosen = Counter(one.place for one in slices.values())
     out = Counter(_main(reasons) for place, reasons in frames.items() if not chosen[place])
     if never_cleaned:
         out[NEVER_CLEANED] = never_cleaned

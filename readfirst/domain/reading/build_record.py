@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
-from readfirst.domain.analysis.findings import Analysis
 from readfirst.domain.blob_paths import RefusedFile
 from readfirst.domain.instance_facts import InstanceFacts
 from readfirst.domain.intake.ledger import Complete
 from readfirst.domain.reading import due_times, study_record
 from readfirst.domain.reading.accounting import Accounting
 from readfirst.domain.reading.study_record import Provenance, StudyRecord
+from readfirst.domain.routing.readings import Together
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How the analysis ended: `analysis` is there only when the job gave a result."""
+    """How the analysis ended: `models` says what each model did that was asked."""
 
-    kind: str  # analysed | out-of-scope | failed | quarantined; analysing: it has not ended
+    kind: str  # analysed: by one model at least | out-of-scope | failed | quarantined; analysing: it has not ended
     reason: str = ""
-    analysis: Analysis | None = None
+    models: Together = field(default_factory=Together)
     accounting: Accounting | None = None
+    not_asked: Mapping[str, str] = field(default_factory=dict)  # model -> why
 
 
 @dataclass(frozen=True)
@@ -50,12 +51,14 @@ _STATES: dict[str, study_record.State] = {kind: kind for kind in ("failed", "ana
 
 def record_of(study: Study, outcome: Outcome, provenance: Provenance | None, now: datetime) -> StudyRecord:
     """The study's record. A study without a result is NOT ANALYSED, with the reason; never normal."""
-    analysis = outcome.analysis if outcome.kind == "analysed" else None
+    models = outcome.models
+    analysed = models.analysed if outcome.kind == "analysed" else ()
     words = study.complete
     priority = words.priority if words else "routine"
-    high_risk = analysis is not None and analysis.high_risk
-    main = _main(study.instances, analysis)
-    part = outcome.accounting.part if analysis and outcome.accounting else ""
+    high_risk = bool(analysed) and models.high_risk
+    series = {one.series_uid for one in analysed}
+    main = _main(study.instances, series)
+    part = models.part if analysed else ""
     return StudyRecord(
         id=study.token,
         clinic=study.clinic,
@@ -64,8 +67,8 @@ def record_of(study: Study, outcome: Outcome, provenance: Provenance | None, now
         study_uid=main.study_uid if main else "",
         run=study.run,
         state=_STATES.get(outcome.kind, "reported"),
-        label=_label(analysis, part),
-        reason="" if analysis else _reason(study, outcome),
+        label=_label(models, part) if analysed else study_record.NOT_ANALYSED,
+        reason=models.reason if analysed else _reason(study, outcome),
         partial=study.short or bool(study.refused) or bool(part),
         part=part,
         accounting=outcome.accounting,
@@ -80,12 +83,14 @@ def record_of(study: Study, outcome: Outcome, provenance: Provenance | None, now
         received=study.received.isoformat(timespec="seconds"),
         due=due_times.due(study.received, priority=priority, high_risk=high_risk).isoformat(timespec="seconds"),
         updated=now.isoformat(timespec="seconds"),
-        risk=analysis.risk if analysis else 0.0,
+        risk=models.risk if analysed else 0.0,
         high_risk=high_risk,
-        why=analysis.why if analysis else "",
-        findings=analysis.findings if analysis else (),
-        series=_series(study.instances, analysis.series_uid if analysis else ""),
-        outputs=analysis.outputs if analysis else {},
+        why=models.why if analysed else "",
+        findings=models.findings if analysed else (),
+        series=_series(study.instances, series),
+        outputs=models.outputs if analysed else {},
+        models=models.readings,
+        not_asked=dict(outcome.not_asked),
         provenance=provenance,
     )
 
@@ -95,11 +100,12 @@ def following(there: StudyRecord, new: StudyRecord) -> StudyRecord | None:
 
     An older run never overwrites a newer one, and a failure never takes a result away: not of the same run, and of
     an earlier run not one that is flagged. That one goes on, marked as partial and with the reason why the files that
-    came later were not analysed.
+    came later were not analysed. Where several models read a run, a report that was made before one of them had
+    answered never takes the place of one that was made after.
     """
-    if there.run > new.run:
+    if there.run > new.run or _knows_less(new, there):
         return None
-    if new.state != "failed" or there.state != "reported":
+    if there.state != "reported" or not (new.state == "failed" or _loses_flag(there, new)):
         return new
     if there.run == new.run:
         return None
@@ -109,16 +115,31 @@ def following(there: StudyRecord, new: StudyRecord) -> StudyRecord | None:
     return there.model_copy(update=update)
 
 
+def _loses_flag(there: StudyRecord, new: StudyRecord) -> bool:
+    """Whether `new` makes less of the study only because a model that had flagged it in an earlier run failed."""
+    lacking = {one.model.name for one in new.models if one.lacks_result}
+    flagged = any(one.says == "flagged" and one.model.name in lacking for one in there.models)
+    urgency = [(record.high_risk, record.label == study_record.FLAGGED) for record in (there, new)]
+    return there.run < new.run and flagged and urgency[1] < urgency[0]
+
+
 def lacks_result(record: StudyRecord) -> bool:
-    """Whether the record's last run has failed: a result of it that comes late has to be reported."""
-    return record.state == "failed" or (record.label == study_record.FLAGGED and bool(record.reason))
+    """Whether a result of the record's last run is missing, one model's too: if it comes late, it is to be told."""
+    told = record.label != study_record.NOT_ANALYSED
+    return record.state == "failed" or (record.state == "reported" and told and bool(record.reason))
 
 
-def _label(analysis: Analysis | None, part: str) -> study_record.Label:
+def _knows_less(new: StudyRecord, there: StudyRecord) -> bool:
+    """Whether fewer of the same models, in the same run, had given their results when `new` was made."""
+    if (there.run, there.state) != (new.run, "reported") or set(there.by_model) != set(new.by_model):
+        return False
+    ended = [sum(not one.lacks_result for one in record.models) for record in (new, there)]
+    return ended[0] < ended[1]
+
+
+def _label(models: Together, part: str) -> study_record.Label:
     """What was found is told however much was read; that nothing was found, only where nothing was left out."""
-    if analysis is None:
-        return study_record.NOT_ANALYSED
-    if analysis.high_risk or analysis.findings:
+    if models.high_risk or models.findings:
         return study_record.FLAGGED
     return study_record.READ_IN_PART if part else study_record.NOT_FLAGGED
 
@@ -130,12 +151,12 @@ def _reason(study: Study, outcome: Outcome) -> str:
     return outcome.reason
 
 
-def _main(instances: Sequence[InstanceFacts], analysis: Analysis | None) -> InstanceFacts | None:
-    analysed = [i for i in instances if analysis and i.series_uid == analysis.series_uid]
-    return next(iter(analysed or instances), None)
+def _main(instances: Sequence[InstanceFacts], analysed: Collection[str]) -> InstanceFacts | None:
+    read = [i for i in instances if i.series_uid in analysed]
+    return next(iter(read or instances), None)
 
 
-def _series(instances: Iterable[InstanceFacts], analysed: str) -> tuple[study_record.Series, ...]:
+def _series(instances: Iterable[InstanceFacts], analysed: Collection[str]) -> tuple[study_record.Series, ...]:
     groups: dict[str, list[InstanceFacts]] = {}
     for instance in instances:
         groups.setdefault(instance.series_uid, []).append(instance)
@@ -145,7 +166,7 @@ def _series(instances: Iterable[InstanceFacts], analysed: str) -> tuple[study_re
             modality=group[0].modality,
             number=group[0].series_number,
             instances=len(group),
-            analysed=uid == analysed,
+            analysed=uid in analysed,
         )
         for uid, group in sorted(groups.items(), key=lambda item: (item[1][0].series_number or 0, item[0]))
     )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterable
+from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, computed_field
 
 from readfirst.domain.analysis.findings import Finding, ModelIdentity
 from readfirst.domain.operations.stages import Stage
 from readfirst.domain.reading.accounting import Accounting
+from readfirst.domain.routing.readings import ModelReading, Says, own_name
 
 State = Literal["receiving", "deidentifying", "analysing", "reported", "failed", "quarantined"]
 Label = Literal[
@@ -44,12 +46,27 @@ class Provenance(BaseModel):
     engine: str  # de-identification engine
     table: str  # edition of PS3.15 Table E.1-1
     profile: str
-    model: ModelIdentity | None
-    run_key: str
+    model: ModelIdentity | None  # of several the first that gave a result
+    run_key: str  # what a review speaks of: one analysis, or those of several models together
     seconds: dict[str, float]  # per stage (domain/operations/stages.py), and the job's own as "job.…"
 
 
-VERIFIED = "sr-verified"  # of a record's outputs: the signed review as a report
+VERIFIED = "sr-verified"  # of a model's outputs: its part of the signed review as a report
+
+
+class RecordPart(NamedTuple):
+    """One model's part of a record: what it calls its findings and outputs itself -> how the record calls them."""
+
+    model: str
+    findings: dict[str, str]
+    outputs: dict[str, str]
+
+    def output(self, kind: str) -> str:
+        """How the record calls an output of this model, whether it is there or is yet to come."""
+        if kind in self.outputs:
+            return self.outputs[kind]
+        known = next(((own, name) for own, name in self.outputs.items()), (kind, kind))
+        return known[1].removesuffix(known[0]) + kind
 
 
 class StudyRecord(BaseModel):
@@ -88,6 +105,8 @@ class StudyRecord(BaseModel):
     findings: tuple[Finding, ...] = ()
     series: tuple[Series, ...] = ()
     outputs: dict[str, str] = {}
+    models: tuple[ModelReading, ...] = ()  # what each model said that was asked; older records have none
+    not_asked: dict[str, str] = {}  # the other approved models -> why the study did not get them
     review: Literal["unread", "in progress", "signed"] = "unread"
     verdicts: dict[str, int] = {}  # of the review: accept, reject, correct -> findings
     missed: int = 0  # findings that the reader added
@@ -105,9 +124,30 @@ class StudyRecord(BaseModel):
 
     @computed_field  # type: ignore[prop-decorator]
     @property
+    def by_model(self) -> dict[str, Says]:
+        """What each model says of the study, for its line of the worklist."""
+        return {one.model.name: one.says for one in self.models}
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
     def waiting(self) -> bool:
         """Whether it stands in the worklist: the index finds what waits without looking at what is done."""
         return waits(self.purpose, self.review)
+
+    @property
+    def parts(self) -> tuple[RecordPart, ...]:
+        """The record by model: whose findings and outputs are which. A record of an older version is one part."""
+        if not self.models:
+            keys = {finding.key: finding.key for finding in self.findings}
+            return (RecordPart("", keys, {kind: kind for kind in self.outputs}),)
+        return tuple(self._part_of(one) for one in self.models if one.outcome == "analysed")
+
+    def _part_of(self, one: ModelReading) -> RecordPart:
+        def owned(names: Iterable[str]) -> dict[str, str]:
+            own = ((own_name(one, name, self.models), name) for name in names)
+            return {mine: name for mine, name in own if mine is not None}
+
+        return RecordPart(one.model.name, owned(f.key for f in self.findings), owned(self.outputs))
 
     @property
     def goes_home(self) -> bool:

@@ -1,0 +1,1 @@
+"""Which models a study gets, and what comes of their answers together."""

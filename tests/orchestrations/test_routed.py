@@ -1,0 +1,188 @@
+"""A study of two models, against real stores: what is planned, kept, reported and answered of each."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrations.analyse import plan_analysis, plan_model
+from orchestrations.report import LATE, answer_clinic, index_study, release_originals, report
+from readfirst.adapters import blobs, clients
+from readfirst.adapters.studies import receipts
+from readfirst.domain import blob_paths, resource_names
+from readfirst.domain.analysis import models
+from readfirst.domain.analysis.findings import Analysis, Box, Code, Finding
+from readfirst.domain.analysis.models import Manifest, default_model
+from readfirst.domain.reading import study_record
+from readfirst.domain.reading.study_record import StudyRecord
+from readfirst.domain.routing.routes import Routes
+from readfirst.domain.workflow_messages import AnalysisOutcome, Answer, Plan, Report, Run, verdict_of
+from readfirst.services import list_study, plan_models
+from tests.orchestrations.conftest import do
+from tests.orchestrations.test_deidentify import deidentified, sealed_study
+
+pytestmark = [pytest.mark.stack, pytest.mark.usefixtures("settings", "two_models")]
+LUNG = default_model()
+SECOND = LUNG.model_copy(update={"name": "second"})
+ABDOMEN = LUNG.model_copy(update={"name": "abdomen", "gate": LUNG.gate.model_copy(update={"body_parts": ("ABDOMEN",)})})
+DONE = AnalysisOutcome(outcome="analysed")
+BROKEN = AnalysisOutcome(outcome="failed", reason="model-failed: its weights are of another network")
+
+
+@pytest.fixture
+def two_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three approved models, of which chests are routed to two; the third one's gate refuses them."""
+    known = (LUNG, SECOND, ABDOMEN)
+    table = Routes(default=tuple(m.name for m in known))
+    monkeypatch.setattr(models, "approved", lambda: known)
+    monkeypatch.setattr(plan_models, "approved", lambda: known)
+    monkeypatch.setattr(plan_models, "routes", lambda: table)
+
+
+@dataclass
+class Planned:
+    """A study whose orders are written: the plan of each model."""
+
+    run: Run
+    each: tuple[Plan, ...]
+
+    def writes(self, model: Manifest, **fields: Any) -> None:
+        """The job has read the study with this model."""
+        plan = self.of(model)
+        order = receipts.ordered(self.run.token, plan.run_key)
+        assert order is not None and order.model_digest == model.digest
+        result = Analysis.model_validate(
+            {"token": self.run.token, "run_key": plan.run_key, "outcome": "analysed", "model": model.identity,
+             "series_uid": order.series_uid, "seconds": {"infer": 1.5}, **fields}
+        )  # fmt: skip
+        container = clients.container(resource_names.STUDIES, resource_names.ANALYSIS)
+        blobs.put(container, blob_paths.result_path(self.run.token, plan.run_key), result.model_dump_json().encode())
+
+    def of(self, model: Manifest) -> Plan:
+        return next(plan for plan in self.each if plan.model == model.digest)
+
+    def told(self, lung: AnalysisOutcome, second: AnalysisOutcome) -> tuple[StudyRecord, list[str]]:
+        """The record and the alerts of a report in which the two models ended so."""
+        answers = (Answer(plan=self.of(LUNG), verdict=lung), Answer(plan=self.of(SECOND), verdict=second))
+        return self.reports(Report(run=self.run, verdict=verdict_of(answers), each=answers))
+
+    def reports(self, told: Report) -> tuple[StudyRecord, list[str]]:
+        alerts = [alert["finding"] for alert in do(report, told.dump())]
+        record = list_study.read(self.run.token)
+        assert record is not None
+        return record, alerts
+
+
+def planned(folder: Path, seed: int) -> Planned:
+    run, _ = sealed_study(folder, seed=seed, slices=20, size=256)
+    deidentified(run)
+    plan = Plan.model_validate(do(plan_analysis, run.dump()))
+    assert plan.outcome == "several"
+    return Planned(run, plan.each)
+
+
+def finding(kind: str) -> Finding:
+    return Finding(
+        key="1", kind=kind, concept=Code(value="1", scheme="99T", meaning=kind), category=1, probability=0.9,
+        diameter_mm=20, volume_mm3=4000, centre=None, site="", series_uid="1.2", sop_uid="1.2.3", slice=0,
+        box=Box(left=0, top=0, right=9, bottom=9),
+    )  # fmt: skip
+
+
+def test_each_model_gets_an_order_of_its_own_and_what_is_not_asked_is_kept_with_the_reason(tmp_path: Path) -> None:
+    study = planned(tmp_path, seed=61)
+    assert [plan.model for plan in study.each] == [LUNG.digest, SECOND.digest]
+    assert len({plan.run_key for plan in study.each}) == 2
+    kept = receipts.routing(study.run.token, 1)
+    assert kept is not None and set(kept.asked) == {LUNG.digest, SECOND.digest}
+    assert kept.others[f"abdomen {ABDOMEN.version}"].startswith("its gate: body-part-out-of-scope")
+    listed = clients.cosmos_container().read_item(study.run.token, partition_key=study.run.clinic)
+    assert listed["analysing"] == study.of(LUNG).run_key
+
+
+def test_the_record_the_list_and_the_answer_say_which_model_said_what(tmp_path: Path) -> None:
+    study = planned(tmp_path, seed=62)
+    study.writes(LUNG, risk=0.2)
+    study.writes(SECOND, risk=0.9, high_risk=True, why="large", findings=[finding("mass")], outputs={"sr": "x/sr.dcm"})
+    record, alerts = study.told(DONE, DONE)
+    assert (record.label, record.high_risk, record.risk, alerts) == (study_record.FLAGGED, True, 0.9, ["mass"])
+    assert [(f.model, f.key) for f in record.findings] == [("second", "second.1")]
+    assert record.outputs == {"second.sr": "x/sr.dcm"}
+    assert record.by_model == {LUNG.name: "not flagged", "second": "flagged"}
+    assert [one.routed for one in record.models] == ["by default: the study meets no route"] * 2
+    assert set(record.not_asked) == {f"abdomen {ABDOMEN.version}"}
+    assert record.accounting is not None and record.accounting.holds and record.accounting.read == 20
+    assert all(one.accounting and one.accounting.holds for one in record.models)
+    assert record.seconds["job.infer"] == 3.0, "the seconds of both"
+    do(index_study, study.run.dump())
+    listed = clients.cosmos_container().read_item(study.run.token, partition_key=study.run.clinic)
+    assert listed["by_model"] == record.by_model
+    do(answer_clinic, study.run.dump())
+    home = clients.container(resource_names.UPLOADS, resource_names.results(study.run.clinic))
+    said = json.loads(blobs.read(home, f"studies/{record.handle}/status.json") or b"{}")
+    assert said["models"] == record.by_model
+
+
+def test_a_model_that_fails_leaves_the_other_s_result_and_its_own_is_still_wanted(tmp_path: Path) -> None:
+    study = planned(tmp_path, seed=63)
+    study.writes(LUNG, risk=0.9, high_risk=True, findings=[finding("lung-nodule")])
+    record, alerts = study.told(DONE, BROKEN)
+    assert (record.state, record.label, alerts) == ("reported", study_record.FLAGGED, ["lung-nodule"])
+    assert record.reason == "model-failed: second: its weights are of another network"
+    assert record.part == "second: no result"
+    do(release_originals, study.run.dump())
+    assert tagged(study.run) == 0, "the originals are kept for the replay"
+    study.writes(SECOND)
+    again = Plan.model_validate(do(plan_analysis, study.run.dump()))
+    assert [plan.outcome for plan in again.each] == ["known", "known"], "the working model is not asked again"
+    record, _ = study.told(DONE, DONE)
+    assert (record.reason, record.part, record.by_model["second"]) == ("", "", "not flagged")
+    do(release_originals, study.run.dump())
+    assert tagged(study.run) > 0
+
+
+def test_a_clear_result_beside_a_failed_one_is_never_not_flagged(tmp_path: Path) -> None:
+    study = planned(tmp_path, seed=64)
+    study.writes(LUNG)
+    record, alerts = study.told(DONE, BROKEN)
+    assert (record.label, record.partial, alerts) == (study_record.READ_IN_PART, True, [])
+
+
+def test_where_the_deadline_passes_what_one_model_has_found_is_told_at_once(tmp_path: Path) -> None:
+    study = planned(tmp_path, seed=65)
+    study.writes(SECOND, risk=0.9, high_risk=True, findings=[finding("mass")])
+    late = Report(run=study.run, verdict=AnalysisOutcome(outcome="failed", reason=LATE))
+    record, alerts = study.reports(late)
+    assert (record.state, record.label, alerts) == ("reported", study_record.FLAGGED, ["mass"])
+    assert record.by_model == {LUNG.name: "failed", "second": "flagged"}
+    assert record.reason.startswith("late: ")
+    study.writes(LUNG)
+    record, _ = study.told(DONE, DONE)
+    assert record.by_model[LUNG.name] == "not flagged"
+    assert study.reports(late)[0] == record, "a report that says less comes too late"
+
+
+def test_where_no_model_has_an_answer_the_study_is_not_analysed(tmp_path: Path) -> None:
+    study = planned(tmp_path, seed=66)
+    record, alerts = study.told(BROKEN, BROKEN)
+    assert (record.state, record.label, alerts) == ("failed", study_record.NOT_ANALYSED, [])
+    assert [one.says for one in record.models] == ["failed", "failed"]
+
+
+def test_a_model_that_was_withdrawn_meanwhile_is_not_asked_again(tmp_path: Path) -> None:
+    study = planned(tmp_path, seed=67)
+    gone = Plan.model_validate(do(plan_model, {"run": study.run.dump(), "model": "0" * 64}))
+    assert gone.outcome == "out-of-scope" and gone.reason.startswith("model-not-approved")
+    same = Plan.model_validate(do(plan_model, {"run": study.run.dump(), "model": SECOND.digest}))
+    assert same == study.of(SECOND)
+
+
+def tagged(run: Run) -> int:
+    """How many of the run's originals may be deleted by age."""
+    container = clients.container(resource_names.UPLOADS, resource_names.ORIGINALS)
+    found = container.list_blobs(name_starts_with=run.token, include=["tags"])
+    return sum(bool(blob.tags) for blob in found)
