@@ -51,10 +51,11 @@ def list_models(approvals: Approvals = APPROVED) -> None:
 
 def check(bundle: Bundle, approvals: Approvals = APPROVED, run: Run = False) -> None:
     """Say whether a bundle would run: its manifest, its files, its approval."""
-    from model_container.engines.registry import NotApproved, check_files, complaints
+    from model_container.engines.registry import NotApproved, check_files, complaints, digests
 
-    manifest = _manifest(bundle)
     try:
+        # Before its approval a manifest names no files: they are taken as they are, as the approval would.
+        manifest = _manifest(bundle, None if _names_files(bundle) else digests(bundle))
         check_files(bundle, manifest)
     except NotApproved as error:
         _fail(str(error))
@@ -62,7 +63,10 @@ def check(bundle: Bundle, approvals: Approvals = APPROVED, run: Run = False) -> 
         _fail(f"{manifest.name} {manifest.version} would not run: {'; '.join(wrong)}.")
     known = {m.digest for m in _listed(approvals)}
     if manifest.digest not in known:
-        _fail(f"{manifest.name} {manifest.version} ({manifest.digest[:12]}) is complete, but not approved.")
+        _fail(
+            f"{manifest.name} {manifest.version} ({manifest.digest[:12]}) is complete, but not approved: "
+            f"`readfirst model approve {bundle}` shows what it would run as code, and approves it."
+        )
     typer.echo(f"{manifest.name} {manifest.version} ({manifest.digest[:12]}) is complete and approved.")
     if run:
         _run(bundle, manifest)
@@ -145,6 +149,15 @@ def _listed(approvals: Path) -> tuple[Manifest, ...]:
         return models.parse_approved(approvals.read_bytes())
     except (OSError, ValueError) as error:
         _fail(f"{approvals} is not a list of approvals: {_reasons(error)}")
+
+
+def _names_files(bundle: Path) -> bool:
+    """Whether the manifest names files: `approve` writes them there. One that cannot be read is told by `_manifest`."""
+    try:
+        stated = json.loads((bundle / "manifest.json").read_text())
+    except (OSError, ValueError):
+        return True
+    return not isinstance(stated, dict) or "files" in stated
 
 
 def _manifest(bundle: Path, files: dict[str, str] | None = None) -> Manifest:

@@ -278,3 +278,43 @@ def test_a_manifest_or_a_list_of_approvals_that_is_none_is_told_so(tmp_path, tex
     (folder / "manifest.json").write_text(text)
     said = model("check", folder)
     assert said.exit_code == 1 and "manifest.json is not valid" in said.output
+
+
+def test_check_looks_at_a_bundle_before_it_is_approved_and_names_no_files_yet(tmp_path):
+    """As docs/models.md has it: manifest.json is written without `files`, which the approval takes."""
+    folder = zoo(tmp_path / "spleen", pickle.dumps({}, protocol=2))
+    stated = json.loads((folder / "manifest.json").read_text())
+    del stated["files"]
+    (folder / "manifest.json").write_text(json.dumps(stated))
+    said = model("check", folder)
+    assert said.exit_code == 1 and "complete, but not approved" in said.output and "model approve" in said.output
+    assert json.loads((folder / "manifest.json").read_text()) == stated, "a check writes nothing"
+    (folder / "models" / "model.pt").unlink()
+    assert "model.pt is missing" in model("check", folder).output
+    (folder / "manifest.json").write_text(json.dumps({**stated, "gate": {}}))
+    assert "gate.modalities: Field required" in model("check", folder).output
+
+
+def test_route_says_which_models_a_study_would_get_and_why_not_the_others(tmp_path):
+    from readfirst.local.phantom import write_phantom_study
+
+    write_phantom_study(tmp_path / "study", seed=3, slices=20, size=256)
+    second = default_model().model_copy(update={"name": "second"})
+    approvals, table = tmp_path / "approved.json", tmp_path / "routes.json"
+    approvals.write_text(json.dumps([m.model_dump(mode="json") for m in (default_model(), second)]))
+    routes = [{"name": "north-chests", "models": ["readfirst-chest"], "clinics": ["north"]}]
+    table.write_text(json.dumps({"routes": routes, "default": ["second"]}))
+    options = ("--routes", table, "--approvals", approvals)
+    north = model("route", tmp_path / "study", "--clinic", "north", *options)
+    assert north.exit_code == 0
+    assert "readfirst-chest 0.5.0: asked by route north-chests (series 2, 20 images)" in north.output
+    assert "second 0.5.0: not asked: it is the default, and the study meets a route" in north.output
+    elsewhere = model("route", tmp_path / "study", *options)
+    assert "second 0.5.0: asked by default: the study meets no route" in elsewhere.output
+    assert "readfirst-chest 0.5.0: not asked: route north-chests is for the clinics north" in elsewhere.output
+    table.write_text(json.dumps({"routes": routes}))
+    nobody = model("route", tmp_path / "study", *options)
+    assert nobody.exit_code == 1 and "NOT ANALYSED" in nobody.output
+    table.write_text(json.dumps({"default": ["third"]}))
+    wrong = model("route", tmp_path / "study", *options)
+    assert wrong.exit_code == 1 and "not approved: third" in wrong.output
