@@ -24,6 +24,19 @@ export function labelOf(study: { label: Label; high_risk: boolean }): TemplateRe
   return html`<span class="label ${kind} ${study.high_risk ? "high" : ""}"><span aria-hidden="true">${mark}</span> ${study.label}</span>`;
 }
 
+/** Whether one of the study's models has not answered yet, while others have. */
+export function unanswered(study: { by_model: StudyLine["by_model"] }): boolean {
+  return Object.values(study.by_model).includes("waiting");
+}
+
+/** What each model says, where a study has several. */
+export function modelsOf(study: { by_model: StudyLine["by_model"] }): TemplateResult | typeof nothing {
+  const said = Object.entries(study.by_model);
+  return said.length < 2
+    ? nothing
+    : html`<ul class="models">${said.map(([name, says]) => html`<li class=${`says-${says.replaceAll(" ", "-")}`}><span>${name}</span> ${says}</li>`)}</ul>`;
+}
+
 const STAGES: Record<ProgressView["stage"], string> = {
   waiting: "Waiting for the analysis",
   download: "Fetching the images",

@@ -28,13 +28,14 @@ class Progress:
     record: StudyRecord | None
 
     def reached(self) -> dict[str, bool]:
-        """Which stages are behind the study."""
+        """Which stages are behind the study. Of several models, one may be told while another works."""
+        told = self.record is not None and "waiting" not in self.record.by_model.values()
         return {
             "received": self.arrived > 0,
             "settled": self.sealed > 0,
             "de-identified": self.receipts > 0,
             "analysed": self.results > 0 or self.record is not None,
-            "reported": self.record is not None,
+            "reported": told,
         }
 
 

@@ -30,7 +30,7 @@ from readfirst.domain.analysis.findings import Box
 from readfirst.domain.reading.study_record import NOT_ANALYSED, NOT_FLAGGED, Series, StudyRecord
 from readfirst.domain.refusals import ADVICE, Reason
 from readfirst.local.stack import Stack
-from tests.portal.studies import analysed_now, finding, progress_of, record
+from tests.portal.studies import analysed_now, by_several, finding, progress_of, record
 from tests.waiting import PATIENCE
 
 SLICES, SIDE = 40, 256
@@ -106,10 +106,14 @@ class Stage:
         cosmos = CosmosClient(settings["COSMOS_ENDPOINT"], settings["COSMOS_KEY"], connection_verify=False)
         self.index = cosmos.get_database_client(settings["COSMOS_DATABASE"]).get_container_client("studies")
 
-    def put(self, study: StudyRecord, *, images: bool = False, slices: int = SLICES) -> StudyRecord:
+    def put(
+        self, study: StudyRecord, *, images: bool = False, slices: int = SLICES, several: bool = False
+    ) -> StudyRecord:
         """Puts a study into the index, and its images where the viewer looks for them."""
         if images:
             study = self._with_images(study, slices)
+        if several:
+            study = by_several(study)
         self.index.upsert_item(study.model_dump(mode="json"))
         return study
 

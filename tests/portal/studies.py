@@ -13,6 +13,7 @@ from readfirst.domain.operations.stages import STAGES
 from readfirst.domain.pseudonyms import handle_of
 from readfirst.domain.reading import due_times
 from readfirst.domain.reading.study_record import FLAGGED, NOT_ANALYSED, NOT_FLAGGED, Provenance, Series, StudyRecord
+from readfirst.domain.routing.readings import ModelReading
 
 CLINIC_NAMES = {"north": "North <b>Clinic</b>", "south": "South Clinic"}
 SECONDS = {"receive": 8.4, "settle": 61.0, "deidentify": 4.2, "analyse": 12.5, "report": 0.4, "alert": 1.5}
@@ -75,6 +76,30 @@ def record(number: int, clinic: str = "north", **changes: object) -> StudyRecord
         ),
     )
     return base.model_copy(update=changes)
+
+
+def by_several(study: StudyRecord) -> StudyRecord:
+    """The study read by three models: the first has found what the record shows, one has failed, one is at work."""
+    routed = "by route chest-ct"
+    other, third = (MODEL.model_copy(update={"name": name, "version": "2.1"}) for name in ("rib-fracture", "airways"))
+    kinds = tuple(found.kind for found in study.findings)
+    models = (
+        ModelReading(model=MODEL, run_key="d" * 32, outcome="analysed", routed=routed, risk=study.risk,
+                     high_risk=study.high_risk, why=study.why, kinds=kinds),
+        ModelReading(model=other, run_key="e" * 32, outcome="failed", routed=routed,
+                     reason="model-failed: its weights are of another network"),
+        ModelReading(model=third, run_key="f" * 32, outcome="waiting", routed=routed,
+                     reason="waiting: The model has not answered yet."),
+    )  # fmt: skip
+    update = {
+        "models": models,
+        "findings": tuple(found.model_copy(update={"model": MODEL.name}) for found in study.findings),
+        "not_asked": {"spleen 0.5.9": "its gate: body-part-out-of-scope: The model reads abdomen studies only."},
+        "part": "rib-fracture: no result; airways: no result yet",
+        "reason": "model-failed: rib-fracture: its weights are of another network",
+        "partial": True,
+    }
+    return study.model_copy(update=update)
 
 
 def index(*records: StudyRecord) -> None:

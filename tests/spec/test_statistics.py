@@ -169,3 +169,19 @@ def test_records_from_before_seconds_and_verdicts_were_kept_are_counted() -> Non
         old.pop(name)
     shown = period(old)
     assert (shown["studies"], shown["stages"], shown["models"], shown["refused"]) == (1, [], [], {})
+
+
+def test_a_study_that_several_models_read_counts_for_each_with_the_verdicts_on_its_own_findings() -> None:
+    one = indexed(studied(findings=(finding("1"), finding("2"))))
+    second = {**one["models"][0], "model": {**one["models"][0]["model"], "name": "second", "digest": "2" * 64}}
+    failed = {**second, "model": {**second["model"], "name": "third", "digest": "3" * 64}, "outcome": "failed"}
+    both = {
+        **one, "models": [*one["models"], second, failed], "signed": "2026-03-02T14:00:00+00:00", "missed": 1,
+        "verdicts": {"accept": 2, "reject": 1}, "judged": {"1": "accept", "2": "accept", "second.1": "reject"},
+    }  # fmt: skip
+    name = one["models"][0]["model"]["name"]
+    assert {model["name"]: model["studies"] for model in models([one, both])} == {name: 2, "second": 1}
+    rows = {row["model"].split()[0]: row for row in period(both)["models"]}
+    assert (rows[name]["confirmed"], rows[name]["rejected"], rows[name]["missed"]) == (2, 0, 1)
+    assert (rows["second"]["confirmed"], rows["second"]["rejected"], rows["second"]["missed"]) == (0, 1, 0)
+    assert set(rows) == {name, "second"}

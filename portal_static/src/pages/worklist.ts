@@ -7,7 +7,7 @@ import { exam, images } from "../format.js";
 import { allowed, canAsk, notify } from "../notify.js";
 import { Page, go, typing } from "../page.js";
 import { fetchViewer } from "../prefetch.js";
-import { POLL_MS, resultOf, waiting, type Label } from "../study-line.js";
+import { POLL_MS, modelsOf, resultOf, waiting, type Label } from "../study-line.js";
 
 const TICK_MS = 30_000;
 const MODALITIES = ["CR", "CT", "DX", "MG", "MR", "NM", "PT", "RF", "US", "XA"];
@@ -214,8 +214,8 @@ export class Worklist extends Page {
       @click=${(e: Event) => (e.target as HTMLElement).closest("a") ?? go(studyPath(study.handle))} @focusin=${() => (this.chosen = index)}>
       <th scope="row"><a class="handle" href=${studyPath(study.handle)}>${study.handle}</a>
         ${study.priority === "stat" ? html`<span class="tag stat">STAT</span>` : nothing}</th>
-      <td>${exam(study)} <span class="dim">${images(study.instances)}</span>${study.part ? html` <span class="tag part">read in part: ${study.part}</span>` : study.partial ? html` <span class="tag">partial</span>` : nothing}</td>
-      <td>${resultOf(study, study.progress)}</td>
+      <td>${exam(study)} <span class="dim">${images(study.instances)}</span>${study.part ? html` <span class="tag part">read in part${Object.keys(study.by_model).length > 1 ? nothing : html`: ${study.part}`}</span>` : study.partial ? html` <span class="tag">partial</span>` : nothing}</td>
+      <td>${resultOf(study, study.progress)}${modelsOf(study)}</td>
       <td class="why"><span title=${study.why || study.reason}>${study.why || study.reason || "–"}</span></td>
       <td>${waiting(study, study.review, now)}</td>
       <td><span class="state ${study.review.replace(" ", "-")}">${study.review}</span>${study.readers.length ? html` <span class="tag readers">reading: ${study.readers.join(", ")}</span>` : nothing}</td>

@@ -54,7 +54,7 @@ def models(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     seen: dict[str, dict[str, Any]] = {}
     used: Counter[str] = Counter()
     for record in records:
-        if model := (record.get("provenance") or {}).get("model"):
+        for model in _models_of(record):
             seen[model["digest"]] = model
             used[model["digest"]] += 1
     return [{**seen[digest], "studies": count} for digest, count in used.most_common()]
@@ -145,14 +145,38 @@ def _refused(studies: list[Mapping[str, Any]]) -> dict[str, int]:
     return dict(total)
 
 
+def _models_of(record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The models that gave the study a result, as the record has them."""
+    readings = record.get("models") or ()
+    if len(readings) > 1:
+        return [one["model"] for one in readings if one["outcome"] == "analysed"]
+    only = (record.get("provenance") or {}).get("model")
+    return [only] if only else []
+
+
 def _record_of_models(studies: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Per model and month: findings confirmed and rejected, misses, minutes from receipt to sign-off."""
     groups: dict[tuple[str, str], list[Mapping[str, Any]]] = defaultdict(list)
     for study in studies:
-        model = (study.get("provenance") or {}).get("model")
-        if model and study.get("signed"):
-            groups[f"{model['name']} {model['version']}", study["received"][:7]].append(study)
+        for model in _models_of(study) if study.get("signed") else ():
+            part = _part_of(study, model["name"])
+            groups[f"{model['name']} {model['version']}", study["received"][:7]].append(part)
     return [_record_of_model(name, month, signed) for (name, month), signed in sorted(groups.items())]
+
+
+def _part_of(study: Mapping[str, Any], model: str) -> Mapping[str, Any]:
+    """A study as one of its models is judged by it: where it has several, by the verdicts on that model's findings.
+
+    Which of them should have made a finding that the reader added is not known: it counts for the first, as in its
+    report.
+    """
+    names = [one["model"]["name"] for one in study.get("models") or ()]
+    if len(names) < 2:
+        return study
+    first = model == names[0]
+    judged = (study.get("judged") or {}).items()
+    verdicts = Counter(said for key, said in judged if ("." not in key if first else key.startswith(f"{model}.")))
+    return {**study, "verdicts": verdicts, "missed": study.get("missed") if first else 0}
 
 
 def _record_of_model(name: str, month: str, signed: list[Mapping[str, Any]]) -> dict[str, Any]:

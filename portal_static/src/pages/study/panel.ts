@@ -3,7 +3,7 @@
 import { html, nothing, type TemplateResult } from "lit";
 
 import { studyPath } from "../../address.js";
-import type { Accounting, Finding, FindingAssessment, PriorLine, StudyDetail } from "../../../generated/api-types.js";
+import type { Accounting, Finding, FindingAssessment, ModelReading, PriorLine, StudyDetail } from "../../../generated/api-types.js";
 import { CATEGORY, ago, clock, counted, dollars, exam, percent, seconds } from "../../format.js";
 import { labelOf } from "../../study-line.js";
 import { placed } from "./images.js";
@@ -60,8 +60,36 @@ export function resultSection({ study, review }: StudyDetail): TemplateResult {
     ${study.copies ? html`<p class="dim">${study.copies} ${study.copies === 1 ? "file" : "files"} came twice, identical: counted once.</p>` : nothing}
     ${study.part ? html`<p class="notice urgent">Read in part: ${study.part}. What was not read may hold findings.</p>` : study.partial ? html`<p class="notice">Some files of this study were refused: it is not complete.</p>` : nothing}
     ${study.accounting ? books(study.accounting) : nothing}
-    ${model ? html`<p class="dim"><a href="/about">${model.name} ${model.version}</a>: ${model.disclaimer}</p>` : nothing}
+    ${study.models.length > 1 ? html`<h3>By model</h3><ul class="by-model">${study.models.map((one) => saidBy(one, study.by_model[one.model.name] ?? "failed"))}</ul>` : model ? html`<p class="dim"><a href="/about">${model.name} ${model.version}</a>: ${model.disclaimer}</p>` : nothing}
+    ${notAsked(study.not_asked)}
   </section>`;
+}
+
+/** What one of several models says: its label, why, and what it did not read. */
+function saidBy(one: ModelReading, label: StudyDetail["study"]["by_model"][string]): TemplateResult {
+  const says = {
+    "not flagged": "not flagged (does not exclude disease)",
+    "read in part": "read in part",
+    flagged: "flagged",
+    failed: "no result: it failed",
+    waiting: "at work",
+    "out of scope": "not for this study",
+  }[label];
+  return html`<li class=${`says-${label.replaceAll(" ", "-")}`}>
+    <p><a href="/about"><b>${one.model.name}</b> ${one.model.version}</a> · <span class="says">${says}${one.outcome === "analysed" ? html` · risk ${percent(one.risk)}` : nothing}</span></p>
+    ${one.why ? html`<p>${one.why}</p>` : nothing}
+    ${one.outcome !== "waiting" && one.reason ? html`<p>${one.reason}</p>` : nothing}
+    ${one.part ? html`<p class="notice">Read in part: ${one.part}.</p>` : nothing}
+    ${one.accounting && one.outcome === "analysed" ? html`<p class="dim">${counted(one.accounting.analysed, "frame")} analysed, ${one.accounting.read} of ${counted(one.accounting.received, "file")} read</p>` : nothing}
+    <p class="dim">${one.model.disclaimer}${one.routed ? html`. Asked ${one.routed}.` : nothing}</p>
+  </li>`;
+}
+
+/** The approved models that the study did not get. */
+function notAsked(others: Record<string, string>): TemplateResult | typeof nothing {
+  const each = Object.entries(others);
+  if (!each.length) return nothing;
+  return html`<details><summary>${counted(each.length, "model")} not asked</summary><ul class="plain">${each.map(([name, why]) => html`<li><b>${name}</b>: ${why}</li>`)}</ul></details>`;
 }
 
 /** What became of every file and frame: two sums, each with its reasons. */
@@ -85,17 +113,18 @@ export function findingsSection({ study, review }: StudyDetail, view: FindingsVi
   if (!study.findings.length) return nothing;
   return html`<section>
     <h2>Findings of the AI</h2>
-    <ol class="findings">${study.findings.map((f) => findingCard(f, review.verdicts[f.key], view))}</ol>
+    <ol class="findings">${study.findings.map((f) => findingCard(f, review.verdicts[f.key], view, study.models.length > 1))}</ol>
   </section>`;
 }
 
-function findingCard(f: Finding, verdict: FindingAssessment | undefined, view: FindingsView): TemplateResult {
+/** `several`: the study has several models, and each finding names its own. */
+function findingCard(f: Finding, verdict: FindingAssessment | undefined, view: FindingsView, several: boolean): TemplateResult {
   const chosen = f.key === view.chosen;
   const hidden = view.hidden.has(f.key);
   const [size, category] = [verdict?.diameter_mm ?? f.diameter_mm, verdict?.category ?? f.category];
   return html`<li class=${chosen ? "chosen" : ""}>
     <button class="title" aria-pressed=${chosen} @click=${() => view.goTo(f)}>${f.concept.meaning}<span class="dim">${verdict?.site || f.site}</span></button>
-    <p>${size ? html`<b>${size.toFixed(1)} mm</b> · slice ${view.sliceOf(f)} · ` : nothing}${percent(f.probability)} · communicate ${CATEGORY[category]}</p>
+    <p>${size ? html`<b>${size.toFixed(1)} mm</b> · slice ${view.sliceOf(f)} · ` : nothing}${percent(f.probability)} · communicate ${CATEGORY[category]}${several ? html` · <span class="dim">${f.model}</span>` : nothing}</p>
     ${verdict ? html`<p class="verdict ${verdict.verdict}">${{ accept: "Accepted", reject: "Rejected", correct: "Corrected" }[verdict.verdict]}${verdict.comment ? html`: <q>${verdict.comment}</q>` : nothing}</p>` : nothing}
     <div class="row">
       ${

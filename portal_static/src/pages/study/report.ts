@@ -31,7 +31,7 @@ export function findingText(f: Finding, verdict: Verdict | undefined, slice: num
   const [size, category, site] = [verdict?.diameter_mm ?? f.diameter_mm, verdict?.category ?? f.category, verdict?.site || f.site];
   const where = [site, size ? `${size.toFixed(1)} mm` : "", size ? `slice ${slice}` : ""].filter(Boolean).join(", ");
   const said = verdict ? ` ${VERDICT[verdict.verdict]}${verdict.comment ? `: ${verdict.comment}` : ""}.` : " Not judged by a reader yet.";
-  return `${f.concept.meaning}${where ? `, ${where}` : ""}; AI ${percent(f.probability)}; communicate ${CATEGORY[category]}.${said}`;
+  return `${f.concept.meaning}${where ? `, ${where}` : ""}; AI ${f.model ? `(${f.model}) ` : ""}${percent(f.probability)}; communicate ${CATEGORY[category]}.${said}`;
 }
 
 function missedText(m: Missed): string {

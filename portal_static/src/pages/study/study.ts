@@ -17,7 +17,7 @@ import { Problem } from "../../api.js";
 import { clock, exam, images } from "../../format.js";
 import { Page, go, isUndo, typing } from "../../page.js";
 import { imagesOf } from "../../pictures.js";
-import { POLL_MS, resultOf, waiting } from "../../study-line.js";
+import { POLL_MS, resultOf, unanswered, waiting } from "../../study-line.js";
 import type { Drawn } from "../../viewer/viewer.js";
 import { absent } from "./absent.js";
 import { keyOf, type Images } from "./images.js";
@@ -100,7 +100,7 @@ export class StudyPage extends Page {
     if (!there) return;
     document.title = `${this.detail?.study.handle}: Readfirst`;
     this.nameInAddress();
-    if (this.detail?.progress) this.timer = setInterval(() => void this.look(), POLL_MS);
+    if (this.detail?.progress || (this.detail && unanswered(this.detail.study))) this.timer = setInterval(() => void this.look(), POLL_MS);
     await this.attempt(async () => {
       this.series = (await images).series.filter((s) => imagesOf(s).length);
       this.masks = (await masks).findings;
@@ -140,7 +140,8 @@ export class StudyPage extends Page {
       this.detail = { ...this.detail!, progress: line.progress };
       return;
     }
-    if (await this.attempt(() => this.arrived())) clearInterval(this.timer); // else it is asked for again
+    if (unanswered(line) && line.updated === study.updated) return; // nothing new yet
+    if ((await this.attempt(() => this.arrived())) && !unanswered(line)) clearInterval(this.timer); // else asked again
   }
 
   /** The result is there: its findings, its overlay and its pictures come to what is looked at already. */
@@ -152,7 +153,7 @@ export class StudyPage extends Page {
     ]);
     this.series = images.series.filter((s) => imagesOf(s).length);
     this.masks = masks.findings;
-    this.saved = "The analysis is over: its result is here.";
+    this.saved = `${unanswered(this.detail!.study) ? "A model has answered, others are at work" : "The analysis is over"}: its result is here.`;
   }
 
   private get images(): Images {
