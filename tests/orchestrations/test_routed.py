@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pydicom
 import pytest
+from pydicom import Dataset
 
 from orchestrations.analyse import plan_analysis, plan_model
 from orchestrations.report import LATE, answer_clinic, index_study, release_originals, report
 from readfirst.adapters import blobs, clients
-from readfirst.adapters.studies import receipts
+from readfirst.adapters.studies import receipts, reviews, study_images
+from readfirst.adapters.studies.study_index import Worklist
 from readfirst.domain import blob_paths, resource_names
 from readfirst.domain.analysis import models
 from readfirst.domain.analysis.findings import Analysis, Box, Code, Finding
 from readfirst.domain.analysis.models import Manifest, default_model
+from readfirst.domain.analysis.segment_rle import segment_rle
 from readfirst.domain.reading import study_record
+from readfirst.domain.reading.reviews import Event, FindingAssessment, Missed, Signed
 from readfirst.domain.reading.study_record import StudyRecord
 from readfirst.domain.routing.routes import Routes
 from readfirst.domain.workflow_messages import AnalysisOutcome, Answer, Plan, Report, Run, verdict_of
-from readfirst.services import list_study, plan_models
+from readfirst.local.phantom import write_phantom_study
+from readfirst.services import list_study, plan_models, write_signed_report
+from tests.model.results import outputs
+from tests.model.test_outputs import concepts, lump
 from tests.orchestrations.conftest import do
 from tests.orchestrations.test_deidentify import deidentified, sealed_study
 
@@ -121,6 +130,11 @@ def test_the_record_the_list_and_the_answer_say_which_model_said_what(tmp_path: 
     do(index_study, study.run.dump())
     listed = clients.cosmos_container().read_item(study.run.token, partition_key=study.run.clinic)
     assert listed["by_model"] == record.by_model
+    do(plan_analysis, study.run.dump())
+    for plan in study.each:
+        Worklist(clients.cosmos_container()).begun(record.model_copy(update={"analysing": plan.run_key}))
+    listed = clients.cosmos_container().read_item(study.run.token, partition_key=study.run.clinic)
+    assert listed["analysing"] == "", "a mark that comes after the result is too late"
     do(answer_clinic, study.run.dump())
     home = clients.container(resource_names.UPLOADS, resource_names.results(study.run.clinic))
     said = json.loads(blobs.read(home, f"studies/{record.handle}/status.json") or b"{}")
@@ -180,6 +194,59 @@ def test_a_model_that_was_withdrawn_meanwhile_is_not_asked_again(tmp_path: Path)
     assert gone.outcome == "out-of-scope" and gone.reason.startswith("model-not-approved")
     same = Plan.model_validate(do(plan_model, {"run": study.run.dump(), "model": SECOND.digest}))
     assert same == study.of(SECOND)
+
+
+def test_a_signed_review_becomes_a_report_for_each_model_with_the_verdicts_on_its_own_findings(tmp_path: Path) -> None:
+    record = both_found(tmp_path, seed=68)
+    assert [f.key for f in record.findings] == ["1", "second.1"]
+    container = clients.container(resource_names.STUDIES, resource_names.REVIEWS)
+    added = Missed(what="a mass that both missed", category=2, series_uid="1.2", sop_uid="1.2.3", slice=4)
+    accepted = FindingAssessment(finding="1", verdict="accept")
+    rejected = FindingAssessment(finding="second.1", verdict="reject")
+    for number, what in enumerate((accepted, rejected, added, Signed()), start=1):
+        said = Event(number=number, at="2026-03-02T12:00:00+00:00", by="r", by_name="Rona Diaz",
+                     run_key=reviews.run_key(record), what=what)  # fmt: skip
+        assert reviews.append(container, record.id, said)
+    write_signed_report.follow_review(record.id)
+    after = list_study.read(record.id)
+    assert after is not None and after.review == "signed"
+    lung, second = opened(after.outputs["sr-verified"]), opened(after.outputs["second.sr-verified"])
+    assert lung.PredecessorDocumentsSequence[0] != second.PredecessorDocumentsSequence[0]
+    told = [str(list(concepts(report))) for report in (lung, second)]
+    assert "Accepted by the reader" in told[0] and "Rejected by the reader" not in told[0]
+    assert "Rejected by the reader" in told[1] and "Accepted by the reader" not in told[1]
+    assert ["a mass that both missed" in text for text in told] == [True, False], "each is said once"
+    write_signed_report.follow_review(record.id)
+    assert list_study.read(record.id) == after
+
+
+def test_the_pixels_of_each_model_s_segments_are_found_under_the_study_s_own_keys(tmp_path: Path) -> None:
+    record = both_found(tmp_path, seed=69)
+    found = {}
+    for segmentation, keys in study_images.segmentations(record):
+        found |= {keys[own]: runs for own, runs in segment_rle(segmentation, list(keys)).items()}
+    assert set(found) == {"1", "second.1"}
+    assert found["1"] != found["second.1"], "they lie elsewhere"
+
+
+def both_found(folder: Path, seed: int) -> StudyRecord:
+    """A study in which each model has found something of its own, with the files that the job writes."""
+    study = planned(folder / "sent", seed=seed)
+    write_phantom_study(folder / "again", seed=seed, slices=20, size=256)
+    contents = [path.read_bytes() for path in sorted((folder / "again").iterdir())]
+    container = clients.container(resource_names.STUDIES, resource_names.ANALYSIS)
+    for model, place in ((LUNG, lump()), (SECOND, lump(6, 40, 60))):
+        result, files = outputs(contents, place, model=model)
+        names = {kind: f"{study.run.token}/{model.name}/{name}" for kind, name in result.outputs.items()}
+        for kind, name in result.outputs.items():
+            blobs.put(container, names[kind], files[name])
+        study.writes(model, findings=result.findings, outputs=names)
+    return study.told(DONE, DONE)[0]
+
+
+def opened(path: str) -> Dataset:
+    container = clients.container(resource_names.STUDIES, resource_names.ANALYSIS)
+    return pydicom.dcmread(io.BytesIO(blobs.read(container, path) or b""))
 
 
 def tagged(run: Run) -> int:

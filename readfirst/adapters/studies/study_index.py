@@ -25,6 +25,7 @@ from readfirst.domain.reading.reading_order import RESERVE, Band, shown
 from readfirst.domain.reading.study_record import StudyRecord
 
 _INDEX_TRIES = 20
+_RESULTS = ("analysed", "out-of-scope")
 _PARALLEL = 8
 _YEARS = range(2020, 2200)
 
@@ -238,8 +239,9 @@ class Worklist:
         def marked(there: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
             if there is None:
                 return record.model_dump(mode="json")
-            told = there.get("provenance") or {}
-            over = there["state"] == "reported" and told.get("run_key") == record.analysing
+            told = {(there.get("provenance") or {}).get("run_key")}
+            told |= {one["run_key"] for one in there.get("models") or () if one["outcome"] in _RESULTS}
+            over = there["state"] == "reported" and record.analysing in told
             return None if over else {**there, "analysing": record.analysing}
 
         self.follow(record.clinic, record.id, marked)
