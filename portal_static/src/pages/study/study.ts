@@ -128,8 +128,7 @@ export class StudyPage extends Page {
       history.replaceState(null, "", path + location.search);
   }
 
-  /** While the study is analysed, its line of the worklist is asked for as the worklist asks: an opened study goes into
-   *  the audit log, its line does not. */
+  /** While models work, the study's line is asked for as the worklist asks: an opened study is audited, its line is not. */
   private async look(): Promise<void> {
     const study = this.detail?.study;
     if (document.visibilityState !== "visible" || !study) return;
@@ -140,8 +139,8 @@ export class StudyPage extends Page {
       this.detail = { ...this.detail!, progress: line.progress };
       return;
     }
-    if (unanswered(line) && line.updated === study.updated) return; // nothing new yet
-    if ((await this.attempt(() => this.arrived())) && !unanswered(line)) clearInterval(this.timer); // else asked again
+    const news = line.updated !== study.updated || !unanswered(line); // of one model at least
+    if (news && (await this.attempt(() => this.arrived())) && !unanswered(line)) clearInterval(this.timer); // else asked again
   }
 
   /** The result is there: its findings, its overlay and its pictures come to what is looked at already. */
@@ -349,7 +348,7 @@ export class StudyPage extends Page {
     });
   }
 
-  /** False where the server refused one: why is on the page, and the line is still there. */
+  /** False where the server refused one: why is on the page, the line still there. */
   private async saveMeasurements(): Promise<boolean> {
     let refused = false;
     for (const { uid, measured } of this.images.viewer?.measurements() ?? []) {
