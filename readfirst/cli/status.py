@@ -70,7 +70,7 @@ def findings_table(record: StudyRecord) -> object:
     for f in record.findings:
         table.add_row(
             f.concept.meaning,
-            f.model,
+            record.found_by.get(f.key, ""),
             f"{f.diameter_mm:.0f} mm" if f.diameter_mm else "",
             f.site + (f" ({', '.join(f'{c:.0f}' for c in f.centre)})" if f.centre else ""),
             f"{f.probability:.2f}",

@@ -119,7 +119,7 @@ def test_the_record_the_list_and_the_answer_say_which_model_said_what(tmp_path: 
     study.writes(SECOND, risk=0.9, high_risk=True, why="large", findings=[finding("mass")], outputs={"sr": "x/sr.dcm"})
     record, alerts = study.told(DONE, DONE)
     assert (record.label, record.high_risk, record.risk, alerts) == (study_record.FLAGGED, True, 0.9, ["mass"])
-    assert [(f.model, f.key) for f in record.findings] == [("second", "second.1")]
+    assert [f.key for f in record.findings] == ["second.1"] and record.found_by == {"second.1": "second"}
     assert record.outputs == {"second.sr": "x/sr.dcm"}
     assert record.by_model == {LUNG.name: "not flagged", "second": "flagged"}
     assert [one.routed for one in record.models] == ["by default: the study meets no route"] * 2

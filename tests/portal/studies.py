@@ -93,7 +93,7 @@ def by_several(study: StudyRecord) -> StudyRecord:
     )  # fmt: skip
     update = {
         "models": models,
-        "findings": tuple(found.model_copy(update={"model": MODEL.name}) for found in study.findings),
+        "found_by": {found.key: MODEL.name for found in study.findings},
         "not_asked": {"spleen 0.5.9": "its gate: body-part-out-of-scope: The model reads abdomen studies only."},
         "part": "rib-fracture: no result; airways: no result yet",
         "reason": "model-failed: rib-fracture: its weights are of another network",

@@ -74,4 +74,4 @@ def test_what_another_model_says_comes_to_a_page_that_is_open(stage: Stage, page
     last = study.models[2].model_copy(update={"outcome": "analysed", "reason": "", "risk": 0.2, "why": "No stenosis"})
     stage.put(study.model_copy(update={"models": (*study.models[:2], last), "updated": "2027-01-01T00:00:00+00:00"}))
     expect(page.locator(".by-model li").nth(2)).to_contain_text("No stenosis")
-    expect(page.get_by_role("status")).to_contain_text("its result is here")
+    expect(page.get_by_text("The analysis is over: its result is here.")).to_be_visible()

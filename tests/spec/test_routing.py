@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -145,3 +147,10 @@ def test_a_table_that_cannot_be_right_is_refused_and_says_why(table: dict[str, A
 
 def test_the_table_in_force_names_approved_models_and_routes_a_chest_to_the_default_one() -> None:
     assert asked(routed(routes(), models=approved())) == [CHEST.name]
+
+
+def test_the_table_that_the_documents_show_is_one() -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs/models.md").read_text()
+    (shown,) = [block for block in re.findall(r"```json\n(.*?)```", text, re.S) if '"routes"' in block]
+    table = parse_routes(shown, MODELS)
+    assert asked(routed(table)) == [CHEST.name]

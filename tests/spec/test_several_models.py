@@ -70,7 +70,8 @@ def test_a_study_that_no_model_has_read_is_not_analysed() -> None:
 
 def test_the_record_says_which_model_said_what() -> None:
     told = record(reading("lung", kinds=("lung-nodule",)), HIGH, WAITS.model_copy(update={"run_key": "k3"}))
-    assert [(f.model, f.key) for f in told.findings] == [("lung", "1"), ("spleen", "spleen.1")]
+    assert [f.key for f in told.findings] == ["1", "spleen.1"]
+    assert told.found_by == {"1": "lung", "spleen.1": "spleen"}
     assert told.why == "spleen: a large spleen"
     assert told.by_model == {"lung": "flagged", "spleen": "waiting"}
     assert record(CLEAR, IN_PART).by_model == {"lung": "not flagged", "spleen": "read in part"}

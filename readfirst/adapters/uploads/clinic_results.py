@@ -93,7 +93,7 @@ def _result(handle: str, study_uid: str, accession: str, record: StudyRecord) ->
         "reason": record.reason,
         "readInPart": record.part,
         "accounting": record.accounting.model_dump() if record.accounting else None,
-        "findings": [{**_finding(f), **_verdict(record, f)} for f in record.findings],
+        "findings": [{**_finding(f), **_said_of(record, f)} for f in record.findings],
         "review": {"state": record.review, "signed": record.signed, "findingsAddedByReader": record.missed},
         "model": record.provenance.model.model_dump() if record.provenance and record.provenance.model else None,
         "models": [_model(one) for one in record.models],
@@ -117,13 +117,14 @@ def _model(one: ModelReading) -> dict[str, Any]:
 def _finding(found: Finding) -> dict[str, Any]:
     """A finding without a place (a class) has no size either, and states none."""
     size = {"diameterMm": found.diameter_mm} if found.diameter_mm else {}
-    model = {"model": found.model} if found.model else {}
-    return {"meaning": found.concept.meaning, **size, "site": found.site, "probability": found.probability, **model}
+    return {"meaning": found.concept.meaning, **size, "site": found.site, "probability": found.probability}
 
 
-def _verdict(record: StudyRecord, found: Finding) -> dict[str, Any]:
-    """What the reader said of the finding, once it is signed; in their own words it is in the report that goes home."""
-    return {"verdict": record.judged[found.key]} if found.key in record.judged else {}
+def _said_of(record: StudyRecord, found: Finding) -> dict[str, Any]:
+    """Which model made the finding, and what the reader said of it, once it is signed; in their own words it is in the
+    report that goes home."""
+    model = {"model": record.found_by[found.key]} if found.key in record.found_by else {}
+    return model | ({"verdict": record.judged[found.key]} if found.key in record.judged else {})
 
 
 def say_access(clinic: str, access_id: str, answer: dict[str, Any]) -> None:

@@ -63,7 +63,6 @@ class Finding(Part):
     slice: int  # its index in the analysed series, from 0
     box: Box
     overlay: str = ""  # blob name in container `analysis` of the overlay PNG
-    model: str = ""  # in a study's record: the name of the model that made it; in a result: the result says so
 
 
 def first_to_read(findings: Sequence[Finding]) -> Finding | None:

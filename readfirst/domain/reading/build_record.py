@@ -87,6 +87,7 @@ def record_of(study: Study, outcome: Outcome, provenance: Provenance | None, now
         high_risk=high_risk,
         why=models.why if analysed else "",
         findings=models.findings if analysed else (),
+        found_by=models.found_by if analysed else {},
         series=_series(study.instances, series),
         outputs=models.outputs if analysed else {},
         models=models.readings,

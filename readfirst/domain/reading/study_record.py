@@ -103,6 +103,7 @@ class StudyRecord(BaseModel):
     high_risk: bool = False
     why: str = ""
     findings: tuple[Finding, ...] = ()
+    found_by: dict[str, str] = {}  # finding -> name of the model that made it; older records have none
     series: tuple[Series, ...] = ()
     outputs: dict[str, str] = {}
     models: tuple[ModelReading, ...] = ()  # what each model said that was asked; older records have none

@@ -25,7 +25,7 @@ STUDY = "study"  # the kind of an alert of a model that has no finding to show
 
 
 class ModelReading(BaseModel):
-    """One model's part in a study's record. Its findings are in the record, each with the model's name."""
+    """One model's part in a study's record. Its findings are in the record, which says whose each is."""
 
     model_config = ConfigDict(frozen=True, protected_namespaces=())
 
@@ -69,6 +69,7 @@ class Together(BaseModel):
 
     readings: tuple[ModelReading, ...] = ()
     findings: tuple[Finding, ...] = ()
+    found_by: dict[str, str] = {}  # finding -> model
     outputs: dict[str, str] = {}
     risk: float = 0.0
     high_risk: bool = False
@@ -115,10 +116,13 @@ def together(readings: Sequence[ModelReading], findings: Mapping[str, Sequence[F
     return Together(
         readings=tuple(readings),
         findings=tuple(
-            f.model_copy(update={"key": named(one, f.key, readings), "model": one.model.name})
+            f.model_copy(update={"key": named(one, f.key, readings)})
             for one in results
             for f in findings.get(one.run_key, ())
         ),
+        found_by={
+            named(one, f.key, readings): one.model.name for one in results for f in findings.get(one.run_key, ())
+        },
         outputs={named(one, kind, readings): blob for one in results for kind, blob in one.outputs.items()},
         risk=max((one.risk for one in results), default=0.0),
         high_risk=any(one.high_risk for one in results),

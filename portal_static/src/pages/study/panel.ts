@@ -113,18 +113,18 @@ export function findingsSection({ study, review }: StudyDetail, view: FindingsVi
   if (!study.findings.length) return nothing;
   return html`<section>
     <h2>Findings of the AI</h2>
-    <ol class="findings">${study.findings.map((f) => findingCard(f, review.verdicts[f.key], view, study.models.length > 1))}</ol>
+    <ol class="findings">${study.findings.map((f) => findingCard(f, review.verdicts[f.key], view, study.models.length > 1 ? study.found_by[f.key] : ""))}</ol>
   </section>`;
 }
 
-/** `several`: the study has several models, and each finding names its own. */
-function findingCard(f: Finding, verdict: FindingAssessment | undefined, view: FindingsView, several: boolean): TemplateResult {
+/** `model`: whose finding it is, where the study has several. */
+function findingCard(f: Finding, verdict: FindingAssessment | undefined, view: FindingsView, model = ""): TemplateResult {
   const chosen = f.key === view.chosen;
   const hidden = view.hidden.has(f.key);
   const [size, category] = [verdict?.diameter_mm ?? f.diameter_mm, verdict?.category ?? f.category];
   return html`<li class=${chosen ? "chosen" : ""}>
     <button class="title" aria-pressed=${chosen} @click=${() => view.goTo(f)}>${f.concept.meaning}<span class="dim">${verdict?.site || f.site}</span></button>
-    <p>${size ? html`<b>${size.toFixed(1)} mm</b> · slice ${view.sliceOf(f)} · ` : nothing}${percent(f.probability)} · communicate ${CATEGORY[category]}${several ? html` · <span class="dim">${f.model}</span>` : nothing}</p>
+    <p>${size ? html`<b>${size.toFixed(1)} mm</b> · slice ${view.sliceOf(f)} · ` : nothing}${percent(f.probability)} · communicate ${CATEGORY[category]}${model ? html` · <span class="dim">${model}</span>` : nothing}</p>
     ${verdict ? html`<p class="verdict ${verdict.verdict}">${{ accept: "Accepted", reject: "Rejected", correct: "Corrected" }[verdict.verdict]}${verdict.comment ? html`: <q>${verdict.comment}</q>` : nothing}</p>` : nothing}
     <div class="row">
       ${

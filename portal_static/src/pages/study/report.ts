@@ -16,7 +16,10 @@ export function studyText({ study, review }: StudyDetail, sliceOf: (finding: Fin
     `AI result: ${study.label}${by}`,
     ...(study.part ? [`Read in part: ${study.part}`] : []),
     ...(study.reason ? [`Reason: ${study.reason}`] : []),
-    ...study.findings.map((f, i) => `${i + 1}. ${findingText(f, review.verdicts[f.key], sliceOf(f))}`),
+    ...study.findings.map(
+      (f, i) =>
+        `${i + 1}. ${study.models.length > 1 ? `${study.found_by[f.key] ?? ""}: ` : ""}${findingText(f, review.verdicts[f.key], sliceOf(f))}`,
+    ),
     ...review.missed.map((m) => `Added by the reader: ${missedText(m)}`),
     ...review.measurements.map((m) => `Measured: ${measuredText(m)}`),
     review.state === "signed"
@@ -31,7 +34,7 @@ export function findingText(f: Finding, verdict: Verdict | undefined, slice: num
   const [size, category, site] = [verdict?.diameter_mm ?? f.diameter_mm, verdict?.category ?? f.category, verdict?.site || f.site];
   const where = [site, size ? `${size.toFixed(1)} mm` : "", size ? `slice ${slice}` : ""].filter(Boolean).join(", ");
   const said = verdict ? ` ${VERDICT[verdict.verdict]}${verdict.comment ? `: ${verdict.comment}` : ""}.` : " Not judged by a reader yet.";
-  return `${f.concept.meaning}${where ? `, ${where}` : ""}; AI ${f.model ? `(${f.model}) ` : ""}${percent(f.probability)}; communicate ${CATEGORY[category]}.${said}`;
+  return `${f.concept.meaning}${where ? `, ${where}` : ""}; AI ${percent(f.probability)}; communicate ${CATEGORY[category]}.${said}`;
 }
 
 function missedText(m: Missed): string {
