@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from email.header import Header
 
-from tests.spec.deid.attacks import LATIN_OF, Target, plain, spelled, target
+from tests.drawn.attacks import LATIN_OF, Target, plain, spelled, target
 
 PHYSICIANS = (
     "Hallgrimsdottir^Runa",

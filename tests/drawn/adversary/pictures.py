@@ -20,7 +20,7 @@ from tests.drawn.adversary.cases import file_of
 from tests.drawn.adversary.objects import KINDS, with_pixels
 from tests.drawn.adversary.people import Somebody, dicom_day, somebody
 from tests.drawn.adversary.places import spelled_bytes
-from tests.spec.deid.attacks import LATIN_OF
+from tests.drawn.attacks import LATIN_OF
 
 SCANNED = ("CT", "MR", "PET")  # screened for level and upright rows of letters
 SHOWN = ("CR", "DX", "US", "cine", "SC")  # searched for text in any direction, and for barcodes

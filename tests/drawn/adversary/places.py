@@ -22,7 +22,7 @@ from pydicom.tag import Tag
 from readfirst.domain.deid.dicom.standard_tables import content_rows
 from tests.drawn.adversary.objects import code, item
 from tests.drawn.adversary.people import Somebody, dicom_day
-from tests.spec.deid.attacks import plain
+from tests.drawn.attacks import plain
 
 _LENGTHS = {"AE": 16, "CS": 16, "SH": 16, "LO": 64, "PN": 64, "ST": 1024, "LT": 10240, "UI": 64}
 _WORDED = ("LO", "LO", "SH", "SH", "ST", "LT", "UT", "UC", "UR", "PN", "AE")

@@ -23,7 +23,7 @@ from pydicom import config
 from pydicom.dataset import Dataset
 
 from tests.drawn.adversary.people import Somebody
-from tests.spec.deid.attacks import plain
+from tests.drawn.attacks import plain
 
 _OURS = re.compile(r"2\.25\.\d{20,39}")
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{8,}={0,2}")

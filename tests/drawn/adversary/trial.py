@@ -17,11 +17,11 @@ from readfirst.domain.deid import read_header as header_of
 from readfirst.domain.deid.rules.profile import READY, parse_profile
 from readfirst.domain.pseudonyms import Pseudonyms
 from readfirst.domain.refusals import Reason, Refused
+from tests.conformance.test_real_files import DCIODVFY, errors_of
 from tests.drawn.adversary import harm, scan
 from tests.drawn.adversary.cases import Case
 from tests.drawn.adversary.pictures import Picture
 from tests.spec.deid.conftest import HANDLE, ROOT
-from tests.spec.deid.test_real_files import DCIODVFY, errors_of
 
 NAMES = Pseudonyms(ROOT, "hilltop")
 PROFILES = (*READY, "basic")
