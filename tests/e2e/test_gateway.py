@@ -89,7 +89,7 @@ def test_two_clinics_with_one_patients_number_and_one_study_uid_never_cross(
             whole(study)
             eventually(lambda: _reported(pacs, study) and _reported(others, study), 3 * PATIENCE, pause=1)
             assert token_of("lakeside", study.planted["study uid"]) != token_of("hillcrest", study.planted["study uid"])
-            for held, name in ((pacs, study.planted["surname"]), (others, "Elsewhere")):
+            for held, name in ((pacs, study.planted["surname"]), (others, theirs.planted["surname"])):
                 assert all(name in str(ds.PatientName) for ds in _of(held, study).values())
             assert not set(pacs.instances()) & set(others.instances())
         finally:
@@ -106,10 +106,12 @@ def _reported(pacs: Orthanc, study: Study) -> bool:
 
 
 def _of_another_person(study: Study, folder: Path) -> Study:
-    """The same UIDs and the same patient's number, at another clinic, of somebody else."""
-    folder.mkdir()
-    for file in study.files:
-        ds = pydicom.dcmread(file)
-        ds.PatientName = "Elsewhere^Person"
-        ds.save_as(folder / file.name)
-    return Study(folder, study.planted)
+    """The same UIDs and the same patient's number, at another clinic, in the images of somebody else."""
+    theirs = invent(folder)
+    for mine, file in zip(study.files, theirs.files, strict=True):
+        same, ds = pydicom.dcmread(mine, stop_before_pixels=True), pydicom.dcmread(file)
+        for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "PatientID"):
+            setattr(ds, keyword, same[keyword].value)
+        ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
+        ds.save_as(file, enforce_file_format=True)
+    return theirs
