@@ -46,15 +46,17 @@ def gather(told: Report, ledger: Ledger, receipted: Receipted, *, ended_without:
     verdict = verdict_of(answers) if several else told.verdict
     keys = [one.plan.run_key for one in answers if one.plan.run_key]
     results = {key: receipts.result(told.run.token, key) for key in keys}
-    readings = []
-    for one in answers:
-        books = _books(told, ledger, receipted, one)
-        found = _reading(one, results.get(one.plan.run_key), routed.asked.get(one.plan.model, ""), books)
-        readings += [found] if found else []
+    books = [_books(told, ledger, receipted, one) for one in answers]
+    readings = [
+        _reading(one, results.get(one.plan.run_key), routed.asked.get(one.plan.model, ""), own)
+        for one, own in zip(answers, books, strict=True)
+    ]
     return Gathered(
         verdict=verdict,
-        models=together(readings, {key: found.findings for key, found in results.items() if found}),
-        accounting=_of_all(told, ledger, receipted, answers, verdict),
+        models=together(
+            [one for one in readings if one], {key: found.findings for key, found in results.items() if found}
+        ),
+        accounting=books[0] if len(books) == 1 else _of_all(told, ledger, receipted, answers, verdict),
         not_asked=dict(routed.others),
         run_key=answers[0].plan.run_key if answers else "",
     )
