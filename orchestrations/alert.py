@@ -71,7 +71,7 @@ async def raise_alert(alert: dict[str, Any], client: df.DurableOrchestrationClie
 def send_alert(alert: dict[str, Any]) -> float:
     """Hands the e-mail over, once. Returns how many seconds to wait for an answer; 0: there is nobody to turn to.
 
-    Below 0: somebody has the study in hand already, and need not be about.
+    Below 0: somebody has the study in hand already, and need not be told.
     """
     this = Alert.model_validate(alert)
     if _in_hand(this):

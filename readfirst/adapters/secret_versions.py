@@ -116,7 +116,7 @@ def make_root() -> bool:
         clients.secrets().get_secret(resource_names.ROOT_SECRET)
         return False
     except ResourceNotFoundError:
-        pass
+        pass  # a new deployment, or one that has lost its secret: the escrow below says which
     arrivals = clients.container(resource_names.UPLOADS, resource_names.ARRIVALS)
     if not blobs.exists(arrivals, ESCROW):
         if next(iter(arrivals.list_blobs()), None) is not None:

@@ -13,11 +13,14 @@ from tests.waiting import PATIENCE
 ROOT = Path(__file__).resolve().parents[2]
 
 
+AS_READFIRST = "import sys; sys.argv[0] = 'readfirst'; from readfirst.cli import main; main()"
+
+
 def said(*words: str, **environment: str) -> str:
-    command = [sys.executable, "-m", "readfirst.cli", *words]
     done = subprocess.run(
-        command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=PATIENCE, check=False
-    )
+        [sys.executable, "-c", AS_READFIRST, *words],
+        env={**os.environ, **environment}, capture_output=True, text=True, timeout=PATIENCE, check=False,
+    )  # fmt: skip
     return done.stdout + done.stderr
 
 
@@ -27,12 +30,7 @@ def test_it_tells_its_version() -> None:
 
 def test_a_shell_completes_its_commands() -> None:
     asked = {"_READFIRST_COMPLETE": "complete_bash", "COMP_WORDS": "readfirst fai", "COMP_CWORD": "1"}
-    program = "import sys; sys.argv = ['readfirst']; from readfirst.cli import main; main()"
-    environment = {**os.environ, **asked}
-    done = subprocess.run(
-        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False
-    )
-    assert done.stdout.split() == ["failures"]
+    assert said(**asked).split() == ["failures"]
 
 
 def test_a_token_needs_a_stack_that_runs(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from readfirst.adapters import clients
 from readfirst.adapters.studies import parked
@@ -69,7 +69,7 @@ def test_an_operator_replays_one_study_then_all_and_calls_off_another_by_its_han
     other = stage.put(record(815, "lakeside"))
     page = as_user("operator", "/operations")
 
-    def line(handle: str) -> str:
+    def line(handle: str) -> Locator:
         return page.get_by_role("row").filter(has_text=handle)
 
     expect(line(first.handle)).to_contain_text("out-of-memory")
