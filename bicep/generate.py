@@ -278,6 +278,7 @@ def shared_names() -> str:
         "erasures": resource_names.ERASURES,
         "intakeRotation": resource_names.INTAKE_ROTATION,
         "identityRotation": resource_names.IDENTITY_ROTATION,
+        "deliveries": resource_names.DELIVERIES,
     }
     shape = {
         "containers": containers,

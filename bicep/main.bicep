@@ -121,6 +121,7 @@ var poison = map(
     shared.queues.erasures
     shared.queues.intakeRotation
     shared.queues.identityRotation
+    shared.queues.deliveries
   ],
   queue => '${queue}-poison'
 )
@@ -307,6 +308,7 @@ module studies 'modules/storage.bicep' = {
         names.queues.erasures
         names.queues.intakeRotation
         names.queues.identityRotation
+        names.queues.deliveries
       ],
       poison
     )
@@ -596,9 +598,10 @@ module events 'modules/events.bicep' = {
     uploadsAccount: names.accounts.uploads
     studiesAccount: names.accounts.studies
     vaultName: names.vault
+    communicationName: names.communication
     names: shared
   }
-  dependsOn: [uploads, studies, keyVault]
+  dependsOn: [uploads, studies, keyVault, email]
 }
 
 module alerts 'modules/alerts.bicep' = {

@@ -12,6 +12,7 @@ _MODULES = {
         "function_app.triggers.uploads",
         "function_app.triggers.inference",
         "function_app.triggers.commands",
+        "function_app.triggers.deliveries",
         "function_app.triggers.housekeeping",
         "function_app.triggers.rotate_intake",
         "orchestrations",

@@ -18,6 +18,7 @@ from readfirst.adapters.studies import reviews
 from readfirst.domain import resource_names
 from readfirst.domain.operations.stages import seconds_between
 from readfirst.domain.reading import alert_email
+from readfirst.domain.reading.alert_email import letter_name
 from readfirst.domain.reading.reviews import acknowledged
 from readfirst.domain.reading.study_record import StudyRecord
 from readfirst.domain.routing.readings import keys_showing
@@ -25,6 +26,10 @@ from readfirst.domain.workflow_messages import Alert
 from readfirst.services import list_study
 
 ACKNOWLEDGED = "acknowledged"  # the external event: somebody has the study in hand
+REPORTED = "reported"  # the external event: Communication Services has said what became of a letter
+_ARRIVED, _FAILED, _SILENT = "arrived", "failed", "silent"
+_PROOF = timedelta(hours=1)  # for a report that a letter has arrived; a mail server tries again within minutes
+_SLOWEST = 24  # the longest wait for it, in those
 _SLACK = timedelta(minutes=15)  # in which an escalation that is on its way goes out
 
 
@@ -32,30 +37,89 @@ _SLACK = timedelta(minutes=15)  # in which an escalation that is on its way goes
 def alert(context: df.DurableOrchestrationContext) -> Generator[Any, Any, Any]:
     """Tells the clinic's radiologist, then whoever the clinic names for the case that nobody answers in time.
 
-    Started once per study and kind of finding, and never awaited. It ends when somebody has the study in hand, or when
-    everybody who could be told has been; where a letter does not go out, it says so and goes on from there.
+    Started once per study and kind of finding, and never awaited. A letter that comes back makes the escalation go out
+    at once. The alert ends when somebody has the study in hand, or when everybody who could be told has been and one
+    letter at least is known to have arrived; until then it says so and begins another round.
     """
     this = Alert.model_validate(context.get_input())
-    overdue = this.overdue
+    ears = _Ears(context)
     try:
-        if not overdue:
+        if not this.overdue:
             patience = yield context.call_activity_with_retry(send_alert, MAIL, this.dump())
-            if patience <= 0:
-                return "acknowledged" if patience < 0 else "sent"
-            answer = context.wait_for_external_event(ACKNOWLEDGED)
-            late = context.create_timer(context.current_utc_datetime + timedelta(seconds=patience))
-            winner = yield context.task_any([answer, late])
-            if winner == answer:
-                late.cancel()
-                return "acknowledged"
-            overdue = True
-        yield context.call_activity_with_retry(escalate_alert, MAIL, this.dump())
-        return "escalated"
+            if patience < 0:
+                return ACKNOWLEDGED
+            if patience > 0:
+                if (yield from _answer(context, this, ears, timedelta(seconds=patience))):
+                    return ACKNOWLEDGED
+                this = this.model_copy(update={"overdue": True})
+        if this.overdue and (yield context.call_activity_with_retry(escalate_alert, MAIL, this.dump())):
+            return ACKNOWLEDGED
+        over, this = yield from _proof(context, this, ears)
+        if over:
+            return over
     except Exception:
-        stuck = this.model_copy(update={"overdue": overdue})
-        yield context.call_activity_with_retry(say_stuck, MAIL, stuck.dump())
-        context.continue_as_new(stuck.dump())
-        return None
+        yield context.call_activity_with_retry(say_stuck, MAIL, this.dump())
+    context.continue_as_new(this.dump())
+    return None
+
+
+class _Ears:
+    """What an alert listens to. The SDK would give an event that came too early to every later task of its name: so an
+    execution listens to REPORTED once for each letter that it sends, and then begins anew."""
+
+    def __init__(self, context: df.DurableOrchestrationContext) -> None:
+        self._context = context
+        self.answer = context.wait_for_external_event(ACKNOWLEDGED)
+        self.report = context.wait_for_external_event(REPORTED)
+
+    def listen_again(self) -> None:
+        """To the report of the next letter, if that of the last one has come."""
+        if self.report.is_completed:
+            self.report = self._context.wait_for_external_event(REPORTED)
+
+
+def _answer(
+    context: df.DurableOrchestrationContext, this: Alert, ears: _Ears, patience: timedelta
+) -> Generator[Any, Any, bool]:
+    """Waits for the radiologist. Returns whether somebody has the study in hand; False also where the letter came
+    back."""
+    late = context.create_timer(context.current_utc_datetime + patience)
+    winner = yield context.task_any([ears.answer, ears.report, late])
+    if winner == ears.report:
+        state = yield context.call_activity_with_retry(look_at_letters, MAIL, this.dump())
+        if state == _FAILED:
+            late.cancel()
+            return False
+        winner = yield context.task_any([ears.answer, late])  # it has arrived: nothing more is said of it
+    if winner == ears.answer:
+        late.cancel()
+    return bool(winner == ears.answer)
+
+
+def _proof(context: df.DurableOrchestrationContext, this: Alert, ears: _Ears) -> Generator[Any, Any, tuple[str, Alert]]:
+    """Waits until a letter has arrived or somebody has the study in hand; the waits grow from round to round.
+
+    Returns how the alert ended, or "" and how it goes on: with the next round, or with another look at this one.
+    """
+    until = context.current_utc_datetime + _PROOF * min(this.round, _SLOWEST)
+    until = datetime.fromisoformat(this.until) if this.until else until
+    state = yield context.call_activity_with_retry(look_at_letters, MAIL, this.dump())
+    if state in (ACKNOWLEDGED, _ARRIVED):
+        return state, this
+    if state == _FAILED:
+        yield context.call_activity_with_retry(say_undelivered, MAIL, this.dump())
+    ears.listen_again()
+    late = context.create_timer(until)
+    winner = yield context.task_any([ears.answer, ears.report, late])
+    if winner == ears.answer:
+        late.cancel()
+        return ACKNOWLEDGED, this
+    if winner == ears.report:
+        late.cancel()
+        return "", this.model_copy(update={"overdue": True, "until": until.isoformat()})
+    if state == _SILENT:
+        yield context.call_activity_with_retry(say_undelivered, MAIL, this.dump())
+    return "", this.model_copy(update={"overdue": True, "until": "", "round": this.round + 1})
 
 
 @blueprint.activity_trigger(input_name="alert")
@@ -78,9 +142,44 @@ def send_alert(alert: dict[str, Any]) -> float:
         return -1.0
     clinic = settings().clinic(this.clinic)
     letter = alert_email.urgent(this.handle, settings().portal_url, _about(this))
-    mail.send_once(this.token, this.finding, letter, clinic.radiologist)
+    mail.send_once(this.token, letter_name(this.finding), letter, clinic.radiologist)
     _note(this)
     return settings().escalate_minutes * 60 if clinic.escalation else 0.0
+
+
+@blueprint.activity_trigger(input_name="alert")
+def escalate_alert(alert: dict[str, Any]) -> bool:
+    """Hands a second e-mail over to the clinic's escalation address, once; in a later round to the radiologist as well.
+
+    Returns whether somebody has the study in hand already: then nobody is told.
+    """
+    this = Alert.model_validate(alert)
+    if _in_hand(this):
+        return True
+    clinic = settings().clinic(this.clinic)
+    letter = alert_email.overdue(this.handle, settings().portal_url, _about(this))
+    if this.round > 1:
+        mail.send_once(this.token, letter_name(this.finding, this.round), letter, clinic.radiologist)
+    if clinic.escalation:
+        mail.send_once(this.token, letter_name(this.finding, this.round, overdue=True), letter, clinic.escalation)
+    return False
+
+
+@blueprint.activity_trigger(input_name="alert")
+def look_at_letters(alert: dict[str, Any]) -> str:
+    """What became of an alert: ACKNOWLEDGED, _ARRIVED (one letter at least), _FAILED (each one of this round, as far
+    as any went out), or _SILENT."""
+    this = Alert.model_validate(alert)
+    if _in_hand(this):
+        return ACKNOWLEDGED
+    for n in range(this.round, 0, -1):
+        names = letter_name(this.finding, n), letter_name(this.finding, n, overdue=True)
+        arrived = [mail.arrived(this.token, name) for name in names if mail.sent(this.token, name)]
+        if any(arrived):
+            return _ARRIVED
+        if n == this.round:
+            came_back = bool(arrived) and all(one is False for one in arrived)
+    return _FAILED if came_back else _SILENT
 
 
 @blueprint.activity_trigger(input_name="alert")
@@ -90,19 +189,24 @@ def say_stuck(alert: dict[str, Any]) -> None:
     logging.warning("alert not delivered: study %s%s", this.handle, ", escalation" if this.overdue else "")
 
 
+@blueprint.activity_trigger(input_name="alert")
+def say_undelivered(alert: dict[str, Any]) -> None:
+    """Says that no letter of an alert is known to have arrived, in the same words, and notes it in the record."""
+    this, at = Alert.model_validate(alert), now().isoformat(timespec="seconds")
+    logging.warning("alert not delivered: study %s, round %d", this.handle, this.round)
+    list_study.amend(this.token, lambda there: there.model_copy(update={"undelivered": there.undelivered or at}))
+
+
 def still_due(alert: Alert) -> Alert | None:
     """What of an alert should have gone out by now and did not: its letter, or its escalation (`overdue`)."""
-    sent = mail.sent(alert.token, alert.finding)
+    sent = mail.sent(alert.token, letter_name(alert.finding))
     if sent is None:
         return alert
     late = now() - sent > timedelta(minutes=settings().escalate_minutes) + _SLACK
-    if not (late and settings().clinic(alert.clinic).escalation) or mail.sent(alert.token, _overdue(alert)):
+    escalation = letter_name(alert.finding, overdue=True)
+    if not (late and settings().clinic(alert.clinic).escalation) or mail.sent(alert.token, escalation):
         return None
     return None if _in_hand(alert) else alert.model_copy(update={"overdue": True})
-
-
-def _overdue(alert: Alert) -> str:
-    return f"{alert.finding}-overdue"
 
 
 def _in_hand(alert: Alert) -> bool:
@@ -131,16 +235,6 @@ def _note(this: Alert) -> None:
 def _alerted(record: StudyRecord, at: datetime) -> StudyRecord:
     taken = seconds_between(datetime.fromisoformat(record.updated), at)
     return record.model_copy(update={"alerted": at.isoformat(timespec="seconds")}).having_taken("alert", taken)
-
-
-@blueprint.activity_trigger(input_name="alert")
-def escalate_alert(alert: dict[str, Any]) -> None:
-    """Hands a second e-mail over to the clinic's escalation address, once, unless somebody has the study in hand."""
-    this = Alert.model_validate(alert)
-    if _in_hand(this):
-        return
-    letter = alert_email.overdue(this.handle, settings().portal_url, _about(this))
-    mail.send_once(this.token, _overdue(this), letter, settings().clinic(this.clinic).escalation)
 
 
 def _about(alert: Alert) -> alert_email.About:

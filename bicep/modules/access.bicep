@@ -178,6 +178,7 @@ var queueGrants = concat(
       { who: 'intake', on: 'studies', name: names.queues.inferenceResults, why: 'Takes the job\'s answers.' }
       { who: 'intake', on: 'studies', name: names.queues.commands, why: 'Takes the readers\' commands.' }
       { who: 'intake', on: 'studies', name: names.queues.intakeRotation, why: 'Rotates its secrets.' }
+      { who: 'intake', on: 'studies', name: names.queues.deliveries, why: 'Takes what became of its e-mails.' }
       { who: 'identity', on: 'studies', name: names.queues.returns, why: 'Takes studies whose results go home.' }
       { who: 'identity', on: 'studies', name: names.queues.erasures, why: 'Takes studies that must be forgotten.' }
       { who: 'identity', on: 'studies', name: names.queues.identityRotation, why: 'Re-wraps identities.' }

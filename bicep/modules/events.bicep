@@ -1,4 +1,4 @@
-metadata description = 'Event Grid to queues: uploads wake intake, key and secret events wake the rotations. No webhook, no key, works privately.'
+metadata description = 'Event Grid to queues: uploads and delivery reports wake intake, key and secret events the rotations. No webhook, no key, works privately.'
 
 import { roleGuid } from 'types.bicep'
 
@@ -14,6 +14,8 @@ param uploadsAccount string
 param studiesAccount string
 @description('Name of the key vault.')
 param vaultName string
+@description('Name of the service that sends e-mails.')
+param communicationName string
 @description('Names of queues, containers and keys.')
 param names object
 
@@ -48,11 +50,19 @@ resource studies 'Microsoft.Storage/storageAccounts@2025-01-01' existing = {
         name: queue
       }
     ]
+
+    resource deliveries 'queues' existing = {
+      name: names.queues.deliveries
+    }
   }
 }
 
 resource vault 'Microsoft.KeyVault/vaults@2025-05-01' existing = {
   name: vaultName
+}
+
+resource communication 'Microsoft.Communication/communicationServices@2025-09-01' existing = {
+  name: communicationName
 }
 
 resource uploadTopic 'Microsoft.EventGrid/systemTopics@2025-02-15' = {
@@ -74,6 +84,17 @@ resource keyTopic 'Microsoft.EventGrid/systemTopics@2025-02-15' = {
   properties: {
     source: vault.id
     topicType: 'Microsoft.KeyVault.vaults'
+  }
+}
+
+resource mailTopic 'Microsoft.EventGrid/systemTopics@2025-02-15' = {
+  name: '${prefix}-mail'
+  location: 'global' // as its source is
+  tags: tags
+  identity: { type: 'SystemAssigned' }
+  properties: {
+    source: communication.id
+    topicType: 'Microsoft.Communication.CommunicationServices'
   }
 }
 
@@ -120,6 +141,20 @@ resource maySendRotation 'Microsoft.Authorization/roleAssignments@2022-04-01' = 
     }
   }
 ]
+
+resource maySendDeliveries 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  scope: studies::queues::deliveries
+  name: guid(studies::queues::deliveries.id, mailTopic.id)
+  properties: {
+    principalId: mailTopic.identity.principalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: subscriptionResourceId(
+      'Microsoft.Authorization/roleDefinitions',
+      roleGuid('queueSender', resourceGroup().id)
+    )
+    description: 'Event Grid tells intake what became of an e-mail.'
+  }
+}
 
 resource arrived 'Microsoft.EventGrid/systemTopics/eventSubscriptions@2025-02-15' = {
   parent: uploadTopic
@@ -209,3 +244,26 @@ resource rotations 'Microsoft.EventGrid/systemTopics/eventSubscriptions@2025-02-
     dependsOn: [maySendRotation]
   }
 ]
+
+// A lost report costs an hour: an alert of which nothing is known goes out again.
+resource deliveries 'Microsoft.EventGrid/systemTopics/eventSubscriptions@2025-02-15' = {
+  parent: mailTopic
+  name: 'deliveries'
+  properties: {
+    eventDeliverySchema: 'EventGridSchema'
+    deliveryWithResourceIdentity: {
+      identity: { type: 'SystemAssigned' }
+      destination: {
+        endpointType: 'StorageQueue'
+        properties: {
+          resourceId: studies.id
+          queueName: names.queues.deliveries
+          queueMessageTimeToLiveInSeconds: 604800
+        }
+      }
+    }
+    filter: { includedEventTypes: ['Microsoft.Communication.EmailDeliveryReportReceived'] }
+    retryPolicy: { eventTimeToLiveInMinutes: 1440, maxDeliveryAttempts: 30 }
+  }
+  dependsOn: [maySendDeliveries]
+}

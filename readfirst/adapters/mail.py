@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from readfirst.adapters import blobs, clients
 from readfirst.adapters.clock import now
 from readfirst.adapters.retries import AT_ONCE
 from readfirst.adapters.settings import settings
 from readfirst.domain import resource_names
+from readfirst.domain.event_grid import Delivery
 from readfirst.domain.reading.alert_email import Letter, operation_id
+
+if TYPE_CHECKING:
+    from azure.storage.blob import ContainerClient
 
 # Mail programs mark such a letter, and may let it through where others are held back (RFC 2156, 5.3.4).
 _IMPORTANT = {"Importance": "high", "X-Priority": "1"}
@@ -21,12 +26,14 @@ def send_once(token: str, alert: str, letter: Letter, to: str) -> None:
 
     A kill between handing over and the record repeats the call with the same operation id, which the service knows.
     """
-    container = clients.container(resource_names.STUDIES, resource_names.ANALYSIS)
+    container = _container()
     path = _path(token, alert)
     operation = operation_id(token, alert)
     blobs.put_once(container, path, json.dumps({"operation": operation, "sent": ""}).encode())
     if json.loads(blobs.read(container, path) or b"{}").get("sent"):
         return
+    # The report of its delivery names the operation only.
+    blobs.put_once(container, letter_path(operation), json.dumps({"token": token, "alert": alert}).encode())
     message = {
         "senderAddress": settings().email_sender,
         "recipients": {"to": [{"address": to}]},
@@ -43,10 +50,46 @@ def send_once(token: str, alert: str, letter: Letter, to: str) -> None:
 
 def sent(token: str, alert: str) -> datetime | None:
     """When a letter was handed over under the alert's name; None where none was."""
-    kept = blobs.read(clients.container(resource_names.STUDIES, resource_names.ANALYSIS), _path(token, alert))
-    at = json.loads(kept or b"{}").get("sent")
+    at = json.loads(blobs.read(_container(), _path(token, alert)) or b"{}").get("sent")
     return datetime.fromisoformat(at) if at else None
+
+
+def keep_report(report: Delivery) -> tuple[str, str] | None:
+    """Keeps what became of a letter. Returns study token and alert's name; None: the letter is not one of ours, or its
+    study was erased.
+
+    That one has arrived outweighs all other reports, in whichever order they come.
+    """
+    container = _container()
+    known = blobs.read(container, letter_path(report.operation))
+    if known is None:
+        return None
+    letter = json.loads(known)
+    token, alert = letter["token"], letter["alert"]
+    if report.arrived or not arrived(token, alert):
+        kept = {"status": report.status, "arrived": report.arrived, "at": now().isoformat(timespec="seconds")}
+        blobs.put(container, _report_path(token, alert), json.dumps(kept).encode(), "application/json")
+    return token, alert
+
+
+def arrived(token: str, alert: str) -> bool | None:
+    """Whether a letter has arrived; None where nothing was reported of it yet."""
+    kept = blobs.read(_container(), _report_path(token, alert))
+    return None if kept is None else bool(json.loads(kept)["arrived"])
+
+
+def letter_path(operation: str) -> str:
+    """Where it is kept which alert of which study a letter was for."""
+    return f"{resource_names.LETTERS}{operation}.json"
+
+
+def _container() -> ContainerClient:
+    return clients.container(resource_names.STUDIES, resource_names.ANALYSIS)
 
 
 def _path(token: str, alert: str) -> str:
     return f"{token}/alerts/{alert}.json"
+
+
+def _report_path(token: str, alert: str) -> str:
+    return f"{token}/deliveries/{alert}.json"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from typing import Literal
 
@@ -56,3 +57,37 @@ def rotation(event: object) -> Rotation | None:
     }
     what = kinds.get(str(event.get("eventType")))
     return Rotation(what, str(event.get("subject", ""))) if what else None
+
+
+# What Communication Services says of an e-mail that the recipient's server has taken; all else counts as failed.
+_ARRIVED = {"Delivered", "Expanded"}  # Expanded: a distribution list has passed it on
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What became of an e-mail: its operation id, and the status in the service's words ("Delivered", "Bounced", …)."""
+
+    operation: str
+    status: str
+
+    @property
+    def arrived(self) -> bool:
+        """Whether the recipient's mail server has it."""
+        return self.status in _ARRIVED
+
+
+def delivery(event: object) -> Delivery | None:
+    """The delivery report that an Event Grid event of Communication Services holds; None for any other event.
+
+    `data.messageId` is the operation id under which the e-mail was handed over.
+    """
+    if not isinstance(event, dict) or event.get("eventType") != "Microsoft.Communication.EmailDeliveryReportReceived":
+        return None
+    data = event.get("data")
+    if not isinstance(data, dict):
+        return None
+    try:
+        operation = uuid.UUID(str(data.get("messageId")))
+    except ValueError:
+        return None
+    return Delivery(str(operation), str(data.get("status")))

@@ -26,6 +26,7 @@ UPLOAD_EVENTS = "upload-events"  # queue beside them, for the same reason; Azure
 # Studies account (pseudonymous).
 CLEAN = "clean"
 ANALYSIS = "analysis"
+LETTERS = "letters/"  # prefix in ANALYSIS: which alert an e-mail was for, by its operation id
 REVIEWS = "reviews"
 
 # Vault account.
@@ -41,8 +42,9 @@ RETURNS = "returns"  # tokens of studies whose results can go home
 ERASURES = "erasures"  # studies whose identities and reviews app `identity` has to erase
 INTAKE_ROTATION = "rotate-intake"  # Key Vault's events for pseudonym-kek and receipt-signing-key
 IDENTITY_ROTATION = "rotate-identity"  # Key Vault's events for identity-kek
+DELIVERIES = "deliveries"  # Communication Services' events: what became of an e-mail
 # These wake a function: what fails there for hours, or cannot be read, is parked in `{queue}-poison`.
-WAKING_QUEUES = (INFERENCE_RESULTS, COMMANDS, RETURNS, ERASURES, INTAKE_ROTATION, IDENTITY_ROTATION)
+WAKING_QUEUES = (INFERENCE_RESULTS, COMMANDS, RETURNS, ERASURES, INTAKE_ROTATION, IDENTITY_ROTATION, DELIVERIES)
 STUDIES_QUEUES = (INFERENCE_REQUESTS, STAT_INFERENCE_REQUESTS, *WAKING_QUEUES)
 
 # Cosmos DB.

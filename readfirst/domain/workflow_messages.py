@@ -200,6 +200,8 @@ class Alert(Handed):
     handle: str
     finding: str  # kind of the finding
     overdue: bool = False  # the radiologist has been told and did not answer in time: the escalation is next
+    round: int = 1  # above 1: no letter of the rounds before is known to have arrived
+    until: str = ""  # when this round's wait for a letter to arrive ends (ISO 8601 UTC); "": it has not begun
 
     @property
     def instance(self) -> str:

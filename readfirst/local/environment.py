@@ -31,8 +31,18 @@ _JOB_OPTIONS = ("IDLE_SECONDS", "LEASE_SECONDS", "MODEL_DIR", "READFIRST_THREADS
 _INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "NO_PROXY")
 
 DEFAULT_CLINICS = (
-    {"id": "lakeside", "name": "Lakeside Imaging", "radiologist": "radiologist@lakeside.example"},
-    {"id": "hillcrest", "name": "Hillcrest Hospital", "radiologist": "radiologist@hillcrest.example"},
+    {
+        "id": "lakeside",
+        "name": "Lakeside Imaging",
+        "radiologist": "radiologist@lakeside.example",
+        "escalation": "on-call@lakeside.example",
+    },
+    {
+        "id": "hillcrest",
+        "name": "Hillcrest Hospital",
+        "radiologist": "radiologist@hillcrest.example",
+        "escalation": "on-call@hillcrest.example",
+    },
 )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from readfirst.domain import resource_names
 from readfirst.local import people
 from readfirst.local.certificates import Certificates
 from readfirst.local.folders import Folders
@@ -67,7 +68,7 @@ class Servers:
         return self._child(
             "endpoints",
             [sys.executable, "-m", "readfirst.local.endpoints", str(self.folders.state), *numbers],
-            {LIFELINE: str(self.lifeline)},
+            {LIFELINE: str(self.lifeline), resource_names.STUDIES: self.settings[resource_names.STUDIES]},
             f"https://{HOST}:{azure}/",
             f"http://{HOST}:{desk}/",
         )

@@ -9,7 +9,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from readfirst.adapters import blobs, clients
+from readfirst.adapters import blobs, clients, mail
 from readfirst.adapters.uploads import clinic_results
 from readfirst.adapters.uploads.ledger import ledger_of
 from readfirst.domain import resource_names
@@ -31,6 +31,7 @@ def sweep_uploads_and_studies(token: str, clinic: str, handle: str) -> int:
     originals = clients.container(resource_names.UPLOADS, resource_names.ORIGINALS)
     told = clients.container(resource_names.UPLOADS, resource_names.results(clinic))
     ledgers = clients.container(resource_names.UPLOADS, resource_names.ARRIVALS)
+    analysis = clients.container(resource_names.STUDIES, resource_names.ANALYSIS)
     return sum(
         (
             _delete(originals, {arrival.original for arrival in arrivals}),
@@ -39,7 +40,8 @@ def sweep_uploads_and_studies(token: str, clinic: str, handle: str) -> int:
             _delete(told, _answers(told, {arrival.upload for arrival in arrivals})),
             _delete_under(told, f"studies/{handle}/"),
             _delete_under(clients.container(resource_names.STUDIES, resource_names.CLEAN), f"{token}/"),
-            _delete_under(clients.container(resource_names.STUDIES, resource_names.ANALYSIS), f"{token}/"),
+            _delete(analysis, _letters(analysis, token)),
+            _delete_under(analysis, f"{token}/"),
             _unlist(token, clinic),
             _delete_under(ledgers, f"{token}/"),
             _delete(ledgers, {f"handles/{handle}"}),
@@ -72,6 +74,12 @@ def _answers(container: ContainerClient, uploads: set[str]) -> set[str]:
             if json.loads(blobs.read(container, name) or b"{}").get("upload") == upload:
                 found.add(name)
     return found
+
+
+def _letters(container: ContainerClient, token: str) -> set[str]:
+    """What says of the study's letters that they were its."""
+    kept = (json.loads(blobs.read(container, name) or b"{}") for name in blobs.names(container, f"{token}/alerts/"))
+    return {mail.letter_path(letter["operation"]) for letter in kept if letter}
 
 
 def _unlist(token: str, clinic: str) -> int:

@@ -47,7 +47,8 @@ def keep(record: StudyRecord) -> StudyRecord:
         due = min(there.due, after.due) if after.state == "quarantined" else after.due
         alerted = after.having_taken("alert", there.seconds["alert"]) if "alert" in there.seconds else after
         outputs = {**after.outputs, **kept}
-        return alerted.model_copy(update={"alerted": there.alerted, "due": due, "outputs": outputs, **said})
+        of_alerts = {"alerted": there.alerted, "undelivered": there.undelivered}
+        return alerted.model_copy(update={**of_alerts, "due": due, "outputs": outputs, **said})
 
     return _amend(record.id, next_one) or record
 

@@ -415,9 +415,29 @@ def test_key_events_go_to_the_app_that_holds_the_key(resources: list[Resource]) 
         assert destination["properties"]["queueName"] == f"rotate-{name}"
 
 
+def test_delivery_reports_of_the_service_that_sends_go_to_intake(resources: list[Resource]) -> None:
+    """Its topic is global, as the service is; it writes to the queue as itself."""
+    (topic,) = (
+        t
+        for t in of_type(resources, "Microsoft.EventGrid/systemTopics")
+        if t["properties"]["topicType"] == "Microsoft.Communication.CommunicationServices"
+    )
+    assert (topic["location"], topic["identity"]["type"]) == ("global", "SystemAssigned")
+    (service,) = of_type(resources, "Microsoft.Communication/communicationServices")
+    assert topic["properties"]["source"] == service["id"]
+    (reports,) = (
+        s["properties"]
+        for s in of_type(resources, "Microsoft.EventGrid/systemTopics/eventSubscriptions")
+        if s["name"].startswith(f"{topic['name']}/")
+    )
+    assert reports["filter"]["includedEventTypes"] == ["Microsoft.Communication.EmailDeliveryReportReceived"]
+    destination = reports["deliveryWithResourceIdentity"]["destination"]["properties"]
+    assert destination["queueName"] == resource_names.DELIVERIES
+
+
 def test_every_queue_that_wakes_an_app_exists_with_its_poison_queue(resources: list[Resource]) -> None:
     made = {q["name"].split("/")[-1] for q in of_type(resources, f"{STORAGE}/queueServices/queues")}
-    for queue in ("upload-events", "inference-results", "commands", "returns", "rotate-intake", "rotate-identity"):
+    for queue in (resource_names.UPLOAD_EVENTS, *resource_names.WAKING_QUEUES):
         assert {queue, f"{queue}-poison"} <= made
     assert {"inference-requests", "inference-requests-stat"} <= made
 

@@ -17,7 +17,7 @@ from tests.cloud.conftest import of_type
 STORAGE = "Microsoft.Storage/storageAccounts"
 ACCOUNTS = {"rfup": "uploads", "rfst": "studies", "rfva": "vault", "rfau": "audit"}
 # What is no container, queue or key by itself: how a name is shaped, which account, which client.
-NO_THING = {"CLINIC_ID", "TARS", "UPLOADS", "STUDIES", "VAULT", "AUDIT"}
+NO_THING = {"CLINIC_ID", "TARS", "LETTERS", "UPLOADS", "STUDIES", "VAULT", "AUDIT"}
 NO_THING |= {f"{client}()" for client in ("container", "queue", "secrets", "keys", "cryptography")}
 CLIENTS = {
     "cosmos_container()": "Cosmos DB database readfirst",

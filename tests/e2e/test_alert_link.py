@@ -16,7 +16,7 @@ from readfirst.domain.analysis.findings import Finding, first_to_read
 from readfirst.domain.reading.study_record import StudyRecord
 from readfirst.local.servers import PORTAL
 from readfirst.local.stack import Stack
-from tests.e2e.conftest import invent, upload, whole
+from tests.e2e.conftest import invent, letters, upload, whole
 from tests.portal.browser import CHROMIUM, new_page, picture_of, sign_in
 from tests.waiting import eventually
 
@@ -157,3 +157,15 @@ def test_an_unknown_handle_and_a_person_without_the_right_get_a_page_that_says_s
     expect(page.locator("main")).to_contain_text("ask whoever looks after your access")
     assert page.locator(".viewport, .findings").count() == 0
     page.context.close()
+
+
+def test_a_letter_that_comes_back_makes_the_escalation_go_out_at_once(stack: Stack, tmp_path: Path) -> None:
+    """The radiologist's mailbox is gone: nobody waits half an hour for an answer from there."""
+    stack.inject("email", "bounce")
+    study = invent(tmp_path / "study")
+    upload(study.files)
+    record = whole(study)
+    eventually(lambda: len(letters(stack, record.handle)) == 2)
+    first, second = sorted(letters(stack, record.handle), key=lambda letter: "has not been acknowledged" in letter)
+    assert "To: radiologist@lakeside.example" in first
+    assert "To: on-call@lakeside.example" in second

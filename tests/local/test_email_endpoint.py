@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from email import message_from_bytes, policy
 from typing import Any
@@ -12,9 +13,12 @@ from azure.communication.email import EmailClient
 from azure.core.exceptions import HttpResponseError
 from azure.identity import ManagedIdentityCredential
 
+from readfirst.adapters import clients
+from readfirst.domain import resource_names
+from readfirst.domain.event_grid import Delivery, delivery
 from readfirst.local.ports import HOST
 from readfirst.local.stack import Stack
-from tests.waiting import PATIENCE
+from tests.waiting import PATIENCE, eventually
 
 pytestmark = pytest.mark.stack
 
@@ -50,6 +54,26 @@ def test_the_same_operation_twice_sends_one_mail(stack: Stack, client: EmailClie
         client.begin_send(message(stack, subject), operation_id=operation, polling_interval=0).result()
     assert len(list(stack.folders.outbox.glob("*.eml"))) == before + 1
     assert b"Subject: first" in (stack.folders.outbox / f"{operation}.eml").read_bytes()
+
+
+@pytest.mark.parametrize(("fault", "status"), [(None, "Delivered"), ("bounce", "Bounced")])
+def test_what_became_of_a_mail_comes_as_event_grids_event(
+    stack: Stack, client: EmailClient, fault: str | None, status: str
+) -> None:
+    operation = str(uuid.uuid4())
+    if fault:
+        stack.inject("email", fault)
+    client.begin_send(message(stack), operation_id=operation, polling=False)
+    queue = clients.queue(resource_names.DELIVERIES)
+    messages: list[dict[str, Any]] = []
+
+    def told() -> list[dict[str, Any]]:
+        messages.extend(json.loads(one.content) for one in queue.receive_messages())
+        return [one for one in messages if one["data"]["messageId"] == operation]
+
+    (event,) = eventually(told)
+    assert event["data"]["recipient"] == "radiologist@lakeside.example"
+    assert delivery(event) == Delivery(operation, status)
 
 
 def test_a_throttled_mail_is_not_kept_and_says_when_to_try_again(stack: Stack, client: EmailClient) -> None:

@@ -50,8 +50,11 @@ class Host:
         self.instances[instance] = made
         self._send(first)
 
-    def raise_event(self, instance: str, name: str, value: Any) -> None:
-        self._send(Message(instance, None, events.event_raised(self._now(), name, compact(value))))
+    def raise_event(self, instance: str, name: str, value: Any, after: timedelta = timedelta(0)) -> None:
+        """Now, or so long after now."""
+        at = events.timestamp(self.clock + after)
+        due = at if after else None
+        self._send(Message(instance, None, events.event_raised(at, name, compact(value)), due=due))
 
     def terminate(self, instance: str) -> None:
         self._send(Message(instance, None, events.execution_terminated(self._now(), "stopped")))

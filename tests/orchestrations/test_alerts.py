@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import uuid
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from types import SimpleNamespace
 
+import azure.functions as func
 import pytest
 
-from orchestrations import alert, report
+from function_app.triggers.deliveries import take_delivery
+from orchestrations import alert
+from orchestrations import report as reporting
 from orchestrations.report import alerts_not_sent
+from readfirst.adapters import mail
 from readfirst.adapters.clock import now
+from readfirst.adapters.studies import receipts
+from readfirst.domain.event_grid import Delivery
+from readfirst.domain.operations.failures import failures
+from readfirst.domain.reading.alert_email import finding_of, operation_id
+from readfirst.domain.workflow_messages import Alert
 from readfirst.services import list_study
 from tests.adapters.blob_service import Blob, BlobService
 from tests.adapters.test_settings import SAMPLE
@@ -36,13 +49,94 @@ def study(service: BlobService, monkeypatch: pytest.MonkeyPatch) -> None:
         def urgent(self, clinic: str) -> dict[str, str]:
             return {TOKEN: "2026-01-01T00:00:00+00:00"}
 
-    monkeypatch.setattr(report, "Worklist", Index)
-    monkeypatch.setattr(report.clients, "cosmos_container", lambda: None)
+    monkeypatch.setattr(reporting, "Worklist", Index)
+    monkeypatch.setattr(reporting.clients, "cosmos_container", lambda: None)
 
 
 def sent(service: BlobService, name: str, at: datetime) -> None:
     kept = {"operation": "x", "sent": at.isoformat(timespec="seconds")}
     service.blobs[f"analysis/{TOKEN}/alerts/{name}.json"] = Blob(json.dumps(kept).encode())
+
+
+def report(name: str, status: str) -> tuple[str, str] | None:
+    """What Communication Services says of a letter."""
+    return mail.keep_report(Delivery(operation_id(TOKEN, name), status))
+
+
+@pytest.fixture
+def state(study: None, service: BlobService, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], str]:
+    """What an alert of the study is told of its letters in a round; e-mails go nowhere."""
+    monkeypatch.setattr(mail.clients, "email", lambda: SimpleNamespace(begin_send=lambda *_, **__: None))
+    monkeypatch.setattr(list_study, "index", lambda *_: None)
+    accounts = dict.fromkeys(("UPLOADS", "STUDIES", "VAULT"), service.connection)
+
+    def look(round_: int, *send: str) -> str:
+        given = Alert(token=TOKEN, clinic="north", handle="AAAABBBB", finding="nodule", round=round_).dump()
+        with settings_of({**SAMPLE, **accounts, "CLINICS": json.dumps([CLINIC])}):
+            for activity in send:
+                getattr(alert, activity)._function.get_user_function()(given)
+            return str(alert.look_at_letters._function.get_user_function()(given))
+
+    return look
+
+
+def test_letters_are_silent_then_fail_together_and_one_that_arrived_is_enough(state: Callable[..., str]) -> None:
+    assert state(1, "send_alert") == "silent"
+    assert report("nodule", "Bounced") == (TOKEN, "nodule")
+    assert state(1) == "failed"
+    assert state(1, "escalate_alert") == "silent"
+    assert report("nodule-overdue", "Suppressed") == (TOKEN, "nodule-overdue")
+    assert state(1) == "failed"
+    assert state(2, "escalate_alert") == "silent"
+    assert report("again/2/nodule", "Delivered") == (TOKEN, "again/2/nodule")
+    assert state(2) == "arrived"
+    assert finding_of("again/2/nodule-overdue") == "nodule"
+    assert receipts.alerted(TOKEN) == ["nodule"]
+
+
+def test_a_letter_of_an_earlier_round_that_arrives_late_counts(state: Callable[..., str]) -> None:
+    state(1, "send_alert", "escalate_alert")
+    state(2, "escalate_alert")
+    report("nodule", "Delivered")
+    assert state(2) == "arrived"
+
+
+def test_that_a_letter_arrived_outweighs_what_comes_after_it(state: Callable[..., str]) -> None:
+    """Event Grid promises no order."""
+    state(1, "send_alert")
+    for status in ("Failed", "Delivered", "Failed"):
+        report("nodule", status)
+    assert state(1) == "arrived"
+
+
+def test_a_report_of_a_letter_that_is_not_ours_is_left_alone(study: None) -> None:
+    assert mail.keep_report(Delivery(str(uuid.uuid4()), "Bounced")) is None
+
+
+def test_an_alert_of_which_no_letter_is_known_to_have_arrived_is_listed_until_one_has_or_somebody_reads(
+    state: Callable[..., str],
+) -> None:
+    state(1, "send_alert", "escalate_alert", "say_undelivered")
+    record = list_study.read(TOKEN)
+    assert record is not None and record.undelivered
+    (failure,) = failures([record.model_dump(mode="json")])
+    assert (failure.stage, failure.cause) == ("alert", "alert-undelivered")
+    assert "telephone" in failure.remedy
+    assert failures([{**record.model_dump(mode="json"), "review": "in progress"}]) == []
+
+    class Durable:
+        async def get_status(self, instance: str) -> None:
+            return None
+
+    event = {
+        "eventType": "Microsoft.Communication.EmailDeliveryReportReceived",
+        "data": {"messageId": operation_id(TOKEN, "nodule"), "status": "Delivered"},
+    }
+    take = take_delivery._function.get_user_function().client_function
+    asyncio.run(take(func.QueueMessage(body=json.dumps(event).encode()), Durable()))
+    record = list_study.read(TOKEN)
+    assert record is not None and not record.undelivered
+    assert failures([record.model_dump(mode="json")]) == []
 
 
 def missing(service: BlobService) -> list[tuple[str, bool]]:

@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from function_app.triggers.commands import take_command
+from function_app.triggers.deliveries import take_delivery
 from function_app.triggers.erasures import erase_identity
 from function_app.triggers.inference import take_answer
 from function_app.triggers.rotate_identity import rewrap_identities
@@ -30,6 +31,7 @@ READERS = {
     resource_names.ERASURES: erase_identity,
     resource_names.IDENTITY_ROTATION: rewrap_identities,
     resource_names.INTAKE_ROTATION: rotate_secrets,
+    resource_names.DELIVERIES: take_delivery,
 }
 
 

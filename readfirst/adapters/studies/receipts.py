@@ -16,6 +16,7 @@ from readfirst.domain.blob_paths import BatchFacts, RefusedFile
 from readfirst.domain.deid import Receipt, ReceiptBatch, verify
 from readfirst.domain.faults import Fault
 from readfirst.domain.instance_facts import InstanceFacts
+from readfirst.domain.reading.alert_email import finding_of
 from readfirst.domain.routing.routes import Routed
 
 _PARALLEL = 8
@@ -152,8 +153,8 @@ def routing(token: str, run: int) -> Routed | None:
 def alerted(token: str) -> list[str]:
     """The kinds of finding that an alert was sent for."""
     container = clients.container(resource_names.STUDIES, resource_names.ANALYSIS)
-    kinds = (name.rsplit("/", 1)[1].removesuffix(".json") for name in blobs.names(container, f"{token}/alerts/"))
-    return [kind for kind in kinds if not kind.endswith("-overdue")]
+    letters = (name.removesuffix(".json") for name in blobs.names(container, f"{token}/alerts/"))
+    return list(dict.fromkeys(finding_of(letter) for letter in letters))
 
 
 def _present(data: bytes | None) -> bytes:

@@ -218,15 +218,19 @@ class Worklist:
 
     def since(self, clinics: Iterable[str], moment: str) -> list[dict[str, Any]]:
         """The studies received since then, whatever their state, with what the figures need."""
-        fields = f"{_PROJECTION}, c.provenance, c.refused, c.verdicts, c.missed, c.signed, c.judged, c.models"
+        fields = (
+            f"{_PROJECTION}, c.provenance, c.refused, c.verdicts, c.missed, c.signed, c.judged, c.models, c.undelivered"
+        )
         query = f"SELECT {fields} FROM c WHERE c.clinic = @clinic AND c.received >= @since"  # noqa: S608 - fixed words
         return [s for c in sorted(clinics) for s in self._query(c, query, {"@since": moment}, _Cost())]
 
     def unsettled(self, clinics: Iterable[str]) -> list[dict[str, Any]]:
         """Studies that nobody has signed and in which something went wrong, as `operations.failures` looks at them."""
-        wrong = "c.state != 'reported' OR c.reason != '' OR (c.high_risk = true AND c.alerted = '')"
+        alert = "(c.high_risk = true AND c.alerted = '') OR (IS_DEFINED(c.undelivered) AND c.undelivered != '')"
+        wrong = f"c.state != 'reported' OR c.reason != '' OR {alert}"
         unread = "(c.review = 'unread' OR c.review = 'in progress')"
-        query = f"SELECT {_PROJECTION} FROM c WHERE c.clinic = @clinic AND {unread} AND ({wrong})"  # noqa: S608 - fixed words
+        fields = f"{_PROJECTION}, c.undelivered"
+        query = f"SELECT {fields} FROM c WHERE c.clinic = @clinic AND {unread} AND ({wrong})"  # noqa: S608 - fixed words
         return [s for c in sorted(clinics) for s in self._query(c, query, {}, _Cost())]
 
     def begun(self, record: StudyRecord) -> None:

@@ -45,7 +45,7 @@ FIXED: dict[Profile, dict[str, int]] = {
 }
 KEYS: dict[Profile, int] = {"student": 2, "clinic": 2, "hospital": 3}  # each rotated twice a year
 PARTITIONS: dict[Profile, int] = {"student": 1, "clinic": 2, "hospital": 4}
-TRIGGERS = 7  # queues that wake an app
+TRIGGERS = 8  # queues that wake an app
 _JOB: dict[Profile, tuple[int, int, str]] = {  # vCPU, GiB, price of the GPU
     "student": (4, 8, ""),
     "clinic": (8, 56, "gpu-t4"),

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from readfirst.domain.operations.stages import Stage
-from readfirst.domain.operations.statistics import alert_missing, code_of
+from readfirst.domain.operations.statistics import alert_missing, alert_undelivered, code_of
 
 
 class Failure(NamedTuple):
@@ -59,6 +59,11 @@ REMEDIES: dict[str, _Remedy] = {
 _HELD = _Remedy("deidentify", "its files name two persons: a privacy officer decides", replay=False)
 _UNKNOWN = _Remedy("analyse", "an unknown cause: the run's functions in Application Insights")
 _ALERT = _Remedy("alert", "telephone the clinic's radiologist; the alert goes on by itself", replay=False)
+_UNDELIVERED = _Remedy(
+    "alert",
+    "telephone the clinic's radiologist; no e-mail is known to have arrived: check the clinic's addresses",
+    replay=False,
+)
 
 
 def failures(records: Iterable[Mapping[str, Any]]) -> list[Failure]:
@@ -73,6 +78,8 @@ def _failure(record: Mapping[str, Any]) -> Failure | None:
         return None  # somebody has read it: nobody waits for anything any more
     if alert_missing(record):
         cause, remedy = "alert-not-sent", _ALERT
+    elif alert_undelivered(record):
+        cause, remedy = "alert-undelivered", _UNDELIVERED
     elif record["state"] == "quarantined":
         remedy = _HELD
     elif record["state"] == "failed" or (record["state"] == "reported" and cause in REMEDIES):

@@ -100,7 +100,7 @@ def figures(records: Iterable[Mapping[str, Any]], now: str, profile: costs.Profi
         "stages": _stages(studies),
         "not_analysed": dict(Counter(code_of(s["reason"]) for s in studies if s.get("reason"))),
         "refused": _refused(studies),
-        "alerts_not_sent": sum(1 for s in studies if alert_missing(s)),
+        "alerts_not_sent": sum(1 for s in studies if alert_missing(s) or alert_undelivered(s)),
         "past_due": sum(1 for s in studies if s["review"] != "signed" and s["due"] < now),
         "models": _record_of_models(studies),
     }
@@ -110,6 +110,11 @@ def alert_missing(study: Mapping[str, Any]) -> bool:
     """Whether the study's first alert has not gone out yet, and nobody has read it meanwhile."""
     asks = study["high_risk"] and study["purpose"] == "current" and study["review"] != "signed"
     return bool(asks and not study.get("alerted"))
+
+
+def alert_undelivered(study: Mapping[str, Any]) -> bool:
+    """Whether no letter of the study's alert is known to have arrived, and nobody has opened the study meanwhile."""
+    return bool(study.get("undelivered")) and study["review"] == "unread"
 
 
 def _per_day(studies: list[Mapping[str, Any]]) -> list[dict[str, Any]]:

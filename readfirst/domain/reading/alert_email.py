@@ -19,6 +19,7 @@ _BUTTON = (
     "display:inline-block;padding:14px 22px;border-radius:8px;background:#17202a;color:#ffffff;"
     "font-weight:600;text-decoration:none"
 )
+_OVERDUE = "-overdue"
 _OPERATIONS = uuid.UUID("6f0b8e0e-0b0f-5d6e-9a53-7d1d5f1f2c11")
 
 
@@ -47,6 +48,17 @@ class About:
 def operation_id(token: str, finding: str) -> str:
     """The same alert always has the same operation id: handing it over twice sends it once."""
     return str(uuid.uuid5(_OPERATIONS, f"{token}|{finding}"))
+
+
+def letter_name(finding: str, round_: int = 1, *, overdue: bool = False) -> str:
+    """How a letter of an alert is kept: to the radiologist, or (`overdue`) to the escalation address."""
+    name = f"{finding}{_OVERDUE}" if overdue else finding
+    return name if round_ == 1 else f"again/{round_}/{name}"
+
+
+def finding_of(letter: str) -> str:
+    """The kind of finding that a letter of that name is for."""
+    return letter.rpartition("/")[2].removesuffix(_OVERDUE)
 
 
 def urgent(handle: str, portal_url: str, about: About = About()) -> Letter:

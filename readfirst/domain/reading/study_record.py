@@ -114,6 +114,7 @@ class StudyRecord(BaseModel):
     signed: str = ""  # when the review was signed
     judged: dict[str, str] = {}  # of the signed review: finding -> accept, reject, correct
     alerted: str = ""  # when the e-mail was handed over
+    undelivered: str = ""  # since when it is known that no e-mail of an alert has arrived, or that none is known to
     provenance: Provenance | None = None
     analysing: str = ""  # run key of the analysis under way; the index alone says it, and the report takes it away
 

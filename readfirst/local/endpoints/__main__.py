@@ -5,6 +5,7 @@ PUBLIC_PORT is the one that clients know the HTTPS endpoints by: AZURE_PORT, or 
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import ssl
 import sys
@@ -13,9 +14,11 @@ from pathlib import Path
 
 from aiohttp import web
 
+from readfirst.domain import resource_names
 from readfirst.local.certificates import Certificates
 from readfirst.local.endpoints.container_apps import Jobs
 from readfirst.local.endpoints.email import Email
+from readfirst.local.endpoints.event_grid import EventGrid
 from readfirst.local.endpoints.faults import Faults
 from readfirst.local.endpoints.key_vault import KeyVault, Store
 from readfirst.local.endpoints.tokens import Tokens
@@ -39,7 +42,7 @@ def applications(folders: Folders, address: str) -> tuple[web.Application, web.A
     """The HTTPS application (Key Vault, jobs, e-mail) and the HTTP one (identity, outbox page, faults)."""
     keys = load_secrets(folders.secrets)
     tokens, faults = Tokens(keys.identity_header, keys.token_key), Faults()
-    email = Email(folders.outbox, tokens, faults, address)
+    email = Email(folders.outbox, tokens, faults, address, EventGrid(os.environ.get(resource_names.STUDIES, "")))
     azure = web.Application(middlewares=[only_from_here], client_max_size=_LARGEST_MAIL)
     azure.add_routes(KeyVault(Store(folders.key_vault), tokens, faults, address).routes())
     azure.add_routes(Jobs(folders.jobs, folders.job_definition, tokens, faults, address).routes())

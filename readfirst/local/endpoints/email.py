@@ -1,4 +1,4 @@
-"""Communication Services e-mail: takes messages, keeps them as .eml files, shows them on a page."""
+"""Communication Services e-mail: takes messages, keeps them as .eml files, shows them on a page, reports delivery."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from typing import Any
 
 from aiohttp import web
 
+from readfirst.domain import resource_names
 from readfirst.local.certificates import write_private
+from readfirst.local.endpoints.event_grid import EventGrid
 from readfirst.local.endpoints.faults import Faults
 from readfirst.local.endpoints.tokens import Refused, Tokens
 
@@ -35,6 +37,7 @@ class Email:
     tokens: Tokens
     faults: Faults
     address: str
+    events: EventGrid
 
     def routes(self) -> list[web.RouteDef]:
         """What the SDK calls."""
@@ -50,7 +53,8 @@ class Email:
             return refused
         try:
             operation = str(uuid.UUID(request.headers.get("Operation-Id") or str(uuid.uuid4())))
-            mail = _mail(await request.json())
+            asked = await request.json()
+            mail = _mail(asked)
         except (ValueError, KeyError, TypeError) as error:
             body = {"error": {"code": "BadRequest", "message": f"not an e-mail request: {error}"}}
             return web.json_response(body, status=400)
@@ -58,6 +62,7 @@ class Email:
         if not file.exists():
             self.outbox.mkdir(mode=0o700, parents=True, exist_ok=True)
             write_private(file, bytes(mail))
+            self._report(operation, asked)
         location = f"{self.address}/emails/operations/{operation}?api-version=2023-03-31"
         headers = {"Operation-Location": location, "Retry-After": "1"}
         return web.json_response({"id": operation, "status": "Running"}, status=202, headers=headers)
@@ -87,6 +92,24 @@ class Email:
         part = mail.get_body(preferencelist=("plain", "html"))
         body = escape(part.get_content()) if part else ""
         return _html(f"<p><a href='/'>Outbox</a><h1>{escape(mail['Subject'])}</h1><pre>{headers}\n{body}</pre>")
+
+    def _report(self, operation: str, asked: Mapping[str, Any]) -> None:
+        """Tells of each recipient what became of the mail. The fault "bounce" has the whole mail come back."""
+        came_back = self.faults.strikes("email", "bounce")
+        status, why = ("Bounced", "550 5.1.1 no such mailbox") if came_back else ("Delivered", "No error.")
+        sender, to = asked["senderAddress"], asked["recipients"]
+        for person in [one for name in ("to", "cc", "bcc") for one in to.get(name) or ()]:
+            data = {
+                "sender": sender, "recipient": person["address"], "messageId": operation, "status": status,
+                "deliveryStatusDetails": {"statusMessage": why},
+                "deliveryAttemptTimeStamp": datetime.now(UTC).isoformat(),
+            }  # fmt: skip
+            self.events.publish(
+                resource_names.DELIVERIES,
+                "Microsoft.Communication.EmailDeliveryReportReceived",
+                f"sender/{sender}/message/{operation}",
+                data,
+            )
 
     def _refusal(self, request: web.Request) -> web.Response | None:
         try:

@@ -9,7 +9,7 @@ from aiohttp import web
 
 KINDS = {
     "jobs": {"quota", "image-pull", "oom", "hang"},
-    "email": {"throttle", "unavailable"},
+    "email": {"throttle", "unavailable", "bounce"},
     "vault": {"throttle", "unavailable"},
 }
 
