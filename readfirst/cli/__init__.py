@@ -6,12 +6,17 @@ import os
 import signal
 import sys
 from importlib import import_module
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated
 
 import typer
-from typer.core import TyperGroup
 
-from readfirst.domain.faults import Fault
+from readfirst.command import group
+
+# In a clone, the only place where the command line is, the apps, the job and the benchmarks lie beside this package.
+_CLONE = str(Path(__file__).resolve().parents[2])
+if _CLONE not in sys.path:
+    sys.path.append(_CLONE)
 
 # One line per module; it is named after its (first) command, so that only the module asked for is imported.
 COMMANDS = (
@@ -36,26 +41,9 @@ COMMANDS = (
 )
 
 
-class _Commands(TyperGroup):
-    """The one place that turns a fault into words and an exit code."""
-
-    def invoke(self, ctx: Any) -> Any:
-        try:
-            return super().invoke(ctx)
-        except Fault as fault:
-            typer.echo(str(fault), err=True)
-            raise typer.Exit(fault.exit_code) from None
-
-
 def build(wanted: tuple[str, ...] = COMMANDS) -> typer.Typer:
     """The command line with those modules' commands."""
-    # Not Rich's messages: they come in boxes, which break a path or a command at the terminal's width.
-    app = typer.Typer(
-        cls=_Commands,
-        no_args_is_help=True,
-        rich_markup_mode=None,
-        pretty_exceptions_enable=False,
-    )
+    app = group()
     app.callback()(_readfirst)  # with a callback, even a lone command keeps its name
     for name in wanted:
         import_module(f"readfirst.cli.{name}").register(app)

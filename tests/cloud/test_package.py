@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -137,3 +138,44 @@ def test_each_app_starts_from_its_package_alone(package: zipfile.ZipFile, tmp_pa
     said = json.loads(done.stdout.splitlines()[-1])
     assert said["functions"]
     assert [file for file in said["files"] if not Path(file).is_relative_to(place)] == []
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `pip install 'readfirst[gateway]'` installs in a clinic, unpacked."""
+    folder: Path = tmp_path_factory.mktemp("wheel")
+    for name in ("readfirst", "pyproject.toml", "requirements-gateway.txt", "LICENSE"):
+        source = generate.ROOT / name
+        if source.is_dir():
+            left_out = shutil.ignore_patterns("node_modules", "__pycache__")
+            shutil.copytree(source, folder / "source" / name, ignore=left_out)
+        else:
+            shutil.copy(source, folder / "source" / name)
+    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", "."]
+    subprocess.run([*build, str(folder / "source")], cwd=folder, check=True, capture_output=True)
+    (built,) = folder.glob("*.whl")
+    with zipfile.ZipFile(built) as packed:
+        packed.extractall(folder / "installed")
+    return folder / "installed"
+
+
+def test_a_clinic_installs_the_gateway_and_nothing_of_apps_job_local_stack_or_benchmarks(wheel: Path) -> None:
+    top = {path.name for path in wheel.iterdir() if not path.name.endswith(".dist-info")}
+    assert top == {"readfirst"}
+    inside = {path.name for path in (wheel / "readfirst").iterdir()}
+    assert inside == {"__init__.py", "command.py", "upload_client.py", "adapters", "domain", "gateway"}
+    assert not [path for path in wheel.rglob("*") if path.is_dir() and path.name in ("local", "cli", "services")]
+
+
+def test_what_a_clinic_has_installed_is_the_command_gateway(wheel: Path) -> None:
+    """The same command as in a clone, without the rest of the command line."""
+    call = "import sys; sys.path.insert(0, sys.argv.pop(1)); from readfirst.command import main; main()"
+    run = [sys.executable, "-S", "-c", call, str(wheel)]
+    packages = os.pathsep.join(path for path in sys.path if path.endswith("site-packages"))
+    where = {"cwd": wheel, "env": {"PYTHONPATH": packages, "PATH": os.environ["PATH"]}}
+    told = subprocess.run([*run, "--help"], **where, capture_output=True, text=True, check=True).stdout
+    assert "gateway" in told
+    assert "demo" not in told
+    refused = subprocess.run([*run, "gateway", "none.toml"], **where, capture_output=True, text=True, check=False)
+    assert refused.returncode == 2, refused.stderr
+    assert "none.toml" in refused.stderr
