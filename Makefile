@@ -86,7 +86,7 @@ $(BIN)/.tools: $(BIN)/.made requirements-bench.txt model_container/requirements-
 	@touch $@
 
 test: env portal $(READER)/node_modules/.made $(BIN)/.tools check ## All checks and all tests
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder $(PYTEST_ARGS)
 
 drawn: $(BIN)/.made ## 2,000 drawn studies: nothing left out in silence, no mixture, closed books
 	READFIRST_DRAWN=2000 $(BIN)/python -m pytest -q tests/drawn/test_drawn_studies.py

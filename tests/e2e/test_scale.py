@@ -15,8 +15,8 @@ pytestmark = [pytest.mark.stack, pytest.mark.slow]
 MOST_EVENTS = 90  # each step of a run adds a few, a file none
 
 
-def test_a_study_of_600_files_goes_through_with_a_short_history(stack: Stack, tmp_path: Path) -> None:
-    study = invent(tmp_path / "study", slices=600, size=64, spacing=0.6)
+def test_a_study_of_300_files_goes_through_with_a_short_history(stack: Stack, tmp_path: Path) -> None:
+    study = invent(tmp_path / "study", slices=300, size=64, spacing=1.2)
     upload(study.files)
     assert whole(study).state == "reported"
     assert longest_history(stack, study.token) < MOST_EVENTS
