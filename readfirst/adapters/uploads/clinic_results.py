@@ -15,6 +15,7 @@ from readfirst.adapters import blobs, clients
 from readfirst.adapters.clock import now
 from readfirst.domain import resource_names
 from readfirst.domain.analysis.findings import Finding
+from readfirst.domain.intake.answer_page import study_page
 from readfirst.domain.reading.study_record import StudyRecord
 from readfirst.domain.refusals import Refused, Skipped
 from readfirst.domain.routing.readings import ModelReading
@@ -55,7 +56,8 @@ def say_study(
     stands: Callable[[], dict[str, Any] | None],
     own_names: Mapping[str, str] | None = None,
 ) -> None:
-    """Tells how a study stands: what `stands` says when it is written (None: what was told before counts).
+    """Tells how a study stands, for programs and as a page: what `stands` says when it is written (None: what was told
+    before counts).
 
     `own_names`: what the clinic itself calls the study (`Ledger.own_names`).
     """
@@ -65,6 +67,12 @@ def say_study(
         return None if told is None else {"handle": handle, **(own_names or {}), "at": _at(), **told}
 
     _follow(clinic, f"studies/{handle}/status.json", answer)
+
+    def page() -> bytes | None:
+        told = answer()
+        return None if told is None else study_page(told).encode()
+
+    blobs.follow(_container(clinic), f"studies/{handle}/status.html", page, "text/html; charset=utf-8")
 
 
 def say_result(
