@@ -133,23 +133,31 @@ async def raise_alert(alert: dict[str, Any], client: df.DurableOrchestrationClie
 
 @blueprint.activity_trigger(input_name="alert")
 def send_alert(alert: dict[str, Any]) -> float:
-    """Hands the e-mail over, once. Returns how many seconds to wait for an answer; 0: there is nobody to turn to.
+    """Hands the e-mail over, once; to the clinic's second channel while that fails.
 
-    Below 0: somebody has the study in hand already, and need not be told.
+    Returns how many seconds to wait for an answer; 0: there is nobody to turn to; below 0: somebody has the study in
+    hand already, and need not be told.
     """
+    from azure.core.exceptions import AzureError
+
     this = Alert.model_validate(alert)
     if _in_hand(this):
         return -1.0
     clinic = settings().clinic(this.clinic)
     letter = alert_email.urgent(this.handle, settings().portal_url, _about(this))
-    mail.send_once(this.token, letter_name(this.finding), letter, clinic.radiologist)
+    try:
+        mail.send_once(this.token, letter_name(this.finding), letter, clinic.radiologist)
+    except AzureError:  # throttled or away, maybe for an hour: the second channel at once, and this one again
+        mail.post_once(this.token, letter_name(this.finding), letter, clinic.webhook)
+        raise
     _note(this)
-    return settings().escalate_minutes * 60 if clinic.escalation else 0.0
+    return settings().escalate_minutes * 60 if clinic.escalation or clinic.webhook else 0.0
 
 
 @blueprint.activity_trigger(input_name="alert")
 def escalate_alert(alert: dict[str, Any]) -> bool:
     """Hands a second e-mail over to the clinic's escalation address, once; in a later round to the radiologist as well.
+    The clinic's second channel has it first: what is escalated has not been answered, or has come back.
 
     Returns whether somebody has the study in hand already: then nobody is told.
     """
@@ -158,10 +166,12 @@ def escalate_alert(alert: dict[str, Any]) -> bool:
         return True
     clinic = settings().clinic(this.clinic)
     letter = alert_email.overdue(this.handle, settings().portal_url, _about(this))
+    name = letter_name(this.finding, this.round, overdue=True)
+    mail.post_once(this.token, name, letter, clinic.webhook)
     if this.round > 1:
         mail.send_once(this.token, letter_name(this.finding, this.round), letter, clinic.radiologist)
     if clinic.escalation:
-        mail.send_once(this.token, letter_name(this.finding, this.round, overdue=True), letter, clinic.escalation)
+        mail.send_once(this.token, name, letter, clinic.escalation)
     return False
 
 
@@ -175,7 +185,7 @@ def look_at_letters(alert: dict[str, Any]) -> str:
     for n in range(this.round, 0, -1):
         names = letter_name(this.finding, n), letter_name(this.finding, n, overdue=True)
         arrived = [mail.arrived(this.token, name) for name in names if mail.sent(this.token, name)]
-        if any(arrived):
+        if any(arrived) or any(mail.posted(this.token, name) for name in names):
             return _ARRIVED
         if n == this.round:
             came_back = bool(arrived) and all(one is False for one in arrived)

@@ -44,6 +44,8 @@ type Clinic = {
   radiologist: string
   @description('Who gets it when nobody acknowledged in time.')
   escalation: string?
+  @description('Name of the secret in Key Vault that holds the https address of a second channel.')
+  webhook: string?
 }
 
 @export()

@@ -1,8 +1,13 @@
-"""E-mail through Communication Services. The operation id is kept before sending, so an alert is sent once."""
+"""E-mail through Communication Services, and the second channel, a clinic's webhook, for what e-mail does not bring.
+
+The operation id is kept before sending, so an alert is sent once.
+"""
 
 from __future__ import annotations
 
 import json
+import logging
+import re
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -19,6 +24,8 @@ if TYPE_CHECKING:
 
 # Mail programs mark such a letter, and may let it through where others are held back (RFC 2156, 5.3.4).
 _IMPORTANT = {"Importance": "high", "X-Priority": "1"}
+_SAFE = re.compile(r"https://|http://127\.0\.0\.1[:/]")  # a developer's own machine needs no TLS
+_SECONDS = 10.0  # for a webhook to answer
 
 
 def send_once(token: str, alert: str, letter: Letter, to: str) -> None:
@@ -78,6 +85,39 @@ def arrived(token: str, alert: str) -> bool | None:
     return None if kept is None else bool(json.loads(kept)["arrived"])
 
 
+def post_once(token: str, alert: str, letter: Letter, secret: str) -> None:
+    """Posts a letter to the address that a secret of Key Vault holds, unless that is on record under the alert's name.
+
+    Raises nothing: e-mail is the first channel and goes on. Whoever calls again tries again. The body is JSON whose
+    `text` Slack, Mattermost and a Teams workflow show.
+    """
+    from azure.core.exceptions import AzureError
+    from requests import RequestException, post
+
+    if not secret or posted(token, alert):
+        return
+    try:
+        address = clients.secrets().get_secret(secret).value or ""
+        if not _SAFE.match(address):
+            raise ValueError("not an https address")
+        told = post(
+            address, json={"text": letter.text, "subject": letter.subject}, timeout=_SECONDS, allow_redirects=False
+        )
+        if not told.ok or told.is_redirect:
+            raise ValueError(f"status {told.status_code}")
+    except (AzureError, RequestException, ValueError) as error:
+        # Its kind only: the address is a secret, and errors quote it.
+        logging.warning("the second channel of a clinic was not reached: %s", type(error).__name__)
+        return
+    kept = {"status": "posted", "at": now().isoformat(timespec="seconds")}
+    blobs.put(_container(), _post_path(token, alert), json.dumps(kept).encode(), "application/json")
+
+
+def posted(token: str, alert: str) -> bool:
+    """Whether the second channel has taken a letter."""
+    return blobs.exists(_container(), _post_path(token, alert))
+
+
 def letter_path(operation: str) -> str:
     """Where it is kept which alert of which study a letter was for."""
     return f"{resource_names.LETTERS}{operation}.json"
@@ -89,6 +129,10 @@ def _container() -> ContainerClient:
 
 def _path(token: str, alert: str) -> str:
     return f"{token}/alerts/{alert}.json"
+
+
+def _post_path(token: str, alert: str) -> str:
+    return f"{token}/deliveries/{alert}.webhook.json"
 
 
 def _report_path(token: str, alert: str) -> str:

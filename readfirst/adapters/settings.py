@@ -32,6 +32,7 @@ class Clinic(BaseModel):
     name: str
     radiologist: str  # who gets the e-mail when the risk is high
     escalation: str = ""  # who gets it when nobody acknowledged in time
+    webhook: str = ""  # secret in Key Vault that holds the address (https) of a second channel
 
     @field_validator("id")
     @classmethod
@@ -53,8 +54,9 @@ class Settings(BaseSettings):
     )
     clinics: tuple[Clinic, ...] = Field(
         alias="CLINICS",
-        description="The clinics, as JSON: `id` (names its containers), `name`, `radiologist` (who gets the "
-        "alert) and `escalation` (who gets it when nobody acknowledged in time; may be left out).",
+        description="The clinics, as JSON: `id` (names its containers), `name`, `radiologist` (who gets the alert), "
+        "and if wanted `escalation` (who gets it when nobody acknowledged in time) and `webhook` (the secret in Key "
+        "Vault that holds the https address of a second channel, for what e-mail does not bring).",
     )
 
     # An account is named by a connection string (developer's machine) or by its address (Azure, managed identity).

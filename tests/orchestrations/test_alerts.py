@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 
 import azure.functions as func
 import pytest
+from azure.core.exceptions import HttpResponseError
 
 from function_app.triggers.deliveries import take_delivery
 from orchestrations import alert
@@ -162,3 +165,87 @@ def test_an_escalation_that_is_overdue_is_found_until_it_went_out_or_somebody_ha
     assert missing(service) == [("other", True)]
     monkeypatch.setattr(alert, "_in_hand", lambda token: True)
     assert missing(service) == []
+
+
+# --- the second channel
+
+
+class Webhook:
+    """A clinic's webhook at a real port: what was posted, and the status that it answers."""
+
+    def __init__(self) -> None:
+        self.posts: list[dict[str, str]] = []
+        self.status = 200
+        owner = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                owner.posts.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                self.send_response(owner.status)
+                self.send_header("Location", "/elsewhere")
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        self.address = f"http://127.0.0.1:{self._server.server_port}/hook?sig=secret"
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture
+def webhook(monkeypatch: pytest.MonkeyPatch) -> Iterator[Webhook]:
+    """The clinic has one; its address is a secret of Key Vault."""
+    made = Webhook()
+    vault = SimpleNamespace(get_secret=lambda name: SimpleNamespace(value=made.address if name == "north-hook" else ""))
+    monkeypatch.setattr(mail.clients, "secrets", lambda: vault)
+    monkeypatch.setitem(CLINIC, "webhook", "north-hook")
+    yield made
+    made.close()
+
+
+def email_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    def begin_send(*_: object, **__: object) -> None:
+        raise HttpResponseError("throttled for an hour")
+
+    monkeypatch.setattr(mail.clients, "email", lambda: SimpleNamespace(begin_send=begin_send))
+
+
+def test_what_e_mail_does_not_take_goes_to_the_second_channel_at_once_and_once(
+    state: Callable[..., str], webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    email_is_away(monkeypatch)
+    for _ in range(3):  # the durable retry goes on with the e-mail
+        with pytest.raises(HttpResponseError):
+            state(1, "send_alert")
+    (post,) = webhook.posts
+    assert "AAAABBBB" in post["text"] and "/studies/" in post["text"]
+    assert state(1) == "arrived"
+
+
+def test_what_is_escalated_goes_to_the_second_channel_as_well(state: Callable[..., str], webhook: Webhook) -> None:
+    state(1, "send_alert")
+    assert webhook.posts == []
+    state(1, "escalate_alert")
+    assert ["has not been acknowledged" in post["subject"] for post in webhook.posts] == [True]
+
+
+@pytest.mark.parametrize("status", [302, 404, 429, 500])
+def test_a_second_channel_that_refuses_has_not_been_told_and_is_told_again(
+    state: Callable[..., str], webhook: Webhook, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    webhook.status = status
+    assert state(1, "send_alert", "escalate_alert") == "silent"
+    assert "sig=secret" not in caplog.text, "the address is a secret"
+    webhook.status = 200
+    assert state(1, "escalate_alert") == "arrived"
+    assert len(webhook.posts) == 2
+
+
+def test_an_address_without_tls_is_not_used(state: Callable[..., str], webhook: Webhook) -> None:
+    webhook.address = "http://hooks.example.org/x"
+    assert state(1, "send_alert", "escalate_alert") == "silent"

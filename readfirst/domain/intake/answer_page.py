@@ -37,9 +37,10 @@ _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title>
 <style>
 body{{font:16px/1.5 system-ui,sans-serif;color:#17202a;max-width:44rem;margin:2rem auto;padding:0 1rem}}
-h1{{font-size:1.5rem}}h2{{font-size:1.1rem;margin-top:1.6rem}}th{{font-weight:500}}.says{{border:2px solid;border-radius:8px;padding:.8rem 1rem;font-size:1.15rem;font-weight:600}}
-table{{border-collapse:collapse;width:100%}}th,td{{text-align:left;padding:.35rem .6rem;border-bottom:1px solid #d0d7de;
-vertical-align:top}}td.n{{text-align:right;width:5rem}}.dim{{color:#526070}}
+h1{{font-size:1.5rem}}h2{{font-size:1.1rem;margin-top:1.6rem}}.dim{{color:#526070}}
+.says{{border:2px solid;border-radius:8px;padding:.8rem 1rem;font-size:1.15rem;font-weight:600}}
+table{{border-collapse:collapse;width:100%}}th{{font-weight:500}}
+th,td{{text-align:left;padding:.35rem .6rem;border-bottom:1px solid #d0d7de;vertical-align:top}}
 </style></head><body>
 {body}
 </body></html>
