@@ -161,7 +161,7 @@ def facts_of(ds: Dataset, *, sent: Dataset | None = None, path: str = "", digest
     )  # fmt: skip
     modality = said.term_of(_text(ds, "Modality"), _text(sent, "Modality"), MODALITIES)
     shared_groups = _group(ds, "SharedFunctionalGroupsSequence")
-    everywhere = (ds, *(_group(shared_groups, name) for name in _GROUPS))
+    everywhere = (ds, *_told(shared_groups))
     return InstanceFacts(
         study_uid=_text(ds, "StudyInstanceUID"),
         series_uid=_text(ds, "SeriesInstanceUID"),
@@ -274,7 +274,7 @@ def _functional_groups(ds: Dataset, sent: Dataset, frames: int) -> tuple[Plane, 
 
 def _plane(group: Dataset, sent: Dataset) -> Plane:
     kinds = _kinds(_group(group, "CTImageFrameTypeSequence"), _group(sent, "CTImageFrameTypeSequence"), "FrameType")
-    told = [_group(group, name) for name in _GROUPS]
+    told = _told(group)
     return Plane(
         position=_numbers(_group(group, "PlanePositionSequence"), "ImagePositionPatient", 3),
         orientation=_numbers(_group(group, "PlaneOrientationSequence"), "ImageOrientationPatient", 6),
@@ -355,6 +355,11 @@ def _group(ds: Dataset, keyword: str) -> Dataset:
     """The first item of a sequence; an empty one where there is none."""
     items = _items(ds, keyword)
     return items[0] if items else _NOTHING
+
+
+def _told(group: Dataset) -> list[Dataset]:
+    """The groups of an enhanced file's group that may tell its pictures apart, without those that are not there."""
+    return [inner for name in _GROUPS if (inner := _group(group, name)) is not _NOTHING]
 
 
 _NOTHING = Dataset()  # made once: pydicom's data sets are dear, and most files have no groups
