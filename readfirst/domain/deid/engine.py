@@ -141,10 +141,11 @@ def _deidentify(
         return Refused(Reason.OTHER_PERSON)
     shape = shape_of(file.elements, file.encoding)
     notes = tidy(file.elements, shape, file.transfer_syntax, bits_of(file.elements, file.encoding))
-    face = could_show_face(subject.values, _region(source, file, shape, subject))
+    images = images_of(source, file, shape)
+    face = could_show_face(subject.values, _region(file, images, subject))
     if face and plan.options.visual_features == "refuse":
         return Refused(Reason.VISUAL_FEATURES)
-    pixels = _LOOKED_AT if looked_at else _searched(source, file, shape, plan.options, subject)
+    pixels = _LOOKED_AT if looked_at else _searched(file, images, plan.options, subject)
     if isinstance(pixels, Refused):
         return pixels
     notes += _without_unused_bits(source, file, shape)
@@ -179,23 +180,20 @@ def _deidentify(
     return Deidentified(facts, identity, receipt)
 
 
-def _region(source: BinaryIO, file: File, shape: Shape, subject: Subject) -> Region:
+def _region(file: File, images: Images | None, subject: Subject) -> Region:
     """What of the body a slice of a volume shows; "" where that cannot be told."""
-    if subject[tags.Modality] not in VOLUMES:
+    if subject[tags.Modality] not in VOLUMES or images is None:
         return ""
-    images = images_of(source, file, shape)
-    limb = names_limb(subject.values)
-    return region_of(file.elements, images, subject[tags.Modality], limb) if images is not None else ""
+    return region_of(file.elements, images, subject[tags.Modality], names_limb(subject.values))
 
 
-def _searched(source: BinaryIO, file: File, shape: Shape, options: Options, subject: Subject) -> PixelCheck | Refused:
+def _searched(file: File, images: Images | None, options: Options, subject: Subject) -> PixelCheck | Refused:
     """Searches the picture, or screens it where text is hardly ever; what is blanked replaces the pixel data."""
     if not any(is_pixels(e.tag) for e in file.elements):
         return PixelCheck(outcome="no pixels")
     reason = must_search(subject.values)
     if not options.pixels:
         return Refused(Reason.BURNED_IN, reason) if reason else PixelCheck(outcome="not looked at")
-    images = images_of(source, file, shape)
     if images is None:
         if not reason:  # bitmaps, doses, floats: no picture that a detector can read
             return PixelCheck(outcome="not looked at")

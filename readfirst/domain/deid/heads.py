@@ -40,7 +40,7 @@ def region_shown(values: Numbers, spacing: tuple[float, float], modality: str, l
         return ""
     shrink = max(1.0, max(values.shape) / _SIZE)
     size = max(1, round(values.shape[1] / shrink)), max(1, round(values.shape[0] / shrink))
-    small = cv2.resize(values.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    small = cv2.resize(values.astype(np.float32, copy=False), size, interpolation=cv2.INTER_AREA)
     bodies = _bodies(cv2, small, modality)
     if not bodies:
         return ""

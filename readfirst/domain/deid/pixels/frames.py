@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import BinaryIO
 
 import numpy as np
@@ -34,6 +34,9 @@ class Images:
     signed: bool
     palette: NDArray[np.uint8] | None = None  # (entries, 3)
     bits: Bits | None = None
+    kept: list[Frame] = field(
+        default_factory=list, compare=False
+    )  # the frame of a file that has one: it is measured, then searched
 
     @property
     def native(self) -> bool:
@@ -55,6 +58,14 @@ class Images:
     def frames(self) -> Iterator[Frame]:
         """The frames in order, without what lies in bits that no value uses. Raises Unreadable for what cannot be
         decoded."""
+        if self.shape.frames != 1:
+            yield from self._read()
+            return
+        if not self.kept:
+            self.kept.extend(list(self._read()))
+        yield from self.kept
+
+    def _read(self) -> Iterator[Frame]:
         if self.native:
             yield from (self._shaped(self.bits.cleared(raw) if self.bits else raw) for raw in self._raw())
         else:

@@ -26,7 +26,9 @@ def region_of(elements: list[Element], images: Images, modality: str, limb: bool
     seen: set[Region] = set()
     try:
         for frame in images.frames():
-            values = frame.astype(np.float32) * slope[0] + intercept[0]
+            values = frame.astype(np.float32)
+            values *= slope[0]  # in its own memory: new memory for a picture costs more than the arithmetic
+            values += intercept[0]
             seen.add(region_shown(values, (spacing[0], spacing[1]), modality, limb))
             if "head" in seen:
                 return "head"

@@ -112,7 +112,8 @@ def _rows_of_ink(
     ink = _parts(cv2, only, only, 0, planes)
     longer = np.maximum(ink.boxes[:, 2], ink.boxes[:, 3])
     letters = ink.boxes[(ink.areas >= 3) & (longer >= _LETTER[0] - 1) & (longer <= _LETTER[1])]
-    yield from _rows(letters + (left, top, 0, 0), np.zeros(len(letters)), ((1.0, row),))
+    letters[:, :2] += left, top
+    yield from _rows(letters, np.zeros(len(letters)), ((1.0, row),))
 
 
 def _counted(levels: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
