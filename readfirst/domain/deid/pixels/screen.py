@@ -16,7 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from readfirst.domain.deid.pixels.text import Box, networks
-from readfirst.domain.deid.pixels.thin import Mask, Numbers, Planes, planes_for, thin_things
+from readfirst.domain.deid.pixels.thin import (
+    Mask,
+    Numbers,
+    Planes,
+    counted,
+    darkest_and_brightest,
+    planes_for,
+    thin_things,
+)
 
 _IN_A_ROW = 3  # of one ink without noise; four of nearly one
 _LETTER = (5, 56)  # pixels of a letter's longer side
@@ -32,11 +40,11 @@ def places(frame: Numbers) -> list[Box]:
     """Where a grey frame could hold text: around rows of letters and single words. Raises NoDetector."""
     cv2 = networks()[0]
     frame = np.ascontiguousarray(frame, frame.dtype.newbyteorder("="))
-    low, high = np.percentile(frame[::2, ::2], (0.2, 99.9))
-    span = max(float(high - low), 1.0)
+    low, high = darkest_and_brightest(frame)
+    span = max(high - low, 1.0)
     planes = planes_for(frame.shape)
     found: list[Box] = []
-    for thin in thin_things(cv2, frame, float(low), span, planes):
+    for thin in thin_things(cv2, frame, low, span, planes):
         for where, row in ((thin.clear, _IN_A_ROW), (thin.faint, _IN_A_ROW + 1)):
             parts = _parts(cv2, where, frame, thin.sign, planes)
             found += [*_one_value(cv2, parts, planes, row), *_alike(parts, span, row)]
@@ -90,7 +98,7 @@ def _parts(cv2: Any, mask: Mask, frame: Numbers, sign: int, planes: Planes) -> _
 
 def _one_value(cv2: Any, parts: _Parts, planes: Planes, row: int) -> Iterator[Box]:
     """Rows of thin pixels of one exact value: letters that touch come apart in it."""
-    values, counts = _counted(parts.levels)
+    values, counts = counted(parts.levels)
     if counts.max(initial=0) < _SPIKE:
         return
     for index in np.argsort(-counts)[:2]:
@@ -114,16 +122,6 @@ def _rows_of_ink(
     letters = ink.boxes[(ink.areas >= 3) & (longer >= _LETTER[0] - 1) & (longer <= _LETTER[1])]
     letters[:, :2] += left, top
     yield from _rows(letters, np.zeros(len(letters)), ((1.0, row),))
-
-
-def _counted(levels: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The different levels, rising, and how often each is there. Those of 16 bits are counted, not sorted."""
-    low, high = int(levels.min(initial=0)), int(levels.max(initial=0))
-    if high - low > 4 * len(levels) + 1024:
-        return np.unique(levels, return_counts=True)
-    counts = np.bincount(levels - low)
-    there = counts.nonzero()[0]
-    return there + low, counts[there]
 
 
 def _alike(parts: _Parts, span: float, row: int) -> Iterator[Box]:

@@ -55,6 +55,29 @@ def planes_for(shape: tuple[int, ...]) -> Planes:
     return planes
 
 
+def counted(levels: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The different levels, rising, and how often each is there: counted where their range allows, not sorted."""
+    low, high = int(levels.min(initial=0)), int(levels.max(initial=0))
+    if high - low > 4 * len(levels) + 1024:
+        return np.unique(levels, return_counts=True)
+    counts = np.bincount(levels - low)
+    there = counts.nonzero()[0]
+    return there + low, counts[there]
+
+
+def darkest_and_brightest(frame: Numbers) -> tuple[float, float]:
+    """The levels below which 0.2 % and 99.9 % of every fourth pixel lie, as `np.percentile` has them."""
+    levels, counts = counted(frame[::2, ::2].ravel().astype(np.int64))
+    upto, last = counts.cumsum(), int(counts.sum()) - 1
+    found = []
+    for percent in (0.2, 99.9):
+        place = last * (percent / 100)
+        part = place - int(place)
+        below, above = levels[upto.searchsorted([int(place), min(int(place) + 1, last)], "right")].tolist()
+        found.append(below + (above - below) * part if part < 0.5 else above - (above - below) * (1 - part))
+    return float(found[0]), float(found[1])
+
+
 @dataclass(frozen=True)
 class Thin:
     """Where a frame has thin things of one `sign` (1: brighter than what they lie on, -1: darker).
