@@ -147,7 +147,7 @@ def peak_memory(path: Path) -> tuple[int, int]:
 def run(console: Terminal | None = None, gigabyte: bool = True) -> dict[str, dict[str, float | None]]:
     """Prints the ratios; the answer has them by load and tool."""
     out = console or Terminal()
-    tools = {"readfirst": ours, "without a look at pictures": unseen}
+    tools: dict[str, Callable[[Path, Path], bool]] = {"readfirst": ours, "without a look at pictures": unseen}
     tools |= {name: _peer(name) for name in PEERS if util.find_spec(name)}
     ratios: dict[str, dict[str, float | None]] = {}
     table = Table("load", "plain pydicom", *tools, title="CPU time against plain pydicom read and write (= 1)")

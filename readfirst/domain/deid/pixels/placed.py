@@ -11,6 +11,7 @@ from readfirst.domain.deid.dicom.elements import Element, text_of
 from readfirst.domain.deid.heads import Region, region_shown
 from readfirst.domain.deid.pixels.frames import Images
 from readfirst.domain.deid.pixels.text import NoDetector
+from readfirst.domain.deid.pixels.thin import planes_for
 
 _SHARED, _PER_FRAME = tags.SharedFunctionalGroupsSequence, tags.PerFrameFunctionalGroupsSequence
 _LEVEL = 0.8  # cosine of a slice's normal against the body's axis, from which it is a cross-section
@@ -26,8 +27,9 @@ def region_of(elements: list[Element], images: Images, modality: str, limb: bool
     seen: set[Region] = set()
     try:
         for frame in images.frames():
-            values = frame.astype(np.float32)
-            values *= slope[0]  # in its own memory: new memory for a picture costs more than the arithmetic
+            values = planes_for(frame.shape).values
+            np.copyto(values, frame)
+            values *= slope[0]
             values += intercept[0]
             seen.add(region_shown(values, (spacing[0], spacing[1]), modality, limb))
             if "head" in seen:
