@@ -265,6 +265,7 @@ def shared_names() -> str:
         "clean": resource_names.CLEAN,
         "analysis": resource_names.ANALYSIS,
         "reviews": resource_names.REVIEWS,
+        "modelChanges": resource_names.MODEL_CHANGES,
         "identities": resource_names.IDENTITIES,
         "doors": resource_names.DOORS,
     }

@@ -297,7 +297,12 @@ module studies 'modules/storage.bicep' = {
     name: names.accounts.studies
     location: location
     tags: tags
-    containers: [names.containers.clean, names.containers.analysis, names.containers.reviews]
+    containers: [
+      names.containers.clean
+      names.containers.analysis
+      names.containers.reviews
+      names.containers.modelChanges
+    ]
     queues: concat(
       [
         names.queues.inferenceRequests

@@ -30,6 +30,7 @@ _MODULES = {
         "function_app.http.identity_access",
         "function_app.http.quarantine",
         "function_app.http.clinic_uploads",
+        "function_app.http.model_changes",
         "function_app.triggers.rotate_identity",
     ],
 }

@@ -37,6 +37,8 @@ from readfirst.domain.analysis.turns import Turns
 from readfirst.domain.deid import ReceiptBatch
 from readfirst.domain.faults import Fault
 from readfirst.domain.instance_facts import InstanceFacts
+from readfirst.domain.routing.changes import as_deployed, history_of
+from readfirst.domain.routing.routes import Routes
 
 TRIES = 3
 _DOWNLOADS = 8
@@ -168,7 +170,7 @@ class Job:
             raise CannotAnalyse("wrong-order: the order was changed after it was given")
         progress = Progress(self.studies, order)
         with ThreadPoolExecutor(1) as beside:  # the model is loaded while the pixels come
-            loading = beside.submit(self.shelf.load, order.model_digest)
+            loading = beside.submit(self._load, order.model_digest)
             with prepared.clock.stage("download"):
                 progress("download", 0.0)
                 self._check_receipts(order)
@@ -182,6 +184,15 @@ class Job:
                 raise CannotAnalyse(f"model-not-approved: {error}") from error
             except ModelFailed as error:  # it will not load the next time either
                 raise CannotAnalyse(f"model-failed: {error}") from error
+
+    def _load(self, digest: str) -> tuple[Manifest, Engine]:
+        """The model, if two persons have activated it: a study keeps the models that it was planned with. Where nobody
+        has changed what runs, every approved model is as active as its routes make it."""
+        if kept := self.studies.model_changes():
+            history = history_of(kept, as_deployed((), Routes()))
+            if not history.was_active(digest):
+                raise NotApproved(f"model {digest[:12]} was never activated: two persons do that")
+        return self.shelf.load(digest)
 
     def _check_receipts(self, order: AnalysisRequest) -> None:
         """No receipt, no inference: a receipt must hold the digest of every instance."""

@@ -1,4 +1,4 @@
-"""The job's port to Azure Storage: the studies account's three queues and two containers, nothing else."""
+"""The job's port to Azure Storage: the studies account's three queues and three containers, nothing else."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from readfirst.domain import blob_paths, resource_names
 from readfirst.domain.analysis.messages import InferenceAnswer
 from readfirst.domain.analysis.turns import Queue
 from readfirst.domain.faults import WrongCall
+from readfirst.domain.routing.changes import ENTRIES
 
 # Answers travel as the Functions host reads them. Requests are taken as they lie there, and read one by one: the client
 # would fail at one that is no base64, and nobody would ever take it away.
@@ -69,9 +70,11 @@ class Studies:
         self._job, self._last_beat = job, -_BEAT_SECONDS
         self._requests, self._results = requests, results
         self.lease_seconds = lease_seconds  # how long a request stays hidden when its worker has vanished
-        self._clean, self._analysis = (
-            blobs.get_container_client(n) for n in (resource_names.CLEAN, resource_names.ANALYSIS)
+        self._clean, self._analysis, self._changes = (
+            blobs.get_container_client(n)
+            for n in (resource_names.CLEAN, resource_names.ANALYSIS, resource_names.MODEL_CHANGES)
         )
+        self._entries: dict[str, bytes] = {}  # of the models' history: none ever changes
         self._held: list[LeasedMessage] = []
         self._lock = threading.Lock()
         self._closing = threading.Event()
@@ -161,6 +164,14 @@ class Studies:
     def read_analysis(self, name: str) -> bytes | None:
         """A blob of container `analysis`; None when it is not there."""
         return self._read(self._analysis, name)
+
+    def model_changes(self) -> list[bytes]:
+        """The entries of the models' history as they are kept, in order."""
+        names = list(self._changes.list_blob_names(name_starts_with=ENTRIES))
+        for name in names:
+            if name not in self._entries:
+                self._entries[name] = bytes(self._changes.download_blob(name).readall())
+        return [self._entries[name] for name in names]
 
     def write(self, name: str, content: bytes, content_type: str) -> None:
         """Writes a blob of container `analysis`, over an older one."""

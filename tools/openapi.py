@@ -24,6 +24,7 @@ from readfirst.domain.reading.reviews import WHAT
 FILE = Path(__file__).parents[1] / "function_app/http/openapi.json"
 _MODULES = (
     "studies", "images", "reviews", "operations", "dicomweb", "identity_access", "quarantine", "clinic_uploads",
+    "model_changes",
 )  # fmt: skip
 _PARAMETER = re.compile(r"{(\w+)}")
 _PROBLEMS = {

@@ -137,6 +137,27 @@ var containerGrants = concat(
       role: 'blobReader'
       why: 'Shows the privacy officer what was kept back.'
     }
+    {
+      who: 'identity'
+      on: 'studies'
+      name: names.containers.modelChanges
+      role: 'appender'
+      why: 'Adds what two persons changed of the models that run; cannot change what was added.'
+    }
+    {
+      who: 'intake'
+      on: 'studies'
+      name: names.containers.modelChanges
+      role: 'blobReader'
+      why: 'Plans with the models that are active.'
+    }
+    {
+      who: 'job'
+      on: 'studies'
+      name: names.containers.modelChanges
+      role: 'blobReader'
+      why: 'Runs only models that two persons activated.'
+    }
     { who: 'job', on: 'studies', name: names.containers.clean, role: 'blobReader', why: 'Reads clean images.' }
     { who: 'job', on: 'studies', name: names.containers.analysis, role: 'blobContributor', why: 'Writes results.' }
   ],

@@ -88,10 +88,17 @@ class ModelRegistry:
                 raise NotApproved(
                     f"model {digest[:12]} is not approved: `readfirst model approve` and a commit make it so"
                 )
-            folder = self.folder / manifest.name
+            folder = folder_of(self.folder, manifest)
             check_files(folder, manifest)
             self._loaded[digest] = (manifest, open_engine(folder, manifest))
         return self._loaded[digest]
+
+
+def folder_of(models: Path, manifest: Manifest) -> Path:
+    """Where a model's files are: in a folder of its name, or, of a version that is kept to go back to, of its name and
+    version."""
+    of_version = models / f"{manifest.name}-{manifest.version}"
+    return of_version if of_version.is_dir() else models / manifest.name
 
 
 def check_files(folder: Path, manifest: Manifest) -> None:

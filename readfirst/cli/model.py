@@ -1,20 +1,26 @@
-"""`readfirst model list|check|approve|route`: which models may run, how another one gets that leave, who gets which."""
+"""`readfirst model list|check|approve|route`: which models may run, how another one gets that leave, who gets which.
+
+Changing which of them run is in model_changes.py.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 from pydantic import ValidationError
 
+from readfirst.cli import model_changes
 from readfirst.domain.analysis import models
 from readfirst.domain.analysis.models import Manifest
 from readfirst.domain.counted import counted
 from readfirst.domain.routing import routes
 from readfirst.domain.routing.routes import parse_routes, route
 
+IMAGE = "image_models.json"  # beside the approvals: what of them the job's image holds
 APPROVED = Path(models.__file__).with_name("approved_models.json")
 ROUTES = Path(routes.__file__).with_name("model_routes.json")
 Approvals = Annotated[Path, typer.Option("--approvals", help="The list of approvals, a file of the repository.")]
@@ -27,12 +33,13 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(
         no_args_is_help=True,
         rich_markup_mode=None,
-        help="Which models may run: list, check and approve bundles; and which a study gets.",
+        help="Which models may run and which do: list, check, approve; propose, confirm and undo changes.",
     )
     group.command("list")(list_models)
     group.command()(check)
     group.command()(approve)
     group.command("route")(route_study)
+    model_changes.register(group)
     app.add_typer(group, name="model")
 
 
@@ -107,13 +114,37 @@ def approve(bundle: Bundle, approvals: Approvals = APPROVED) -> None:
     place = next((n for n, m in enumerate(listed) if m.name == manifest.name), len(listed))
     whole = [m.model_dump(mode="json") for m in (*listed[:place], manifest, *listed[place:])]
     approvals.write_text(json.dumps(whole, indent=1, ensure_ascii=False) + "\n")
+    gone = _list_in_image(manifest, listed, approvals)
     typer.echo(f"{manifest.name} {manifest.version}: digest {manifest.digest}")
     if code := code_of(bundle):
         typer.echo("Its configuration runs as code; these lines are what you approve, with its scripts:")
         typer.echo("\n".join(f"  {line}" for line in code))
-    typer.echo(f"Commit {approvals.name} and put the bundle at model_container/models/{manifest.name}.")
+    typer.echo(f"Commit {approvals.name} and {IMAGE}, and put the bundle at model_container/models/{manifest.name}.")
+    for m in gone:
+        typer.echo(
+            f"{m.name} {m.version} cannot be gone back to any more. To keep it, put its files at "
+            f"model_container/models/{m.name}-{m.version} and its digest ({m.digest}) into {IMAGE}."
+        )
     if not any(m.name == manifest.name for m in listed):
         typer.echo(f"No study gets it before {ROUTES.name} names it: `readfirst model route STUDY_DIR` shows which.")
+
+
+def _list_in_image(manifest: Manifest, listed: Sequence[Manifest], approvals: Path) -> list[Manifest]:
+    """Notes that the job's image will hold the model, in the place of the version that is in its folder so far.
+
+    Returns the versions that it holds no longer: all of that name but those kept in a folder of their own.
+    """
+    from model_container.engines.registry import MODELS
+
+    image = approvals.with_name(IMAGE)
+    held = json.loads(image.read_text()) if image.exists() else [m.digest for m in listed]
+    gone = [
+        m for m in listed
+        if m.name == manifest.name and m.digest in held and not (MODELS / f"{m.name}-{m.version}").is_dir()
+    ]  # fmt: skip
+    now = [manifest.digest, *(d for d in held if d not in {m.digest for m in gone})]
+    image.write_text(json.dumps(now, indent=1) + "\n")
+    return gone
 
 
 def route_study(

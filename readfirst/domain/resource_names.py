@@ -28,6 +28,7 @@ CLEAN = "clean"
 ANALYSIS = "analysis"
 LETTERS = "letters/"  # prefix in ANALYSIS: which alert an e-mail was for, by its operation id
 REVIEWS = "reviews"
+MODEL_CHANGES = "model-changes"  # which models run, and who changed that: written by app `identity` alone
 
 # Vault account.
 IDENTITIES = "identities"

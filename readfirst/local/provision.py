@@ -56,7 +56,10 @@ def _containers(clinics: list[str]) -> Iterator[tuple[str, list[str]]]:
         resource_names.UPLOADS,
         [resource_names.ORIGINALS, resource_names.ARRIVALS, resource_names.QUARANTINE, *per_clinic],
     )
-    yield resource_names.STUDIES, [resource_names.CLEAN, resource_names.ANALYSIS, resource_names.REVIEWS]
+    yield (
+        resource_names.STUDIES,
+        [resource_names.CLEAN, resource_names.ANALYSIS, resource_names.REVIEWS, resource_names.MODEL_CHANGES],
+    )
     yield resource_names.VAULT, [resource_names.IDENTITIES, resource_names.DOORS]
     yield resource_names.AUDIT, [resource_names.audit(app) for app in ("intake", "api", "identity")]
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
-from readfirst.adapters.studies import receipts
+from readfirst.adapters.studies import model_changes, receipts
 from readfirst.adapters.studies.receipts import Receipted
 from readfirst.adapters.uploads.ledger import ledger_of
 from readfirst.domain.analysis.eligibility import Selection, is_unreadable
 from readfirst.domain.analysis.models import Manifest, approved, approved_by_digest
 from readfirst.domain.analysis.series_selection import Choice, choose, run_key
+from readfirst.domain.routing.changes import as_deployed, in_order
 from readfirst.domain.routing.routes import Routing, route, routes
 from readfirst.domain.workflow_messages import Plan, Run
 
@@ -21,10 +23,14 @@ WITHDRAWN = "model-not-approved: The model was withdrawn while the study was ana
 
 
 def routing_of(run: Run, receipted: Receipted) -> Routing:
-    """Which models the run's study gets, by the table that is in force."""
+    """Which models the run's study gets, by what two persons have activated, and by the table that is in force."""
     words = ledger_of(run.token).complete()
     purpose = words.purpose if words else "current"
-    return route(receipted.instances, run.clinic, purpose, routes(), approved())
+    known = approved()
+    history = model_changes.history(as_deployed(known, routes()))
+    models, off = in_order(history.state, known)
+    routing = route(receipted.instances, run.clinic, purpose, history.state.table, models, off)
+    return replace(routing, change=history.number)
 
 
 def plans_of(run: Run, routing: Routing, order: Order) -> Plan:

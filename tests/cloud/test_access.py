@@ -70,6 +70,7 @@ def test_the_job_reads_clean_writes_analysis_and_answers_and_nothing_else(grante
     assert rights(granted, "job") == registry | {
         "studies account, container clean": {"read"},
         "studies account, container analysis": {"write"},
+        "studies account, container model-changes": {"read"},
         "studies account, queue inference-requests": {"write"},
         "studies account, queue inference-requests-stat": {"write"},
         "studies account, queue inference-results": {"send"},
@@ -91,6 +92,7 @@ def test_identity_reads_vault_analysis_and_quarantine_and_writes_only_results(gr
         "Cosmos DB database readfirst": {"read and replace"},
         "studies account, container analysis": {"read"},
         "studies account, container reviews": {"read and erase"},
+        "studies account, container model-changes": {"append"},
         "studies account, queue commands": {"send"},
         "studies account, queue erasures": {"write"},
         "studies account, queue erasures-poison": {"send"},
@@ -103,6 +105,15 @@ def test_identity_reads_vault_analysis_and_quarantine_and_writes_only_results(gr
         "host of identity account": {"all"},
         "insights": {"send"},
     }
+
+
+def test_what_runs_is_changed_by_identity_alone_which_can_add_and_not_replace(granted: list[Grant]) -> None:
+    on = "studies account, container model-changes"
+    assert {g.who: RIGHTS[g.role] for g in granted if g.on == on} == {
+        "identity": "append", "intake": "read", "job": "read"
+    }  # fmt: skip
+    appends = {a.rsplit("/blobs/", 1)[1] for a in generate.ROLES["custom"]["appender"]["dataActions"]}
+    assert appends == {"add/action", "read"}
 
 
 def test_intake_can_add_to_the_vault_and_cannot_read_it(granted: list[Grant]) -> None:

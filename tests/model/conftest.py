@@ -98,8 +98,9 @@ class Desk:
 
     def __post_init__(self) -> None:
         blobs = BlobServiceClient.from_connection_string(self.connection)
-        self.clean, self.analysis = (
-            blobs.get_container_client(n) for n in (resource_names.CLEAN, resource_names.ANALYSIS)
+        self.clean, self.analysis, self.changes = (
+            blobs.get_container_client(n)
+            for n in (resource_names.CLEAN, resource_names.ANALYSIS, resource_names.MODEL_CHANGES)
         )
         text = {"message_encode_policy": TextBase64EncodePolicy(), "message_decode_policy": TextBase64DecodePolicy()}
         self.requests, self.stat_requests, self.results = (
@@ -110,7 +111,7 @@ class Desk:
                 resource_names.INFERENCE_RESULTS,
             )
         )
-        for container in (self.clean, self.analysis):
+        for container in (self.clean, self.analysis, self.changes):
             if not container.exists():
                 container.create_container()
         for queue in (self.requests, self.stat_requests, self.results):

@@ -8,14 +8,23 @@ import pickle
 import re
 import shutil
 import zipfile
+from contextlib import suppress
 
 import pytest
 from pydantic import ValidationError
 from typer.testing import CliRunner
 
-from model_container.engines.registry import MODELS, NEEDED, ModelRegistry, NotApproved, digests
+from model_container.engines.registry import (
+    MODELS,
+    NEEDED,
+    ModelRegistry,
+    NotApproved,
+    check_files,
+    digests,
+    folder_of,
+)
 from readfirst.cli import build
-from readfirst.domain.analysis.models import Manifest, default_model, parse_approved
+from readfirst.domain.analysis.models import Manifest, approved, default_model, in_image, parse_approved
 
 
 @pytest.fixture
@@ -92,6 +101,29 @@ def test_approve_writes_the_digest_of_every_file_and_an_approval_that_a_commit_m
     assert new.version == "9.9" and new.files != default_model().files
     assert former == default_model()  # results of the older version still find what it was
     assert ModelRegistry(shelf, allowed=[new]).load(new.digest)[0] == new
+
+
+def test_the_list_of_what_the_image_holds_is_what_its_shelf_holds():
+    complete = set()
+    for manifest in approved():
+        with suppress(NotApproved):
+            check_files(folder_of(MODELS, manifest), manifest)
+            complete.add(manifest.digest)
+    assert complete == in_image()
+
+
+def test_a_version_that_is_kept_to_go_back_to_loads_from_a_folder_of_its_own(shelf, tmp_path):
+    folder, approvals = shelf / default_model().name, tmp_path / "approved.json"
+    approvals.write_text(f"[{default_model().model_dump_json()}]")
+    shutil.copytree(folder, shelf / f"{folder.name}-{default_model().version}")
+    stated = json.loads((folder / "manifest.json").read_text()) | {"version": "9.9"}
+    (folder / "manifest.json").write_text(json.dumps(stated))
+    said = model("approve", folder, "--approvals", approvals).output
+    new = parse_approved(approvals.read_bytes())[0]
+    assert json.loads((tmp_path / "image_models.json").read_text()) == [new.digest], "the repository's shelf has one"
+    assert f"{folder.name} {default_model().version} cannot be gone back to" in said
+    registry = ModelRegistry(shelf, allowed=[new, default_model()])
+    assert [registry.load(m.digest)[0] for m in (new, default_model())] == [new, default_model()]
 
 
 class Evil:

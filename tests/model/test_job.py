@@ -22,6 +22,8 @@ from model_container.job import Job, main
 from model_container.storage import MissingSetting, studies
 from readfirst.domain import blob_paths, resource_names
 from readfirst.domain.analysis.models import default_model
+from readfirst.domain.routing.changes import ENTRIES, Wish, as_deployed, entry_of, history_of, proposal
+from readfirst.domain.routing.routes import Routes
 from tests.model.conftest import read_study
 from tests.model.files import enhanced
 from tests.waiting import PATIENCE, eventually
@@ -68,6 +70,32 @@ def test_an_enhanced_study_is_one_file_many_slices_and_one_result(desk, phantom,
     result = desk.result(request)
     assert result.outcome == "analysed" and result.slices == 12
     assert result.findings[0].frame == result.findings[0].slice + 1 and result.findings[0].diameter_mm > 15
+
+
+def test_a_model_that_two_persons_never_activated_does_not_run_and_one_that_ran_finishes_its_studies(desk, phantom):
+    other = default_model().model_copy(update={"version": "9.0"})
+    deployed = as_deployed((other,), Routes(default=(other.name,)))
+    history = history_of([], deployed)
+    kept = []
+    try:
+        for act, model in (("deactivate", other), ("activate", default_model()), ("deactivate", default_model())):
+            wish = Wish(act=act, digest=model.digest, reason="as the comparison shows")
+            who = {"by": "oda", "by_name": "Oda", "at": "2026-03-02T12:00:00+00:00"}
+            change = proposal(wish, history, (other, default_model()), id="0" * 32, **who)
+            kept.append(entry_of(change, history, by="rona", by_name="Rona", at=who["at"], note="").kept())
+            history = history_of(kept, deployed)
+            desk.changes.upload_blob(f"{ENTRIES}{len(kept):06d}.json", kept[-1])
+            request = desk.send(desk.order(phantom, token()))
+            desk.drain()
+            (answer,) = desk.answers()
+            if len(kept) == 1:
+                assert (answer.outcome, desk.result(request)) == ("failed", None)
+                assert answer.detail.startswith("model-not-approved: ") and "never activated" in answer.detail
+            else:
+                assert answer.outcome == "analysed"
+    finally:
+        for name in list(desk.changes.list_blob_names()):
+            desk.changes.delete_blob(name)
 
 
 def test_the_same_work_is_never_done_twice(desk, phantom):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from pydicom import Dataset
 from orchestrations.analyse import plan_analysis, plan_model
 from orchestrations.report import LATE, answer_clinic, index_study, release_originals, report
 from readfirst.adapters import blobs, clients
-from readfirst.adapters.studies import receipts, reviews, study_images
+from readfirst.adapters.studies import model_changes, receipts, reviews, study_images
 from readfirst.adapters.studies.study_index import Worklist
 from readfirst.domain import blob_paths, resource_names
 from readfirst.domain.analysis import models
@@ -25,6 +26,7 @@ from readfirst.domain.analysis.segment_rle import segment_rle
 from readfirst.domain.reading import study_record
 from readfirst.domain.reading.reviews import Event, FindingAssessment, Missed, Signed
 from readfirst.domain.reading.study_record import StudyRecord
+from readfirst.domain.routing.changes import Wish, as_deployed, entry_of, proposal
 from readfirst.domain.routing.routes import Routes
 from readfirst.domain.workflow_messages import AnalysisOutcome, Answer, Plan, Report, Run, verdict_of
 from readfirst.local.phantom import write_phantom_study
@@ -50,6 +52,26 @@ def two_models(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(models, "approved", lambda: known)
     monkeypatch.setattr(plan_models, "approved", lambda: known)
     monkeypatch.setattr(plan_models, "routes", lambda: table)
+
+
+@pytest.fixture
+def history() -> Iterator[Callable[..., None]]:
+    """Writes an entry of the models' history, as two persons do; afterwards there is none again."""
+    container = clients.container(resource_names.STUDIES, resource_names.MODEL_CHANGES)
+    deployed = as_deployed((LUNG, SECOND, ABDOMEN), plan_models.routes())
+    model_changes._entries.cache_clear()
+
+    def change(act: Any, model: Manifest | None = None, to: int | None = None) -> None:
+        found = model_changes.history(deployed)
+        wish = Wish(act=act, digest=model.digest if model else "", to=to, reason="as the comparison shows")
+        who = {"by": "oda", "by_name": "Oda", "at": "2026-03-02T12:00:00+00:00"}
+        made = proposal(wish, found, (LUNG, SECOND, ABDOMEN), id="0" * 32, **who)
+        assert model_changes.add(entry_of(made, found, **{**who, "by": "rona", "note": ""}))
+
+    yield change
+    for name in list(container.list_blob_names()):
+        container.delete_blob(name)
+    model_changes._entries.cache_clear()
 
 
 @dataclass
@@ -194,6 +216,25 @@ def test_a_model_that_was_withdrawn_meanwhile_is_not_asked_again(tmp_path: Path)
     assert gone.outcome == "out-of-scope" and gone.reason.startswith("model-not-approved")
     same = Plan.model_validate(do(plan_model, {"run": study.run.dump(), "model": SECOND.digest}))
     assert same == study.of(SECOND)
+
+
+def test_what_two_persons_changed_counts_from_the_next_study_on_and_leaves_the_others_as_they_were_planned(
+    tmp_path: Path, history: Callable[..., None]
+) -> None:
+    before = planned(tmp_path / "before", seed=70)
+    history("deactivate", LUNG)
+    run, _ = sealed_study(tmp_path / "after", seed=71, slices=20, size=256)
+    deidentified(run)
+    after = Plan.model_validate(do(plan_analysis, run.dump()))
+    assert (after.outcome, after.model) == ("ordered", SECOND.digest)
+    kept = receipts.routing(run.token, 1)
+    assert kept is not None and kept.change == 1 and kept.asked[SECOND.digest].endswith("(models' history, entry 1)")
+    assert kept.others[f"{LUNG.name} {LUNG.version}"] == "it is not active"
+    again = Plan.model_validate(do(plan_model, {"run": before.run.dump(), "model": LUNG.digest}))
+    assert again == before.of(LUNG), "its study goes on with it"
+    history("rollback", to=0)
+    back = Plan.model_validate(do(plan_analysis, run.dump()))
+    assert [plan.model for plan in back.each] == [LUNG.digest, SECOND.digest]
 
 
 def test_a_signed_review_becomes_a_report_for_each_model_with_the_verdicts_on_its_own_findings(tmp_path: Path) -> None:

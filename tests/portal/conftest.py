@@ -174,6 +174,7 @@ def _provision(connection: str) -> None:
         resource_names.CLEAN,
         resource_names.ANALYSIS,
         resource_names.REVIEWS,
+        resource_names.MODEL_CHANGES,
         *(resource_names.audit(app) for app in ("api", "intake", "identity")),
         resource_names.QUARANTINE,
         resource_names.IDENTITIES,

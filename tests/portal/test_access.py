@@ -21,7 +21,7 @@ UNKNOWN = "0" * 32
 
 def _path(rule: Rule) -> str:
     route = rule.route
-    for name in ("token", "study", "series", "instance", "frames", "finding", "use", "request", "item"):
+    for name in ("token", "study", "series", "instance", "frames", "finding", "use", "request", "item", "change"):
         route = route.replace(f"{{{name}}}", UNKNOWN)
     return f"/{route}"
 

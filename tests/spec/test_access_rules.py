@@ -38,7 +38,8 @@ def test_a_study_is_shown_by_its_clinic_except_where_reaching_across_is_the_poin
 def test_an_operator_repairs_and_measures_and_sees_no_study() -> None:
     may = {rule.name for rule in RULES if Role.OPERATOR in rule.roles}
     assert may == {"me", "study_replay", "study_cancel", "models", "ops", "failures", "refused",
-                   "request_identity", "requests", "request_open"}  # fmt: skip
+                   "request_identity", "requests", "request_open", "model_changes", "model_change_propose",
+                   "model_change_decide"}  # fmt: skip
 
 
 def test_a_clinics_own_users_see_their_inbox_and_nothing_of_care() -> None:
@@ -61,7 +62,8 @@ def test_whatever_reads_an_identity_is_in_the_app_that_may_open_the_vault() -> N
 def test_whatever_changes_something_is_a_post() -> None:
     changes = {"study_review", "study_reading", "study_told", "study_replay", "study_cancel", "treatment",
                "break_glass", "break_glass_review", "request_identity", "request_decision", "request_open",
-               "erase", "merge", "quarantine_decision", "upload_address"}  # fmt: skip
+               "erase", "merge", "quarantine_decision", "upload_address", "model_change_propose",
+               "model_change_decide"}  # fmt: skip
     assert {rule.name for rule in RULES if rule.method == "POST"} == changes
 
 

@@ -76,6 +76,9 @@ _READ = "Clean images and results are for care; nobody else needs them."
 _QUARANTINED = "A picture kept back may show a name: only who answers for privacy looks and decides."
 _INBOX = "What a clinic sent is the business of that clinic's users, and file names are the clinic's own words."
 
+_TWO = "Who runs it and who reads with it answer for what runs, and it takes two of them, for every clinic."
+_ANSWERS_FOR_MODELS = (Role.RADIOLOGIST, Role.OPERATOR)
+
 RULES: tuple[Rule, ...] = (
     _api("api_description", "GET", "openapi.json", (), "none", "This API's OpenAPI document", "It holds no data."),
     _api("me", "GET", "me", _EVERYONE, "none", "Who I am here: roles and clinics", "Everyone may know themselves."),
@@ -179,6 +182,12 @@ RULES: tuple[Rule, ...] = (
               "Whom the files of a study name, where they name several persons", _QUARANTINED),
     _identity("quarantine_decision", "POST", "quarantine/{item}/decision", (Role.PRIVACY,), "lists",
               "Release or reject a file kept back", _QUARANTINED),
+    _identity("model_changes", "GET", "identity/model-changes", (Role.RADIOLOGIST, Role.OPERATOR, Role.PRIVACY), "none",
+              "Which models run, what is proposed, and who changed it", "It holds nothing of a study."),
+    _identity("model_change_propose", "POST", "identity/model-changes", _ANSWERS_FOR_MODELS, "none",
+              "Propose to activate, deactivate or go back, or another table of routes", _TWO),
+    _identity("model_change_decide", "POST", "identity/model-changes/{change}/decision", _ANSWERS_FOR_MODELS, "none",
+              "Confirm or decline another person's proposal", _TWO),
     _identity("uploads", "GET", "uploads", (Role.CLINIC_USER,), "lists", "What arrived and what was refused", _INBOX),
     _identity("refused", "GET", "uploads/refused", (Role.OPERATOR, Role.RADIOLOGIST), "lists",
               "How many files of no study were refused, by reason",

@@ -214,6 +214,13 @@ def approved() -> tuple[Manifest, ...]:
     return parse_approved(resources.files(__package__).joinpath("approved_models.json").read_bytes())
 
 
+@lru_cache(maxsize=1)
+def in_image() -> frozenset[str]:
+    """The digests of the models whose files are in the job's image, as `readfirst model approve` lists them."""
+    text = resources.files(__package__).joinpath("image_models.json").read_bytes()
+    return frozenset(TypeAdapter(tuple[Sha256, ...]).validate_json(text))
+
+
 def default_model() -> Manifest:
     """The model that analyses a study when nobody asked for another."""
     return approved()[0]

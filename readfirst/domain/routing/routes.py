@@ -128,6 +128,7 @@ class NotAsked:
 class Routed(Part):
     """A routing as it is kept: which models a run's study gets, and why, by their digests; and why not the others."""
 
+    change: int = 0  # the entry of the models' history by which it was routed; 0: as deployed
     asked: Mapping[str, str] = Field(default_factory=dict)  # digest -> why
     others: Mapping[str, str] = Field(default_factory=dict)  # name and version -> why not
 
@@ -138,12 +139,15 @@ class Routing:
 
     asked: tuple[Asked, ...]
     others: tuple[NotAsked, ...]
+    change: int = 0  # the entry of the models' history that was in force; 0: as deployed
 
     @property
     def kept(self) -> Routed:
         """What the study's record says of it."""
+        by = f" (models' history, entry {self.change})" if self.change else ""
         return Routed(
-            asked={one.model.digest: one.why for one in self.asked},
+            change=self.change,
+            asked={one.model.digest: one.why + by for one in self.asked},
             others={f"{one.model.name} {one.model.version}": one.why for one in self.others},
         )
 
@@ -154,16 +158,26 @@ class Routing:
 
 
 def route(
-    instances: Sequence[InstanceFacts], clinic: str, purpose: Purpose, table: Routes, models: Sequence[Manifest]
+    instances: Sequence[InstanceFacts],
+    clinic: str,
+    purpose: Purpose,
+    table: Routes,
+    models: Sequence[Manifest],
+    off: frozenset[str] = frozenset(),
 ) -> Routing:
-    """Routes a study. `models`: the approved ones; of several versions of a model the first one counts."""
+    """Routes a study. `models`: the approved ones; of several versions of a model the first one counts. `off`: those of
+    which no version is active. A model that the table names and nobody approves any more is as if it were not named.
+    """
     newest = {m.name: m for m in reversed(models)}
     unmet = {one.name: why for one in table.routes if (why := unmet_by(instances, clinic, purpose, one))}
     met = [one for one in table.routes if one.name not in unmet]
     wanted = dict.fromkeys(name for one in met for name in one.models) if met else dict.fromkeys(table.default)
     asked: list[Asked] = []
     others: list[NotAsked] = []
-    for name in wanted:
+    for name in (name for name in wanted if name in newest):
+        if name in off:
+            others.append(NotAsked(newest[name], "it is not active"))
+            continue
         choice = choose(instances, newest[name].gate)
         if choice.refusal:
             others.append(NotAsked(newest[name], f"its gate: {_said(choice.refusal)}", choice))
