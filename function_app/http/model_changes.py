@@ -36,13 +36,14 @@ from readfirst.domain.routing.routes import routes as deployed_table
 routes = Routes("identity")
 
 
-class ApprovedModel(BaseModel):
-    """An approved version of a model. `in_image`: the job's image holds its files."""
+class ModelState(BaseModel):
+    """A version of a model. It runs if it is active, approved, and `in_image`: the job's image holds its files."""
 
     name: str
     version: str
     digest: str
     active: bool
+    approved: bool
     in_image: bool
 
 
@@ -88,7 +89,7 @@ class ModelChanges(BaseModel):
     number: int
     routing: str
     table: Table
-    models: list[ApprovedModel]
+    models: list[ModelState]
     proposals: list[OpenProposal]
     changes: list[Change]
 
@@ -98,27 +99,37 @@ def model_changes(call: Call) -> func.HttpResponse:
     """GET identity/model-changes: what runs, what is proposed, and what was changed."""
     history = _history()
     state = history.state
-    models = [
-        ApprovedModel(
-            name=m.name,
-            version=m.version,
-            digest=m.digest,
-            active=state.active.get(m.name) == m.digest,
-            in_image=m.digest in in_image(),
-        )
-        for m in approved()
-    ]
     waiting = [p for p in kept.proposals(history.number) if not p.lapsed(call.now)]
     return answer(
         ModelChanges(
             number=history.number,
             routing=state.routing,
             table=state.table,
-            models=models,
+            models=_models(state),
             proposals=[_open(one, history, call) for one in waiting],
             changes=[_change(one) for one in reversed(history.entries)],
         )
     )
+
+
+def _models(state: State) -> list[ModelState]:
+    """The approved models, and what is active although a deployment approves it no more: nothing is asked of that."""
+    known = [
+        ModelState(
+            name=m.name,
+            version=m.version,
+            digest=m.digest,
+            active=state.active.get(m.name) == m.digest,
+            approved=True,
+            in_image=m.digest in in_image(),
+        )
+        for m in approved()
+    ]
+    gone = {name: digest for name, digest in state.active.items() if digest not in {m.digest for m in known}}
+    return known + [
+        ModelState(name=name, version="", digest=digest, active=True, approved=False, in_image=False)
+        for name, digest in gone.items()
+    ]
 
 
 def _open(one: Proposal, history: History, call: Call) -> OpenProposal:

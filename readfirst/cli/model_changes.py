@@ -83,12 +83,16 @@ def history(who: Who = "", state: State = DEFAULT_STATE) -> None:
 
     found = _call("GET", "", None, who, state)
     since = f"since entry {found['number']}" if found["number"] else "as deployed"
-    models = Table("model", "version", "digest", "runs", "in the image", title=f"What runs, {since}")
+    models = Table("model", "version", "digest", "active", "in the image", title=f"What runs, {since}")
     for m in found["models"]:
         shown = ("yes" if m["active"] else "no", "yes" if m["in_image"] else "no")
         models.add_row(m["name"], m["version"], m["digest"][:12], *shown)
     terminal = Terminal()
     terminal.print(models)
+    for m in found["models"]:
+        if m["active"] and not (m["approved"] and m["in_image"]):
+            what = "in the job's image" if m["approved"] else "approved"
+            terminal.print(f"{m['name']} {m['digest'][:12]} is active, but not {what}: it does not run.", markup=False)
     terminal.print(f"routes {found['routing'][:12]}", markup=False)
     for one in found["proposals"]:
         why_not = f" (cannot be confirmed: {one['why_not']})" if one["why_not"] else ""

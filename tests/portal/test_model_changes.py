@@ -92,6 +92,15 @@ def test_a_model_runs_once_a_second_person_has_confirmed_it_and_is_gone_again_th
     }  # fmt: skip
 
 
+def test_an_active_model_that_a_deployment_approves_no_more_is_shown_as_what_it_is(
+    oda: Client, rona: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert confirm(rona, oda.post(PATH, json=ACTIVATE).json()["id"]).status_code == 200
+    monkeypatch.setattr(handlers, "approved", lambda: (OLD,))
+    shown = {m["digest"]: (m["active"], m["approved"], m["in_image"]) for m in oda.get(PATH).json()["models"]}
+    assert shown == {OLD.digest: (False, True, True), NEW.digest: (True, False, False)}
+
+
 def test_every_part_of_a_change_is_in_the_audit_log(oda: Client, rona: Client, as_: Callable[..., Client]) -> None:
     made = oda.post(PATH, json=ACTIVATE).json()["id"]
     assert confirm(rona, made).status_code == 200
