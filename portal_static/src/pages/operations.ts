@@ -5,6 +5,7 @@ import type { Figures, RefusedCounts } from "../../generated/api-types.js";
 import { counted, dollars, percent, seconds } from "../format.js";
 import { Page } from "../page.js";
 import "../parts/failures.js";
+import "../parts/model-changes.js";
 
 @customElement("rf-operations")
 export class Operations extends Page {
@@ -56,6 +57,7 @@ export class Operations extends Page {
             ? this.skeleton()
             : nothing
       }
+      ${this.may("model_changes") ? html`<rf-model-changes .api=${this.api} .me=${this.me}></rf-model-changes>` : nothing}
     </section>`;
   }
 }
