@@ -34,10 +34,6 @@ STRENGTH = {"1": 4, "1C": 3, "2": 2, "2C": 1, "3": 0, "None": 0}  # "None": a fe
 # pydicom's dictionary is older than the table: these attributes have no VR there.
 VR_BY_ENDING = {"DateTime": "DT", "Sequence": "SQ", "URI": "UR", "Reference": "UR", "Comment": "UT", "to Use": "UT"}
 VR_BY_TAG = {"00102162": "UC", "3004007F": "LO", "0040B03F": "LO", "0040B03B": "LO"}
-# VRs whose values the engine may remove or empty although Table E.1-1 does not name the attribute.
-ACTED_ON = frozenset(("PN", "DA", "TM", "DT", "UR", "UN", "OB", "OW", "OF", "OD", "OL", "OV", "UI", "SQ")) | {
-    *("LO", "SH", "ST", "LT", "UT", "UC", "AE", "CS")
-}
 
 
 def vr_of(tag: str, name: str) -> str:
@@ -109,9 +105,9 @@ def write_types(target: Path) -> None:
 
 
 def note(types: dict[str, str], attribute: dict[str, Any]) -> None:
-    """Keeps the strongest type of an attribute that the engine may act on."""
+    """Keeps the strongest type of an attribute, whatever its VR: numbers go too where they spell an identifier."""
     tag = tag_for_keyword(attribute["keyword"])
-    if tag is None or dictionary_VR(tag) not in ACTED_ON or STRENGTH[attribute["type"]] == 0:
+    if tag is None or STRENGTH[attribute["type"]] == 0:
         return
     if STRENGTH[attribute["type"]] > STRENGTH[types.get(hexed(tag), "3")]:
         types[hexed(tag)] = attribute["type"]

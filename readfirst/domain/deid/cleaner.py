@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from pydicom._dicom_dict import DicomDictionary
 
 from readfirst.domain.deid.dicom.charsets import decoded
@@ -20,7 +22,7 @@ from readfirst.domain.deid.rules.dates import capped_ages, moved_by
 from readfirst.domain.deid.rules.plan import KEPT_IDENTITIES, Plan, Rule, resolve
 from readfirst.domain.deid.rules.private import CHARACTERISTICS, only_kept, safe_private
 from readfirst.domain.deid.rules.whose_dates import DATE_VRS, moves, numbers_in, placeholder, printed, tells_a_day
-from readfirst.domain.deid.text.attribute_text import scrubbed
+from readfirst.domain.deid.text.attribute_text import names_somebody, scrubbed
 from readfirst.domain.deid.text.codes import CODE_TEXTS, without_free_text
 from readfirst.domain.deid.text.scrubber import Scrubber, place_of
 from readfirst.domain.deid.text.vocabulary import says_only_known_words
@@ -65,11 +67,12 @@ class Cleaner:
         self._private = {}
         if any(e.tag in value_rules.CONTENT_DATES for e in elements):
             self._dated = dates_are_the_patients(elements)
-        if self.plan.options.safe_private and any(e.tag >> 16 & 1 for e in elements):
-            self._private = safe_private(elements, self.plan.profile, self.big)
         own = next((e for e in elements if e.tag == value_rules.CHARACTER_SET), None)
         if own is not None and isinstance(own.value, bytes):
             self._charset = tuple(v.strip() for v in own.value.decode("latin-1").split("\\"))
+        if self.plan.options.safe_private and any(e.tag >> 16 & 1 for e in elements):
+            named = partial(names_somebody, self.scrubber, self._charset)
+            self._private = safe_private(elements, self.plan.profile, self.big, named)
         elements = ages_capped(elements)
         if not self.plan.options.descriptors:
             elements = without_free_text(elements)
@@ -147,20 +150,18 @@ class Cleaner:
         if not vr or not isinstance(element.value, bytes):
             return self._gone(element, "private")
         if element.tag & 0xFFFF <= 0xFF:
-            text = decoded(element.value, ()).strip(" \0")
-            return element if self.scrubber.scrub(text) == text else self._gone(element, "private")
+            return element
         if tells_a_day(numbers_in(element.value, vr, self.big), self.scrubber.known.dates):
             return self._gone(element, "private")  # a date that does not move gives away the shift
         clean = self._by_vr(Element(element.tag, vr, element.value))
-        if clean is not None and clean.value == element.value and vr not in ("UI", *DATE_VRS):
-            return clean
-        return self._gone(element, "private")
+        same = clean is not None and clean.value == element.value and vr not in ("UI", *DATE_VRS)
+        return clean if same else self._gone(element, "private")
 
     # -- actions
 
     def _ruled(self, element: Element, rule: Rule) -> Element | None:
         action = resolve(rule.action, self._type(element.tag)) if "/" in rule.action else rule.action
-        if action == "X" and self._type(element.tag) in ("1", "2"):
+        if action in ("X", "Z") and self._type(element.tag) in ("1", "2"):
             action = "D" if self._type(element.tag) == "1" else "Z"
         if action == "K":
             return self._kept(element, rule.why)
@@ -388,7 +389,7 @@ class Cleaner:
         if element.vr == "UI":
             return self._uid(element)
         self._trace(element, "dummy", why)
-        return Element(element.tag, element.vr, value_rules.dummy_value(element.vr))
+        return Element(element.tag, element.vr, value_rules.dummy_for(element))
 
     def _type(self, tag: int) -> str:
         return self.types.of(self._path[-1] if self._path else 0, tag)

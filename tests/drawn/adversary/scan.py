@@ -49,7 +49,7 @@ def leaks_in_text(text: str, one: Somebody) -> list[str]:
 
 
 def _found(shown: str, one: Somebody, own: str = "") -> Iterator[str]:
-    squeezed, low = plain(_OURS.sub(" ", shown)), shown.lower()
+    squeezed, low = plain(_OURS.sub(" uid ", shown)), shown.lower()  # a letter: what is around it does not touch
     for kind, needles in one.needles.items():
         if kind != "uid":
             yield from (f"{kind}: {needle!r}" for needle in needles if needle in squeezed)

@@ -85,6 +85,105 @@ def test_an_identifier_spread_over_the_values_of_an_attribute_goes(value: str) -
     assert scrubbed(value) == "***"
 
 
+UID = "1.2.826.0.1.3680043.9.34390065.1"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [UID, f"AX T1 [urn:oid:{UID}]", "2.25.186708941417506758597337327437848298582", "http://pacs/w?uid=1.2.840.113619.2.5",
+     "2.16.840.1.114151.4", "tel:+4428 9707 1719", "T 057 2410 2874", "on 057-2410-2874 today", "call 555-010-4477",
+     "078-05-1120", "seen 29.02.2024", "o.quill@mail.example"],
+)  # fmt: skip
+def test_nobody_shows_across_the_values_of_an_attribute_however_a_text_is_cut(text: str) -> None:
+    for cut in range(4, len(text) - 3, 5):
+        whole = scrubbed(f"{text[:cut]}\\{text[cut:]}").replace("\\", "")
+        assert text not in whole and text[4:] not in whole
+    assert scrubbed("\\".join(text)) == "***"
+    assert scrubbed("\\".join(text[at : at + 3] for at in range(0, len(text), 3))) == "***"
+
+
+@pytest.mark.parametrize("value", ["020\\7946\\0958", "555\\010\\4477"])
+def test_the_parts_of_a_telephone_number_as_values_go(value: str) -> None:
+    assert scrubbed(value) == "***"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "1.2\\1.4\\1.6\\1.8\\2.2\\2.4", "001\\002\\003\\004", "120\\-80", "512\\512\\120",
+        "0.5\\0.25\\0.125\\1.0\\2.0\\3.0",
+        "TE 12.5\\TE 25.0", "L1\\L2\\L3", "1.25x1.25\\2.5", "-1200\\-600\\50",
+    ],
+)  # fmt: skip
+def test_values_that_only_look_like_a_number_together_stay(value: str) -> None:
+    assert scrubbed(value) == value
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r\n   ", " \n"])
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("see 1.2.826.0.1.36", "80043.9.34390065.1"), ("see 1.2.826.0.1.", "3680043.9.34390065"), ("by Quill-", "feather"),
+     ("2.25.18670894141750675", "8597337327437848298582"), ("no 48213", "077"), ("call +44 20", "7946 0958"),
+     ("020", "7946 0958"), ("on 23.04.", "1951"), ("on 1951-04-", "23"), ("o.quill@mail", ".example")],
+)  # fmt: skip
+def test_an_identifier_that_goes_on_in_the_next_line_goes(first: str, second: str, end: str) -> None:
+    clean = scrubbed(f"CT chest\n{first}{end}{second}\nno finding")
+    assert second not in clean
+    assert clean.startswith("CT chest\n") and clean.endswith("\nno finding")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Sizes:\n1.2\n1.4\n1.6\n1.8\n2.2\n2.4", "lesion 12 mm\n5 lesions", "T1 1.5\n2.5\n3.5", "kV 120\r\nmA 200",
+        "non-\nspecific opacity", "Findings:\n1. Nodule 4 mm\n2. Nodule 5 mm", "segment 2\n019 images", "-120\n-80",
+    ],
+)  # fmt: skip
+def test_lines_that_only_look_like_a_number_together_stay(text: str) -> None:
+    assert scrubbed(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "".join(f"{lead}{kind}{b:0{width}x}" for b in raw)
+        for raw in (b"QUILLFEATHER", b"230451", b"Q. ZOE")
+        for kind, width in (("x", 2), ("u", 4), ("X", 2))
+        for lead in ("\\", "/", "|", "¥", "")
+    ],
+)
+def test_escapes_whose_backslash_became_something_else_are_read(text: str) -> None:
+    assert "***" in scrubbed(text)
+    assert scrubbed(f"CT {text}"[:64]) != f"CT {text}"[:64]
+
+
+@pytest.mark.parametrize(
+    "cut",
+    [
+        "%51%75%69%6C%6C%66%", "%51%75%69%6C%6C%66%6", "=51=75=69=6C=6C=66=6", "\\x51\\x75\\x69\\x6c\\x6c\\x66\\x",
+        "\\u0051\\u0075\\u0069\\u006c\\u006c\\u0066\\u00", "/x51/x75/x69/x6c/x6c/x66/x", "/u0051uill/u0066eather",
+        "&#81;&#117;&#105;&#108;&#108;&#102;&#10", "&#x51;&#x75;&#x69;&#x6c;&#x6c;&#x66;&",
+    ],
+)  # fmt: skip
+def test_a_name_is_read_in_escapes_that_the_end_of_a_field_cut(cut: str) -> None:
+    assert "***" in scrubbed(cut)
+
+
+@pytest.mark.parametrize("text", ["matrix x256 x128", "w/x-ray", "PA/x2", "0x10 0x20", "kV/u 100", "a|b|c"])
+def test_what_only_looks_like_escapes_stays(text: str) -> None:
+    assert scrubbed(text) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("จันทร์โอชา^สมหญิง", "จ ั น ท ร ์ โ อ ช า"), ("शर्मा^अनिता", "श र ् म ा"), ("ศรีสุวรรณ^ประยุทธ์", "ศ.ร.ี.ส.ุ.ว.ร.ร.ณ")],
+)
+def test_a_name_of_a_script_with_vowel_signs_is_found_spaced_out(name: str, text: str) -> None:
+    known = KnownIdentifiers(names=frozenset((name,)))
+    assert "***" in Scrubber(known).scrub(f"CT {text} chest")
+    assert "***" in Scrubber(known).scrub(text.encode().hex(" ").upper())
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -111,6 +210,36 @@ def test_a_code_that_no_list_can_have_goes(ct: Dataset, clean: Cleaner, value: s
     item.LongCodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, "99SITE", "case"
     ct.ProcedureCodeSequence = [item]
     assert value.encode() not in clean(ct).content
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["DOB 19510423101530", "DOB 195104231015", "19510423 1015", "born 23.4.51", "4/23/1951", "tel:+4431 1471 3980",
+     "Tel. 030 901820", "+49 (30) 901820"],
+)  # fmt: skip
+@pytest.mark.parametrize("keyword", ["CodingSchemeVersion", "LongCodeValue"])
+def test_no_code_holds_a_day_of_the_patient_or_a_telephone_number(
+    ct: Dataset, clean: Cleaner, keyword: str, value: str
+) -> None:
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = "P1", "99SITE", "case"
+    setattr(item, keyword, value)
+    ct.ProcedureCodeSequence = [item]
+    assert value.encode() not in clean(ct).content
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value"),
+    [("CodingSchemeVersion", "20230101"), ("CodingSchemeVersion", "1.2.3"), ("CodeValue", "0409-4888-10"),
+     ("CodeValue", "T-A0100"), ("LongCodeValue", "19511015101530"), ("CodeValue", "30525-0"),
+     ("CodeValue", "[degF]/min")],
+)  # fmt: skip
+def test_codes_of_lists_stay(ct: Dataset, clean: Cleaner, keyword: str, value: str) -> None:
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = "P1", "99SITE", "case"
+    setattr(item, keyword, value)
+    ct.ProcedureCodeSequence = [item]
+    assert clean(ct).ds.ProcedureCodeSequence[0][keyword].value == value
 
 
 @pytest.mark.parametrize("value", ["23_APR_1951", "2024_02_29", "16_OCTOBER_2015"])

@@ -6,11 +6,12 @@ import warnings
 from pathlib import Path
 
 import pytest
+from pydicom.dataset import Dataset
 
 from benchmarks.deid_privacy import metrics, ours
 from benchmarks.planted_identifiers import Planted, planted, residuals, useful_kept
 from readfirst.domain.pseudonyms import Pseudonyms
-from tests.spec.deid.conftest import ROOT, Clean, attempt, profile_from
+from tests.spec.deid.conftest import ROOT, Clean, Cleaner, attempt, profile_from
 
 PLANTED = [p for seed in (7, 8) for p in planted(seed)]
 
@@ -47,3 +48,21 @@ def test_what_the_reader_and_the_model_need_stays() -> None:
 def test_every_class_of_actions_is_right_in_9995_of_10000() -> None:
     for name, rate in metrics(persons=4).items():
         assert rate.right >= 0.9995 * rate.all, (name, rate)
+
+
+def test_a_private_block_whose_creator_names_somebody_goes_in_any_character_set(ct: Dataset, clean: Cleaner) -> None:
+    """Also where the file itself declares it safe; a block of the same group that names nobody stays."""
+    ct.SpecificCharacterSet = ["", "ISO 2022 IR 149"]
+    ct.PatientName = "Namgung^Younghee=남궁^영희"
+    blocks = []
+    for block, creator in ((0x10, "남궁^영희"), (0x11, "ACME 1.1")):
+        declared = Dataset()
+        declared.PrivateGroupReference, declared.PrivateCreatorReference = 0x0029, creator
+        declared.BlockIdentifyingInformationStatus = "SAFE"
+        blocks.append(declared)
+        ct.add_new((0x0029, block), "LO", creator)
+        ct.add_new((0x0029, block << 8), "DS", "3.5")
+    ct.PrivateDataElementCharacteristicsSequence = blocks
+    ds = clean(ct).ds
+    assert [e.tag.element for e in ds if e.tag.is_private] == [0x11, 0x1100]
+    assert [i.PrivateCreatorReference for i in ds.PrivateDataElementCharacteristicsSequence] == ["ACME 1.1"]

@@ -198,3 +198,11 @@ def test_a_short_number_that_is_an_id_stays_part_of_other_numbers(ct: Dataset, c
 def test_a_body_part_stays_a_body_part_beside_a_patient_of_that_name(ct: Dataset, clean: Cleaner) -> None:
     ct.PatientName, ct.BodyPartExamined = "Chest^Volume", "CHEST"
     assert clean(ct).ds.BodyPartExamined == "CHEST"
+
+
+@pytest.mark.parametrize("answer", ["NO", "YES", "NONE"])
+def test_an_answer_stays_whoever_is_called_like_it(ct: Dataset, clean: Cleaner, answer: str) -> None:
+    """No is a family name in Korea; and a person name may hold a sentence with such words."""
+    ct.PatientName, ct.OperatorsName = "No^Younghee", f"Quill: {answer.lower()} acute finding"
+    ct.add_new(0x0048_0010, "CS", answer)
+    assert clean(ct).ds[0x0048_0010].value == answer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import struct
+from collections.abc import Callable
 from functools import lru_cache
 from importlib import resources
 
@@ -26,26 +27,35 @@ def listed() -> dict[tuple[str, int, int], str]:
     }
 
 
-def safe_private(elements: list[Element], profile: Profile, big: bool) -> dict[int, str]:
-    """The private tags of a data set that may stay after the checks by VR, with their VR; creators included."""
+def safe_private(
+    elements: list[Element], profile: Profile, big: bool, names_somebody: Callable[[Element], bool]
+) -> dict[int, str]:
+    """The private tags of a data set that may stay after the checks by VR, with their VR; creators included.
+
+    Nothing of a block whose creator names somebody: an element without its creator means nothing.
+    """
     creators = {
-        e.tag >> 16 << 16 | (e.tag & 0xFF) << 8: text_of(e)
+        e.tag >> 16 << 16 | (e.tag & 0xFF) << 8: e
         for e in elements
         if e.tag >> 16 & 1 and 0x10 <= e.tag & 0xFFFF <= 0xFF
     }
+    names = {block: text_of(e) for block, e in creators.items()}
     allowed = listed() | {(a.creator, int(a.group, 16), int(a.element, 16)): a.vr for a in profile.private.allow}
     declared = _declared(elements, big)
     kept: dict[int, str] = {}
     for element in elements:
         block = element.tag & 0xFFFFFF00
-        creator = creators.get(block)
+        creator = names.get(block)
         if creator is None or element.tag & 0xFFFF <= 0xFF or creator in profile.private.deny_creators:
             continue
         key = (creator, element.tag >> 16, element.tag & 0xFF)
         if key in allowed or _declares(declared, creator, element.tag):
             kept[element.tag] = element.vr if element.vr != "UN" else allowed.get(key, "")
             kept[block >> 16 << 16 | (block >> 8 & 0xFF)] = "LO"
-    return kept
+    blocks = {tag & 0xFFFFFF00 for tag in kept if tag & 0xFFFF > 0xFF}
+    named = {block for block in blocks if names_somebody(creators[block])}
+    named |= {block >> 16 << 16 | (block >> 8 & 0xFF) for block in named}  # the creator itself
+    return {tag: vr for tag, vr in kept.items() if (tag & 0xFFFFFF00 if tag & 0xFFFF > 0xFF else tag) not in named}
 
 
 def only_kept(items: list[list[Element]], elements: list[Element], kept: dict[int, str]) -> list[list[Element]]:

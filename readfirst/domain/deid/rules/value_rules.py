@@ -9,7 +9,7 @@ from pydicom._dicom_dict import DicomDictionary
 
 from readfirst.domain import uid_registry
 from readfirst.domain.deid.dicom import tags
-from readfirst.domain.deid.dicom.elements import PIXEL_DATA, Element
+from readfirst.domain.deid.dicom.elements import PIXEL_DATA, Bulk, Element
 from readfirst.domain.deid.rules import dates
 from readfirst.domain.deid.rules.content import (
     CONCEPT_NAME,
@@ -127,6 +127,32 @@ def is_trade_term(element: Element) -> bool:
         return False
     words = re.split(r"[\W_]+", element.value.decode("latin-1").lower().strip(" \0"))
     return all(w in ("y", "n", "yes", "no", "") or w in dicom_words() for w in words)
+
+
+def dummy_for(element: Element) -> bytes:
+    """A value without meaning that is valid for an element's VR, and has as many numbers as the element.
+
+    So what says how many there are (LUT Descriptor, Number of Waveform Samples, the VM) stays true. A table is all
+    zeros but for its largest number, put last: it has the bits that its descriptor says, and nobody takes it for real.
+    """
+    value = element.value
+    size = value.length if isinstance(value, Bulk) else len(value) if isinstance(value, bytes) else 0
+    if element.tag in SAFE_BINARY and 1 < size <= MOST_NUMBERS:
+        words = value.read() if isinstance(value, Bulk) else value if isinstance(value, bytes) else b""
+        largest = max(words[at : at + 2][::-1] for at in range(0, size - 1, 2))[::-1]
+        return bytes(size - 2) + (largest if element.tag >> 16 == 0x0028 else bytes(2))
+    one = dummy_value(element.vr)
+    if element.vr in SIZES:
+        return one * _count(element.tag, size // SIZES[element.vr])
+    if element.vr in ("DS", "IS") and isinstance(value, bytes):
+        return b"\\".join([one] * _count(element.tag, value.count(b"\\") + 1))
+    return one
+
+
+def _count(tag: int, count: int) -> int:
+    """A number of values, within what the standard gives to an attribute."""
+    least = str(DicomDictionary[tag][1]).partition("-")[0] if tag in DicomDictionary else "1"
+    return min(max(count, int(least) if least.isdigit() else 1, 1), most_values(tag), MOST_NUMBERS)
 
 
 def dummy_value(vr: str) -> bytes:

@@ -6,6 +6,7 @@ import html
 from urllib.parse import unquote
 
 from readfirst.domain.deid.dicom.charsets import decoded, encoded, readings
+from readfirst.domain.deid.dicom.elements import Element
 from readfirst.domain.deid.rules.value_rules import FORMATS, MAX_CHARACTERS
 from readfirst.domain.deid.text.scrubber import BLANK, Scrubber
 
@@ -28,6 +29,12 @@ def scrubbed(scrubber: Scrubber, vr: str, value: bytes, charset: tuple[str, ...]
     if limit and vr in ("LO", "SH"):
         clean = "\\".join(v[:limit] for v in clean.split("\\"))
     return encoded(clean[:limit] if limit and vr in ("ST", "LT") else clean, charset)
+
+
+def names_somebody(scrubber: Scrubber, charset: tuple[str, ...], element: Element) -> bool:
+    """Whether a short text shows an identifier, in any character set that its bytes may be in."""
+    texts = readings(element.value.strip(b" \0"), charset) if isinstance(element.value, bytes) else ()
+    return any(scrubber.scrub(text) != text for text in texts)
 
 
 def _in_any_reading(

@@ -21,6 +21,12 @@ _HEX = re.compile(
 )
 _BYTES = re.compile(rb"(?:%|=|\\x)([0-9A-Fa-f]{2})")  # of URLs (RFC 3986), of mail (RFC 2045), of programs
 _ESCAPE = re.compile(r"\\(?:u\{?|U0000|U000)([0-9A-Fa-f]{4,5})\}?")
+_LEAD = r"[\\/|¥₩＼]"  # the backslash, and what is written for it where a value may have none
+_RUN = re.compile(rf"(?:{_LEAD}?[xX][0-9A-Fa-f]{{2}}){{4,}}|(?:{_LEAD}?[uU]\{{?[0-9A-Fa-f]{{4}}\}}?){{3,}}")
+_IN_RUN = re.compile(rf"{_LEAD}?([xXuU])\{{?([0-9A-Fa-f]{{2,4}})\}}?")
+_OTHER_LEAD = re.compile(r"[/|¥₩＼](?=x[0-9A-Fa-f]{2}|u\{?[0-9A-Fa-f]{4})")
+# An escape of which a field's end left the beginning.
+_CUT = re.compile(r"(?:(?:%|=|\\x)[0-9A-Fa-f]?|\\(?:u\{?[0-9A-Fa-f]{0,3})?|&(?:#(?:[xX]?[0-9A-Fa-f]{0,5}))?)$")
 _PLUS = re.compile(r"(?<=\w)\+(?=\w)")  # a blank in the query of a URL
 _ANY = re.compile(r"[%=][0-9A-Fa-f]{2}|\\[uUx]|&#?\w+;|=\?|\w\+\w")
 
@@ -40,9 +46,16 @@ def beneath(text: str) -> Iterator[tuple[int, int, str]]:
             continue
         for said in _readable(raw):
             yield *match.span(), said
-    if _ANY.search(text):
-        for said in {*_unescaped(text)} - {text}:
-            yield 0, len(text), said
+    plain = _OTHER_LEAD.sub(r"\\", _RUN.sub(_with_backslashes, text))
+    if _ANY.search(plain):
+        whole = _CUT.sub("", plain)
+        for said in {*_unescaped(plain), *(_unescaped(whole) if whole != plain else ())} - {text}:
+            yield 0, len(text), said.rstrip("\ufffd")
+
+
+def _with_backslashes(run: re.Match[str]) -> str:
+    """A run of escapes as programs write them."""
+    return _IN_RUN.sub(lambda m: f"\\{m[1].lower()}{m[2]}", run[0])
 
 
 def _unescaped(text: str) -> Iterator[str]:

@@ -119,6 +119,14 @@ _UNSPACED = re.compile(
 )
 
 
+_SIGNS = re.compile("[\u0900-\u0dff\u0e00-\u109f\u1780-\u17ff]")
+
+
+def has_signs(text: str) -> bool:
+    """Whether a text is of a script of South or South-East Asia."""
+    return _SIGNS.search(text) is not None
+
+
 def with_spaces(text: str) -> bool:
     """Whether a name's script is one of those in which words can be told apart by their letters."""
     return _UNSPACED.search(text) is None

@@ -73,6 +73,7 @@ def _date_forms(day: str) -> Iterator[str]:
     year = rf"(?:{day[:4]}|['’]?{day[2:4]})"
     month, number = rf"0?{int(day[4:6])}", rf"0?{int(day[6:])}\.?"
     roman = _ROMAN[int(day[4:6]) - 1]
+    yield rf"{day}(?:[ ]?[0-2]\d(?:[0-5]\d){{1,2}}(?:\.\d{{1,6}})?)"
     for order in ((number, month, year), (month, number, year), (year, month, number), (year, number, month)):
         yield _SEPARATOR.join(order)
     yield _SEPARATOR.join((number, roman, year))

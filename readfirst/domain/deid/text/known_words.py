@@ -14,6 +14,7 @@ from readfirst.domain.deid.text.folding import (
     WORD,
     Folded,
     fold,
+    has_signs,
     latin,
     transliteration,
     with_spaces,
@@ -164,8 +165,9 @@ def pattern_of_day(days: set[str]) -> re.Pattern[str] | None:
 
 @lru_cache(maxsize=4096)
 def spread_pattern(target: str) -> re.Pattern[str]:
-    """A pattern for a target with up to two other characters between each of its own."""
-    return re.compile(r"[\W_]{0,2}".join(map(re.escape, target)))
+    """A pattern for a target with up to two other characters between each of its own; in scripts whose vowel signs are
+    no letters to a pattern, with a sign and blanks around it."""
+    return re.compile((r"[\W_]{0,5}" if has_signs(target) else r"[\W_]{0,2}").join(map(re.escape, target)))
 
 
 def is_a_word(word: str) -> bool:

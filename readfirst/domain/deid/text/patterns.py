@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import tomllib
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from importlib import resources
 
@@ -64,3 +66,90 @@ _ANNOUNCED = "person announced by a title or a role"
 
 
 _CLOSE = "relative or staff by name"
+
+
+_IN_CODES = ("uid", "uuid", "month", "e-mail", "announced telephone")
+# What is looked for across values and lines that are put together, and with a blank between them.
+_ACROSS = ("uuid", "month", "e-mail", "date", "announced telephone", "telephone", "social security number")
+_ACROSS_BLANKS = ("telephone",)
+# A UID by its root or by a long part: "1.2", "1.4", "1.6" one after the other are measures.
+_UID = re.compile(
+    r"(?<![\d.])(?:(?:1\.2\.\d{3}|1\.3\.(?:6\.1|12\.2|46|51)|2\.16\.\d{3})\.[\d.]{6,}|2\.25\.\d{9,}"
+    r"|(?=[\d.]*\.\d{5})[0-2](?:\.(?:0|[1-9]\d*)){5,})"
+)
+_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?")
+_LINES = re.compile(r"[ \t]*-?[\r\n]+[ \t]*")
+_MAY_GO_ON = re.compile(r"^[\d.@+(:/-]|-|[\d.@+]$")  # the last character of a line, what is between, the next one
+_WINDOW = 80  # characters: more than an identifier has
+_VALUES, _TRIMMED_VALUES = re.compile(r"\\"), re.compile(r" *\\ *")
+
+
+class Pieces:
+    """The values or lines of a text put together, with the way back."""
+
+    def __init__(self, text: str, separator: re.Pattern[str], between: str) -> None:
+        self._pieces, self._starts, self._places = [], [0], [0]
+        for match in separator.finditer(text):
+            self._pieces.append(text[self._starts[-1] : match.start()])
+            self._starts.append(match.end())
+            self._places.append(self._places[-1] + len(self._pieces[-1]) + len(between))
+        self._pieces.append(text[self._starts[-1] :])
+        self.joined = between.join(self._pieces)
+
+    def back(self, start: int, end: int) -> tuple[int, int] | None:
+        """A span of what was put together as one of the text; None within one piece, and in a list of numbers."""
+        first, last = (bisect_right(self._places, at) - 1 for at in (start, end - 1))
+        if first == last or _is_list([p.strip(" \0") for p in self._pieces[first : last + 1]]):
+            return None
+        return self._starts[first] + start - self._places[first], self._starts[last] + end - self._places[last]
+
+
+def _is_list(values: list[str]) -> bool:
+    """Whether values are measures or a numbering ("001", "002"), and no parts of one number."""
+    if all(map(_NUMBER.fullmatch, values)):
+        return True
+    return all(v.isdigit() and len(v) < 4 for v in values) and len(set(map(len, values))) == 1
+
+
+def _across(
+    text: str, separator: re.Pattern[str], names: Iterable[str], *more: re.Pattern[str] | None, between: str = ""
+) -> Iterator[tuple[int, int]]:
+    """Where what one of the named patterns (and `more`) finds lies across values or lines."""
+    pieces = Pieces(text, separator, between)
+    for pattern in (*map(patterns_of, names), *more):
+        for match in pattern.finditer(pieces.joined) if pattern is not None else ():
+            if span := pieces.back(*match.span()):
+                yield span
+
+
+def over_values(text: str) -> Iterator[tuple[int, int]]:
+    """Where what looks like an identifier of anyone lies across the values of an attribute."""
+    yield from _across(text, _VALUES, _ACROSS, _UID)
+    yield from _across(text, _TRIMMED_VALUES, _ACROSS, _UID)
+    yield from _across(text, _TRIMMED_VALUES, _ACROSS_BLANKS, between=" ")
+
+
+def over_lines(
+    text: str, known: Callable[[str], Iterable[tuple[int, int]]], *days: re.Pattern[str] | None
+) -> Iterator[tuple[int, int]]:
+    """Where an identifier, one that `known` finds or one of anyone, goes on in the next line.
+
+    The end of a line is looked at with the beginning of the next, where one of them has a digit or a mark there.
+    """
+    for line_end in _LINES.finditer(text) if "\n" in text or "\r" in text else ():
+        if not _MAY_GO_ON.search(text[line_end.start() - 1 : line_end.end() + 1]):
+            continue
+        first = max(line_end.start() - _WINDOW, text.rfind("\n", 0, line_end.start()) + 1)
+        around = _LINES.sub("\n", text[first : line_end.end()])
+        around += re.split(r"[\r\n]", text[line_end.end() : line_end.end() + _WINDOW], maxsplit=1)[0]
+        pieces = Pieces(around, _LINES, "")
+        found = [*_across(around, _LINES, _ACROSS, _UID, *days), *_across(around, _LINES, _ACROSS_BLANKS, between=" ")]
+        found += filter(None, (pieces.back(*span) for span in known(pieces.joined)))
+        moved = line_end.end() - line_end.start() - 1  # what the break is longer than the one of `around`
+        yield from ((first + start, first + end + moved) for start, end in found)
+
+
+def code_spans(text: str, days: re.Pattern[str] | None) -> list[tuple[int, int]]:
+    """What no list of codes has in it, and one of the days."""
+    kinds = [*map(patterns_of, _IN_CODES), *([days] if days is not None else [])]
+    return [match.span() for kind in kinds for match in kind.finditer(text)]

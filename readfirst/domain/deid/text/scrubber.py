@@ -49,7 +49,7 @@ from readfirst.domain.deid.text.lexicon import (
     TITLES,
     lexicon,
 )
-from readfirst.domain.deid.text.patterns import TRIGGER, pattern_spans, patterns_of
+from readfirst.domain.deid.text.patterns import TRIGGER, code_spans, over_lines, over_values, pattern_spans, patterns_of
 from readfirst.domain.deid.text.vocabulary import body_words, has_own_words, in_own_words, trade_words
 
 BLANK = "***"
@@ -99,12 +99,13 @@ class Scrubber:
         if "\\" not in original:
             return text
         encoded = any(self._bared(s, tag, depth - 1) != s for _, _, s in beneath(original.replace("\\", "")))
-        return BLANK if encoded or self._shows_joined(text.replace("\\", ""), tag) else text
+        return BLANK if encoded or self._shows_joined(text, tag) else text
 
-    def _shows_joined(self, joined: str, tag: int) -> bool:
+    def _shows_joined(self, text: str, tag: int) -> bool:
         """Whether the values of an attribute, put together, show what none of them shows by itself."""
-        days = [*self._known_days, *map(patterns_of, ("uuid", "month", "e-mail"))]
-        return self.holds_known(joined, tag) or any(d is not None and d.search(joined) for d in days)
+        joined = text.replace("\\", "")
+        days = any(d is not None and d.search(joined) for d in self._known_days)
+        return days or self.holds_known(joined, tag) or any(over_values(text))
 
     def _scrubbed(self, text: str, tag: int) -> str:
         folded = Folded.of(text)
@@ -114,9 +115,9 @@ class Scrubber:
             if TRIGGER.search(plain):
                 spans += pattern_spans(plain)
             spans += [m.span() for days in self._known_days if days is not None for m in days.finditer(plain)]
-        else:  # a code: only what no list of codes has in it
-            kinds = ("uid", "uuid", "month", "e-mail")
-            spans += [m.span() for kind in kinds for m in patterns_of(kind).finditer(folded.text)]
+            spans += over_lines(folded.text, lambda joined: self._known(Folded.of(joined), tag), *self._known_days)
+        else:
+            spans += code_spans(folded.text, self._known_days[1])
         return _blanked(folded.text, spans) if spans else text
 
     def shows(self, value: bytes, charsets: tuple[str, ...], tag: int = 0) -> bool:
@@ -133,7 +134,7 @@ class Scrubber:
 
     def in_code(self, text: str) -> bool:
         """Whether a code string shows a known name or number: in a word that neither DICOM nor English has."""
-        words = [w for w in re.split(r"[\W_]+", fold(text)) if w and w not in trade_words()]
+        words = [w for w in re.split(r"[\W_]+", fold(text)) if w not in ANSWERS and w not in trade_words()]
         if any(w in self.vocabulary.words for w in words):
             return True
         squeezed, spaced = NO_LETTER.sub("", fold(text)), text.replace("_", " ")
@@ -360,6 +361,8 @@ class Scrubber:
                 yield match.span()
 
 
+# What code strings answer with: never a person's name there, whoever is called No.
+ANSWERS = frozenset(("", "y", "n", "yes", "no", "none", "all", "other", "mixed", "unknown", "true", "false", "on"))
 # A code says which list it is from: words and short numbers in it are not a person's.
 CODES = frozenset(
     (
