@@ -17,6 +17,7 @@ from readfirst.domain.deid.rules.content import (
     ages_capped,
     content_rule,
     dates_are_the_patients,
+    measured,
 )
 from readfirst.domain.deid.rules.dates import capped_ages, moved_by
 from readfirst.domain.deid.rules.plan import KEPT_IDENTITIES, Plan, Rule, resolve
@@ -274,7 +275,7 @@ class Cleaner:
         return Element(element.tag, element.vr, alias)
 
     def _sequence(self, element: Element, items: list[list[Element]]) -> Element | None:
-        return Element(element.tag, "SQ", self._items(element.tag, items, self._veiled))
+        return Element(element.tag, "SQ", measured(element.tag, items, self._items(element.tag, items, self._veiled)))
 
     def _uid(self, element: Element) -> Element | None:
         if not isinstance(element.value, bytes):
@@ -335,11 +336,8 @@ class Cleaner:
         if not value:
             return element
         if element.tag == value_rules.CHARACTER_SET:
-            return (
-                element
-                if all(map(value_rules.CHARSETS.fullmatch, self._charset))
-                else self._gone(element, "no character set")
-            )
+            valid = all(map(value_rules.CHARSETS.fullmatch, self._charset))
+            return element if valid else self._gone(element, "no character set")
         if element.vr in ("UR", "AE"):
             return self._least(element, f"VR {element.vr}")
         if element.vr == "IS" and (value := as_integers(value)) != element.value:

@@ -92,17 +92,18 @@ UID = "1.2.826.0.1.3680043.9.34390065.1"
     "text",
     [UID, f"AX T1 [urn:oid:{UID}]", "2.25.186708941417506758597337327437848298582", "http://pacs/w?uid=1.2.840.113619.2.5",
      "2.16.840.1.114151.4", "tel:+4428 9707 1719", "T 057 2410 2874", "on 057-2410-2874 today", "call 555-010-4477",
-     "078-05-1120", "seen 29.02.2024", "o.quill@mail.example"],
+     "078-05-1120", "seen 23.04.1951", "o.quill@mail.example"],
 )  # fmt: skip
 def test_nobody_shows_across_the_values_of_an_attribute_however_a_text_is_cut(text: str) -> None:
     for cut in range(4, len(text) - 3, 5):
         whole = scrubbed(f"{text[:cut]}\\{text[cut:]}").replace("\\", "")
         assert text not in whole and text[4:] not in whole
-    assert scrubbed("\\".join(text)) == "***"
-    assert scrubbed("\\".join(text[at : at + 3] for at in range(0, len(text), 3))) == "***"
+    for pieces in (text, [text[at : at + 3] for at in range(0, len(text), 3)]):
+        clean = scrubbed("\\".join(pieces))
+        assert "***" in clean and text[4:] not in clean.replace("\\", "")
 
 
-@pytest.mark.parametrize("value", ["020\\7946\\0958", "555\\010\\4477"])
+@pytest.mark.parametrize("value", ["020\\7946\\0958", "(555)\\010\\4477"])
 def test_the_parts_of_a_telephone_number_as_values_go(value: str) -> None:
     assert scrubbed(value) == "***"
 
@@ -113,13 +114,14 @@ def test_the_parts_of_a_telephone_number_as_values_go(value: str) -> None:
         "1.2\\1.4\\1.6\\1.8\\2.2\\2.4", "001\\002\\003\\004", "120\\-80", "512\\512\\120",
         "0.5\\0.25\\0.125\\1.0\\2.0\\3.0",
         "TE 12.5\\TE 25.0", "L1\\L2\\L3", "1.25x1.25\\2.5", "-1200\\-600\\50",
+        "VA44A\\3.4.20\\12.5", "syngo 512\\512 1200",
     ],
 )  # fmt: skip
 def test_values_that_only_look_like_a_number_together_stay(value: str) -> None:
     assert scrubbed(value) == value
 
 
-@pytest.mark.parametrize("end", ["\n", "\r\n", "\r\n   ", " \n"])
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n   ", " \n"])
 @pytest.mark.parametrize(
     ("first", "second"),
     [("see 1.2.826.0.1.36", "80043.9.34390065.1"), ("see 1.2.826.0.1.", "3680043.9.34390065"), ("by Quill-", "feather"),
@@ -137,6 +139,7 @@ def test_an_identifier_that_goes_on_in_the_next_line_goes(first: str, second: st
     [
         "Sizes:\n1.2\n1.4\n1.6\n1.8\n2.2\n2.4", "lesion 12 mm\n5 lesions", "T1 1.5\n2.5\n3.5", "kV 120\r\nmA 200",
         "non-\nspecific opacity", "Findings:\n1. Nodule 4 mm\n2. Nodule 5 mm", "segment 2\n019 images", "-120\n-80",
+        "matrix 512\n512 1200 ms",
     ],
 )  # fmt: skip
 def test_lines_that_only_look_like_a_number_together_stay(text: str) -> None:

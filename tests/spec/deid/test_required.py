@@ -115,3 +115,19 @@ def test_a_dummy_has_as_many_numbers_as_the_attribute_wants(ct: Dataset, clean: 
     assert ct.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
     kept = clean(ct).ds.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0].PixelSpacing
     assert list(kept) == [0, 0]
+
+
+@pytest.mark.parametrize("value", ["48213077", "12,5"])
+def test_a_measured_number_that_cannot_stay_is_no_value_and_never_zero(ct: Dataset, clean: Cleaner, value: str) -> None:
+    """A dummy would be a finding that nobody made; no item means that no value is known."""
+    ct.PatientID = "48213077"
+    item, number = Dataset(), Dataset()
+    number.add_new(0x0040_A30A, "LO", value)  # the engine reads it as what the standard says, DS
+    item.ValueType, item.MeasuredValueSequence = "NUM", [number]
+    other = Dataset()
+    other.ValueType, other.MeasuredValueSequence = "NUM", [Dataset()]
+    other.MeasuredValueSequence[0].NumericValue = "12.5"
+    ct.AcquisitionContextSequence = [item, other]
+    first, second = clean(ct).ds.AcquisitionContextSequence
+    assert "MeasuredValueSequence" in first and not first.MeasuredValueSequence
+    assert second.MeasuredValueSequence[0].NumericValue == 12.5

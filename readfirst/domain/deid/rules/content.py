@@ -94,6 +94,21 @@ def _capped(item: list[Element]) -> list[Element]:
     return clean
 
 
+def measured(sequence: int, items: list[list[Element]], clean: list[list[Element]]) -> list[list[Element]]:
+    """The clean items of a sequence; none where a measured number could not stay.
+
+    Numeric Value must be there, and a dummy would be a finding that nobody made. Measured Value Sequence may be empty:
+    no value is known (PS3.3 C.18.1).
+    """
+    if sequence != _MEASURED or _numbers_of(items) == _numbers_of(clean):
+        return clean
+    return []
+
+
+def _numbers_of(items: list[list[Element]]) -> list[str]:
+    return [text_of(element) for item in items for element in item if element.tag == _NUMBER]
+
+
 def _unit_of(item: list[Element]) -> str:
     units = next((e.value for e in item if e.tag == _UNITS), None)
     first = units[0] if isinstance(units, list) and units else []

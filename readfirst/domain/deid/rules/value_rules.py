@@ -141,7 +141,7 @@ def dummy_for(element: Element) -> bytes:
         words = value.read() if isinstance(value, Bulk) else value if isinstance(value, bytes) else b""
         largest = max(words[at : at + 2][::-1] for at in range(0, size - 1, 2))[::-1]
         return bytes(size - 2) + (largest if element.tag >> 16 == 0x0028 else bytes(2))
-    one = dummy_value(element.vr)
+    one, size = dummy_value(element.vr), size if size <= MOST_NUMBERS else 0
     if element.vr in SIZES:
         return one * _count(element.tag, size // SIZES[element.vr])
     if element.vr in ("DS", "IS") and isinstance(value, bytes):
@@ -152,7 +152,7 @@ def dummy_for(element: Element) -> bytes:
 def _count(tag: int, count: int) -> int:
     """A number of values, within what the standard gives to an attribute."""
     least = str(DicomDictionary[tag][1]).partition("-")[0] if tag in DicomDictionary else "1"
-    return min(max(count, int(least) if least.isdigit() else 1, 1), most_values(tag), MOST_NUMBERS)
+    return min(max(count, int(least) if least.isdigit() else 1, 1), most_values(tag))
 
 
 def dummy_value(vr: str) -> bytes:

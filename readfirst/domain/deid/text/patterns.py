@@ -70,8 +70,8 @@ _CLOSE = "relative or staff by name"
 
 _IN_CODES = ("uid", "uuid", "month", "e-mail", "announced telephone")
 # What is looked for across values and lines that are put together, and with a blank between them.
-_ACROSS = ("uuid", "month", "e-mail", "date", "announced telephone", "telephone", "social security number")
-_ACROSS_BLANKS = ("telephone",)
+_ACROSS = ("uuid", "month", "e-mail", "announced telephone", "telephone", "social security number")
+_ACROSS_BLANKS = ("telephone",)  # as far as it begins like one: "512", "512 1200" does not
 # A UID by its root or by a long part: "1.2", "1.4", "1.6" one after the other are measures.
 _UID = re.compile(
     r"(?<![\d.])(?:(?:1\.2\.\d{3}|1\.3\.(?:6\.1|12\.2|46|51)|2\.16\.\d{3})\.[\d.]{6,}|2\.25\.\d{9,}"
@@ -118,7 +118,7 @@ def _across(
     pieces = Pieces(text, separator, between)
     for pattern in (*map(patterns_of, names), *more):
         for match in pattern.finditer(pieces.joined) if pattern is not None else ():
-            if span := pieces.back(*match.span()):
+            if (not between or match[0][0] in "0(+") and (span := pieces.back(*match.span())):
                 yield span
 
 
@@ -139,7 +139,8 @@ def over_lines(
     for line_end in _LINES.finditer(text) if "\n" in text or "\r" in text else ():
         if not _MAY_GO_ON.search(text[line_end.start() - 1 : line_end.end() + 1]):
             continue
-        first = max(line_end.start() - _WINDOW, text.rfind("\n", 0, line_end.start()) + 1)
+        begins = 1 + max(text.rfind(mark, 0, line_end.start()) for mark in "\r\n")
+        first = max(line_end.start() - _WINDOW, begins)
         around = _LINES.sub("\n", text[first : line_end.end()])
         around += re.split(r"[\r\n]", text[line_end.end() : line_end.end() + _WINDOW], maxsplit=1)[0]
         pieces = Pieces(around, _LINES, "")
