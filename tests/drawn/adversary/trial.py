@@ -102,7 +102,7 @@ def _explicit(content: bytes) -> bytes | None:
         ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
         try:
             ds.save_as(out, implicit_vr=False, little_endian=True)
-        except ValueError:
+        except (ValueError, TypeError, OSError):
             return None
     return out.getvalue()
 

@@ -165,6 +165,8 @@ def test_escapes_whose_backslash_became_something_else_are_read(text: str) -> No
     [
         "%51%75%69%6C%6C%66%", "%51%75%69%6C%6C%66%6", "=51=75=69=6C=6C=66=6", "\\x51\\x75\\x69\\x6c\\x6c\\x66\\x",
         "\\u0051\\u0075\\u0069\\u006c\\u006c\\u0066\\u00", "/x51/x75/x69/x6c/x6c/x66/x", "/u0051uill/u0066eather",
+        "\\121\\165\\151\\154\\154\\146", "\\x{51}\\x{75}\\x{69}\\x{6c}\\x{6c}\\x{66}",
+        "U+0051 U+0075 U+0069 U+006C U+006C U+0066",
         "&#81;&#117;&#105;&#108;&#108;&#102;&#10", "&#x51;&#x75;&#x69;&#x6c;&#x6c;&#x66;&",
     ],
 )  # fmt: skip
@@ -218,7 +220,8 @@ def test_a_code_that_no_list_can_have_goes(ct: Dataset, clean: Cleaner, value: s
 @pytest.mark.parametrize(
     "value",
     ["DOB 19510423101530", "DOB 195104231015", "19510423 1015", "born 23.4.51", "4/23/1951", "tel:+4431 1471 3980",
-     "Tel. 030 901820", "+49 (30) 901820"],
+     "510423101530", "23041951 1015", "Tel. 030 901820", "+49 (30) 901820", "T 057 2410 2874",
+     "057-2410-2874", "mob: 07700 900123"],
 )  # fmt: skip
 @pytest.mark.parametrize("keyword", ["CodingSchemeVersion", "LongCodeValue"])
 def test_no_code_holds_a_day_of_the_patient_or_a_telephone_number(

@@ -37,6 +37,9 @@ def scrubbed(text: str, **known: str) -> str:
         ("王^芳", "王先生 胸部CT", "***先生 胸部CT"),
         ("Wang^Fang=王^芳", "患者王 胸部", "患者*** 胸部"),
         ("林^誠", "林さん", "***さん"),
+        ("渡辺^健太郎", "胸部 渡辺健太", "胸部 ***"),
+        ("남궁^영희", "CT 남궁영", "CT ***"),
+        ("จันทร์โอชา^สมหญิง", "CT จันทร์โอ", "CT ***"),
     ],
 )
 def test_a_name_is_found_cut_run_together_and_apart(name: str, text: str, left: str) -> None:

@@ -22,8 +22,12 @@ _HEX = re.compile(
 _BYTES = re.compile(rb"(?:%|=|\\x)([0-9A-Fa-f]{2})")  # of URLs (RFC 3986), of mail (RFC 2045), of programs
 _ESCAPE = re.compile(r"\\(?:u\{?|U0000|U000)([0-9A-Fa-f]{4,5})\}?")
 _LEAD = r"[\\/|¥₩＼]"  # the backslash, and what is written for it where a value may have none
-_RUN = re.compile(rf"(?:{_LEAD}?[xX][0-9A-Fa-f]{{2}}){{4,}}|(?:{_LEAD}?[uU]\{{?[0-9A-Fa-f]{{4}}\}}?){{3,}}")
-_IN_RUN = re.compile(rf"{_LEAD}?([xXuU])\{{?([0-9A-Fa-f]{{2,4}})\}}?")
+_RUN = re.compile(
+    rf"(?:{_LEAD}?[xX]\{{?[0-9A-Fa-f]{{2}}\}}?){{4,}}|(?:{_LEAD}?[uU]\+?\{{?[0-9A-Fa-f]{{4}}\}}?[ ,]?){{3,}}"
+    rf"|(?:{_LEAD}[0-3][0-7]{{2}}){{4,}}"
+)
+_IN_RUN = re.compile(rf"{_LEAD}?([xXuU])\+?\{{?([0-9A-Fa-f]{{2,4}})\}}?[ ,]?")
+_OCTAL = re.compile(rf"{_LEAD}([0-3][0-7]{{2}})")
 _OTHER_LEAD = re.compile(r"[/|¥₩＼](?=x[0-9A-Fa-f]{2}|u\{?[0-9A-Fa-f]{4})")
 # An escape of which a field's end left the beginning.
 _CUT = re.compile(r"(?:(?:%|=|\\x)[0-9A-Fa-f]?|\\(?:u\{?[0-9A-Fa-f]{0,3})?|&(?:#(?:[xX]?[0-9A-Fa-f]{0,5}))?)$")
@@ -55,7 +59,8 @@ def beneath(text: str) -> Iterator[tuple[int, int, str]]:
 
 def _with_backslashes(run: re.Match[str]) -> str:
     """A run of escapes as programs write them."""
-    return _IN_RUN.sub(lambda m: f"\\{m[1].lower()}{m[2]}", run[0])
+    bytes_as_hex = _OCTAL.sub(lambda m: f"\\x{int(m[1], 8):02x}", run[0])
+    return _IN_RUN.sub(lambda m: f"\\{m[1].lower()}{m[2]}", bytes_as_hex)
 
 
 def _unescaped(text: str) -> Iterator[str]:

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Iterator
 from itertools import product
 
+from readfirst.domain.deid.text.folding import has_signs
+
 _ROMAN = ("i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix", "x", "xi", "xii")
 # Where fields of DICOM end (SH, LO): what stands there may be the beginning of a longer word.
 FIELD_ENDS = frozenset((16, 64))
@@ -73,7 +75,9 @@ def _date_forms(day: str) -> Iterator[str]:
     year = rf"(?:{day[:4]}|['’]?{day[2:4]})"
     month, number = rf"0?{int(day[4:6])}", rf"0?{int(day[6:])}\.?"
     roman = _ROMAN[int(day[4:6]) - 1]
-    yield rf"{day}(?:[ ]?[0-2]\d(?:[0-5]\d){{1,2}}(?:\.\d{{1,6}})?)"
+    written = (day, day[6:] + day[4:6] + day[:4], day[4:] + day[:4])
+    yield rf"(?:{'|'.join(written)})[ ]?[0-2]\d(?:[0-5]\d){{1,2}}(?:\.\d{{1,6}})?"  # with its time
+    yield rf"{day[2:]}[0-2]\d[0-5]\d[0-5]\d"
     for order in ((number, month, year), (month, number, year), (year, month, number), (year, number, month)):
         yield _SEPARATOR.join(order)
     yield _SEPARATOR.join((number, roman, year))
@@ -118,6 +122,15 @@ def cut_at_the_end(text: str, targets: Iterable[str], least: int) -> int:
                 best = start if best < 0 else min(best, start)
                 break
     return best
+
+
+def cut_anywhere(text: str, phrases: Iterable[str], names: Iterable[str]) -> int:
+    """As `cut_at_the_end`, for a value of any length: of a phrase ten characters, of a name in a script without spaces
+    three ideographs, or five letters where vowels are signs."""
+    at = cut_at_the_end(text, phrases, 10)
+    if at >= 0 or text.isascii():
+        return at
+    return max(cut_at_the_end(text, [name], 5 if has_signs(name) else 3) for name in [*names, ""])
 
 
 def pairs_of(families: Iterable[str], givens: Iterable[str]) -> set[tuple[str, str]]:

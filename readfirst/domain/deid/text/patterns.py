@@ -151,6 +151,9 @@ def over_lines(
 
 
 def code_spans(text: str, days: re.Pattern[str] | None) -> list[tuple[int, int]]:
-    """What no list of codes has in it, and one of the days."""
+    """What no list of codes has in it, and one of the days. Telephone numbers as far as they begin like one, with marks
+    between their digits."""
     kinds = [*map(patterns_of, _IN_CODES), *([days] if days is not None else [])]
-    return [match.span() for kind in kinds for match in kind.finditer(text)]
+    spans = [match.span() for kind in kinds for match in kind.finditer(text)]
+    phones = patterns_of("telephone").finditer(text)
+    return spans + [match.span() for match in phones if match[0][0] in "0(" and not match[0].isdigit()]

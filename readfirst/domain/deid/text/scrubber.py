@@ -218,7 +218,7 @@ class Scrubber:
 
     def _cut(self, folded: Folded) -> Iterator[tuple[int, int]]:
         """Names and numbers of which a field's end left only the beginning."""
-        start = 0
+        start, vocabulary = 0, self.vocabulary
         for value in folded.folded.split("\\"):
             end = start + len(value.rstrip(" \0"))
             full = folded.span(start, start + len(value)) if value else (0, 0)
@@ -228,7 +228,7 @@ class Scrubber:
                     at = forms.cut_at_the_end(folded.folded[start:end], targets, least)
                     if at >= 0 and not is_a_word(folded.folded[start + at : end]):
                         yield folded.span(start + at, end)
-            elif (at := forms.cut_at_the_end(folded.folded[start:end], self.vocabulary.phrases, 10)) >= 0:
+            elif (at := forms.cut_anywhere(folded.folded[start:end], vocabulary.phrases, vocabulary.ideographs)) >= 0:
                 yield folded.span(start + at, end)
             elif (
                 match := LAST_DIGITS.search(folded.folded[start:end]) or LAST_NUMBER.search(folded.folded[start:end])
