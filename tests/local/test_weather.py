@@ -216,6 +216,16 @@ def test_an_answer_breaks_off_half_way_and_the_sdk_asks_again(rainy: Stack) -> N
         container(rainy).download_blob(name).readall()
 
 
+def test_an_answer_without_a_body_that_breaks_off_says_nothing_of_the_blob(rainy: Stack) -> None:
+    """A blob that was said to be 1 byte long would be taken for what it is not."""
+    name = uuid.uuid4().hex
+    container(rainy).upload_blob(name, b"x" * 100_000)
+    comes(rainy, "blob", "half_closed", times=1, requests="^HEAD")
+    with pytest.raises(ServiceResponseError):
+        container(rainy).get_blob_client(name).get_blob_properties()
+    assert container(rainy).get_blob_client(name).get_blob_properties().size == 100_000
+
+
 def test_a_slow_answer_comes_late_and_whole(rainy: Stack) -> None:
     comes(rainy, "blob", "slow", times=1, seconds=0.5)
     began = time.monotonic()

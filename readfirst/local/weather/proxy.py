@@ -113,7 +113,9 @@ class Proxy:
 
     @staticmethod
     async def _send(asked: web.Request, answer: Answer, *, half: bool = False) -> web.StreamResponse:
-        if asked.method == "HEAD" and not half:
+        if asked.method == "HEAD":
+            if half:  # nothing follows the headers that could be cut off: they are
+                return _closed(asked)
             told = web.StreamResponse(status=answer.status, headers=answer.headers)
             told.content_length = answer.length or 0
             await told.prepare(asked)
