@@ -340,6 +340,8 @@ def test_a_token_ends_in_use_and_the_next_one_opens_again(rainy: Stack) -> None:
 
     short = credential.get_token("https://communication.azure.com/.default")
     assert short.expires_on <= time.time() + 2
+    others = [ManagedIdentityCredential().get_token("https://communication.azure.com/.default") for _ in range(5)]
+    assert len({short.token, *(other.token for other in others)}) == 6, "one's end would be that of all"
     eventually(lambda: status(short.token) == 401)
     # azure-identity asks for another one well before the end that the answer named.
     eventually(lambda: status(credential.get_token("https://communication.azure.com/.default").token) == 404)
