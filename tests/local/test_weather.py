@@ -370,12 +370,25 @@ def test_the_host_in_event_grid_s_place_sees_an_upload_as_the_weather_has_it(
     direct.delete_blob(name) if behaviour != "event_doubled" else None
 
 
-def _listed(stack: Stack, inbox: str) -> dict[str, str]:
+@pytest.mark.parametrize("behaviour", ["unanswered", "half_closed", "unavailable"])
+def test_a_listing_that_fails_at_first_is_neither_empty_nor_the_listener_s_end(rainy: Stack, behaviour: str) -> None:
+    inbox = resource_names.inbox("hillcrest")
+    direct = BlobServiceClient.from_connection_string(rainy.environment["UPLOADS"]).get_container_client(inbox)
+    name = uuid.uuid4().hex
+    direct.upload_blob(name, b"x")
+    comes(rainy, "blob", behaviour, times=1, requests="comp=list")
+    assert name in _listed(rainy, inbox, retry_total=3, initial_backoff=0, increment_base=0, random_jitter_range=0)
+    assert rainy.weather
+    assert rainy.weather.sky.met["blob", behaviour] == 1
+    direct.delete_blob(name)
+
+
+def _listed(stack: Stack, inbox: str, **options: Any) -> dict[str, str]:
     """What the embedded host sees of an inbox: names and ETags."""
 
     async def listed() -> dict[str, str]:
-        options = {**_ONCE, "user_agent": USER_AGENT}
-        async with Uploads.from_connection_string(stack.environment["UPLOADS"], **options) as service:
+        chosen = {**(options or _ONCE), "user_agent": USER_AGENT}
+        async with Uploads.from_connection_string(stack.environment["UPLOADS"], **chosen) as service:
             return await list_etags(service.get_container_client(inbox), "")
 
     return asyncio.run(listed())

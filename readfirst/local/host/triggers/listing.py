@@ -6,11 +6,15 @@ seconds. So the page is taken as it comes off the wire (raw_response_hook, a doc
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote
 from xml.etree import ElementTree
 
+from azure.core.exceptions import ServiceResponseError
 from azure.storage.blob.aio import ContainerClient
+
+_TRIES = 3
 
 
 async def list_etags(container: ContainerClient, prefix: str) -> dict[str, str]:
@@ -18,16 +22,23 @@ async def list_etags(container: ContainerClient, prefix: str) -> dict[str, str]:
     found: dict[str, str] = {}
     marker = None
     while True:
-        pages = container.list_blobs(name_starts_with=prefix or None, raw_response_hook=_leave_with_page)
-        try:
-            await anext(pages.by_page(continuation_token=marker))
-        except _Page as page:
-            root = ElementTree.fromstring(page.text)  # noqa: S314 - the storage service's own answer
+        root = await _page(container, prefix, marker)
         for blob in root.iter("Blob"):
             found[_name(blob.find("Name"))] = blob.findtext("Properties/Etag", "")
         marker = root.findtext("NextMarker")
         if not marker:
             return found
+
+
+async def _page(container: ContainerClient, prefix: str, marker: str | None) -> ElementTree.Element:
+    """One page. Where the SDK's first request finds no answer, its next ones forget the hook: it is asked again."""
+    for _ in range(_TRIES):
+        pages = container.list_blobs(name_starts_with=prefix or None, raw_response_hook=_leave_with_page)
+        try:
+            await anext(pages.by_page(continuation_token=marker))
+        except _Page as page:
+            return ElementTree.fromstring(page.text)  # noqa: S314 - the storage service's own answer
+    raise ServiceResponseError("no page of the listing could be read")
 
 
 class _Page(Exception):
@@ -39,7 +50,8 @@ class _Page(Exception):
 
 
 def _leave_with_page(response: Any) -> None:
-    raise _Page(response.http_response.text())
+    if response.http_response.status_code == HTTPStatus.OK:  # every other answer is the SDK's to retry or to raise
+        raise _Page(response.http_response.text())
 
 
 def _name(element: ElementTree.Element | None) -> str:
