@@ -63,7 +63,7 @@ def send(
         with path.open("rb") as data:
             header = read_header(data)
             data.seek(0)
-            blobs.put_once(inbox, f"{folder}/{name}", data)  # there: sent before, or by a try whose answer was lost
+            blobs.create_once(inbox, f"{folder}/{name}", data, path.stat().st_size)  # there: sent before
         advance(path.stat().st_size)
         return str(header.StudyInstanceUID) if isinstance(header, Dataset) else None
 
@@ -72,5 +72,6 @@ def send(
     named = {uid: count for uid, count in found.items() if re.fullmatch(STUDY_UID, uid)}
     for uid, count in named.items() if announce else ():
         message = Complete(studyInstanceUid=uid, expected=count, priority=priority, purpose=purpose)
-        inbox.upload_blob(f"{folder}/{uuid.uuid4().hex[:8]}/complete.json", message.model_dump_json(by_alias=True))
+        said = message.model_dump_json(by_alias=True).encode()
+        blobs.create_once(inbox, f"{folder}/{uuid.uuid4().hex[:8]}/complete.json", said, len(said))
     return Sent(len(files), sum(path.stat().st_size for path, _ in files), dict(found), len(found) - len(named))

@@ -144,16 +144,15 @@ class Uploads:
             return head
         try:
             with path.open("rb") as data:
-                blobs.put_once(addresses.inbox, f"{_FOLDER}/{path.name}", data)
+                blobs.create_once(addresses.inbox, f"{_FOLDER}/{path.name}", data, path.stat().st_size)
         except FileNotFoundError:
             return None
         except HttpResponseError as error:
             if error.status_code in _OF_ONE_FILE:
                 self._rest(path.name)
                 return None
-            if error.status_code != 403 or not _there(addresses, path):
-                self._held = _trouble_of(error.status_code)
-                return None
+            self._held = _trouble_of(error.status_code)
+            return None
         except (AzureError, OSError):
             self._held = "the inbox cannot be reached"
             return None
@@ -186,7 +185,7 @@ class Uploads:
         message = Complete(studyInstanceUid=study, expected=count).model_dump_json(by_alias=True)
         name = f"{_FOLDER}/{time.time_ns():020d}/complete.json"
         try:
-            blobs.put_once(addresses.inbox, name, message.encode())
+            blobs.create_once(addresses.inbox, name, message.encode(), len(message.encode()))
         except (AzureError, OSError):
             self.wake(study)
             return
@@ -196,22 +195,6 @@ class Uploads:
     def _waiting(self, study: str) -> int:
         """How many of the next files may belong to the study: one that cannot be read counts too."""
         return sum(1 for path in self._spool.oldest(_BATCH) if head_of(path).study in (study, ""))
-
-
-def _there(addresses: Addresses, path: Path) -> bool:
-    """Whether the inbox has the file, from a try whose answer was lost.
-
-    Who may create and not write is refused where a blob of the name exists: Azure says so by a code of its own
-    (UnauthorizedBlobOverwrite), Azurite as if the address were no good. The address lists, so it can be looked up.
-    """
-    from azure.core.exceptions import AzureError
-
-    name = f"{_FOLDER}/{path.name}"
-    try:
-        found = {blob.name: blob.size for blob in addresses.inbox.list_blobs(name_starts_with=name)}
-        return found.get(name) == path.stat().st_size
-    except (AzureError, OSError):
-        return False
 
 
 def _trouble_of(status: int | None) -> str:

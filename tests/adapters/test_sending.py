@@ -20,7 +20,7 @@ class Inbox:
         self.blobs: dict[str, bytes] = {}
 
     def upload_blob(self, name: str, data: object, overwrite: bool = False, metadata: object = None) -> None:
-        self.blobs[name] = data.encode() if isinstance(data, str) else data.read()  # type: ignore[attr-defined]
+        self.blobs[name] = data if isinstance(data, bytes) else data.read()  # type: ignore[attr-defined]
 
     def announced(self) -> dict[str, int]:
         words = [json.loads(data) for name, data in self.blobs.items() if name.endswith("/complete.json")]

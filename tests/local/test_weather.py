@@ -9,6 +9,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +29,16 @@ from azure.storage.blob.aio import BlobServiceClient as Uploads
 from azure.storage.queue import QueueClient
 
 from readfirst.adapters import blobs
+from readfirst.adapters.uploads.clinic_urls import clinic_urls
 from readfirst.domain import resource_names
 from readfirst.local.environment import JOB_RESOURCE_ID
 from readfirst.local.host.storage import USER_AGENT
 from readfirst.local.host.triggers.listing import list_etags
+from readfirst.local.phantom import write_phantom_study
 from readfirst.local.stack import Stack
 from readfirst.local.weather.catalogue import ROWS, Row
 from readfirst.local.weather.forecast import Forecast, Spell
+from readfirst.upload_client import send
 from tests.conftest import settings_of
 from tests.waiting import eventually
 
@@ -368,6 +372,16 @@ def test_the_host_in_event_grid_s_place_sees_an_upload_as_the_weather_has_it(
     else:
         assert {_listed(rainy, inbox).get(name, "") for _ in range(5)} == {""}
     direct.delete_blob(name) if behaviour != "event_doubled" else None
+
+
+def test_an_upload_that_broke_off_is_repeated_while_its_files_still_lie_in_the_inbox(
+    rainy: Stack, tmp_path: Path
+) -> None:
+    planted = write_phantom_study(tmp_path, seed=5, slices=2, size=64)
+    url = clinic_urls("hillcrest", timedelta(hours=1)).inbox
+    files = [(path, path.name) for path in sorted(tmp_path.iterdir())]
+    send(url, files[:1], folder="broke-off", announce=False)
+    assert send(url, files, folder="broke-off").studies == {planted["study uid"]: 2}
 
 
 @pytest.mark.parametrize("behaviour", ["unanswered", "half_closed", "unavailable"])
