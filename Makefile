@@ -8,9 +8,11 @@ NODE := readfirst/local/node
 PORTAL := portal_static
 READER := tests/model/reader
 STUDY ?=
+SEED ?= 1
+STUDIES ?= 12
 MODEL_VERSION ?= $(shell sed -n 's/.*"version": "\(.*\)".*/\1/p' model_container/models/readfirst-chest/manifest.json)
 
-.PHONY: help demo up test drawn adversary check check-python docs policy interop bench env portal clean model sbom
+.PHONY: help demo up test drawn adversary chaos check check-python docs policy interop bench env portal clean model sbom
 help: ## This list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
@@ -93,6 +95,9 @@ drawn: $(BIN)/.made ## 2,000 drawn studies: nothing left out in silence, no mixt
 
 adversary: $(BIN)/.made ## 5,000 drawn headers and 300 pictures with a person hidden in them: nobody shows, nothing else changes
 	READFIRST_ADVERSARY=5000 $(BIN)/python -m pytest -q tests/drawn/test_adversary.py
+
+chaos: env ## A day of kills and weather, judged (minutes; SEED=1,2,3 STUDIES=12)
+	$(BIN)/python -m tools.chaos --seed $(SEED) --studies $(STUDIES)
 
 .venv-checkov/bin/checkov:
 	$(PYTHON) -m venv .venv-checkov

@@ -302,6 +302,10 @@ class Stack:
         }
         certificates.write_private(self.folders.description, json.dumps(description, indent=2).encode())
 
+    def jobs_at_work(self) -> bool:
+        """Whether an execution of the job runs."""
+        return bool(self._running_jobs())
+
     def _running_jobs(self) -> list[Path]:
         executions = [file.parent for file in self.folders.jobs.glob("*/started")]
         return [folder for folder in executions if job_runner.running(folder)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -87,6 +88,14 @@ def wait_for(
         if time.monotonic() > deadline:
             raise TimeoutError(f"nothing has happened to the study for {patience:.0f} s: {progress.reached()}")
         time.sleep(every)
+
+
+def at_work(stack: Stack) -> dict[str, int]:
+    """Orchestrations that have not ended, by the orchestrator's name, as the embedded host knows them."""
+    (file,) = stack.folders.host.glob("*.db")
+    with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as db:
+        query = "SELECT name, COUNT(*) FROM instances WHERE status IN ('Pending', 'Running') GROUP BY name"
+        return {str(name): int(count) for name, count in db.execute(query)}
 
 
 def longest_history(stack: Stack, token: str) -> int:
