@@ -1,7 +1,8 @@
 """The GPU job: drains its two queues, stat before routine, until nothing has come for a while: one start, a burst.
 
 Outputs are written first, then `result.json`, then the answer, and only then is the message deleted: killed anywhere,
-the work is done again or found done. Expected refusals answer at once; faults are tried three times.
+the work is done again or found done. Expected refusals answer at once; faults are tried three times, and those of a
+service that is away until it is back.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from model_container.analyse import Clock, analyse, calm_collector, decode, out_
 from model_container.engines.engine import Engine, ModelFailed, OutOfScope, where
 from model_container.engines.registry import MODELS, ModelRegistry, NotApproved
 from model_container.images.volume import Volume
-from model_container.storage import LeasedMessage, Studies, number
+from model_container.storage import LeasedMessage, Studies, is_away, number
 from readfirst.domain import blob_paths
 from readfirst.domain.analysis import messages
 from readfirst.domain.analysis.findings import Analysis
@@ -41,6 +42,7 @@ from readfirst.domain.routing.changes import as_deployed, history_of
 from readfirst.domain.routing.routes import Routes
 
 TRIES = 3
+_OUTAGE_LEASES = 5  # for which a request waits where storage was away at each of its tries
 _DOWNLOADS = 8
 _NAME = "[0-9a-f]{32}"  # of a study and of a run
 _GRACE_SECONDS = 20.0  # of the 30 that Container Apps leaves between SIGTERM and SIGKILL
@@ -275,7 +277,8 @@ class Job:
         self.studies.finish(prepared.held)
 
     def _failed(self, prepared: Prepared, error: Exception) -> None:
-        final = isinstance(error, CannotAnalyse) or prepared.held.tries >= TRIES
+        last, away = prepared.held.tries >= TRIES, is_away(error)
+        final = isinstance(error, CannotAnalyse) or (last and not away)
         # A library's message may quote a file; only our own are known to hold no content.
         detail = str(error) if isinstance(error, CannotAnalyse | ModelFailed) else f"fault: {type(error).__name__}"
         log(
@@ -285,6 +288,8 @@ class Job:
         )  # fmt: skip
         if final:
             self._answer(prepared, "failed", detail)
+        elif last:  # an outage costs a study time, never its result; the GPU is let go meanwhile
+            self.studies.put_off(prepared.held, self.studies.lease_seconds * _OUTAGE_LEASES)
         else:
             self.studies.give_back(prepared.held, self.studies.lease_seconds // 12 * prepared.held.tries)
 

@@ -12,7 +12,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError, ResourceNotFoundError
+from azure.core.exceptions import (
+    AzureError,
+    HttpResponseError,
+    IncompleteReadError,
+    ResourceExistsError,
+    ResourceNotFoundError,
+    ServiceRequestError,
+    ServiceResponseError,
+)
 from azure.storage.blob import BlobServiceClient, ContentSettings
 from azure.storage.queue import QueueClient, QueueMessage, TextBase64EncodePolicy
 
@@ -98,6 +106,15 @@ class Studies:
             self._let_go(held)
             if not held.lost:
                 self._update(held, seconds)
+
+    def put_off(self, held: LeasedMessage, seconds: int) -> None:
+        """Asks for the same again after a while, as if for the first time: what had no chance was not a try.
+
+        Killed between the two steps, the request lies there twice, and the work is done once.
+        """
+        if self.renew(held):
+            self._requests[held.queue].send_message(held.message.content, visibility_timeout=seconds)
+            self.finish(held)
 
     def give_all_back(self) -> None:
         """Lets others see at once whatever this process holds."""
@@ -211,6 +228,14 @@ class Studies:
 def _is_lost(error: HttpResponseError) -> bool:
     """Whether the queue says that the message is gone, or that somebody has taken it since."""
     return error_code(error) in ("MessageNotFound", "PopReceiptMismatch")
+
+
+def is_away(error: Exception) -> bool:
+    """Whether a fault is the service's, and passes: no answer came, one that broke off, or 408, 429, 5xx."""
+    if isinstance(error, (ServiceRequestError, ServiceResponseError, IncompleteReadError)):
+        return True
+    status = error.status_code if isinstance(error, HttpResponseError) else None
+    return status is not None and (status in (408, 429) or status >= 500)
 
 
 def error_code(error: HttpResponseError) -> str:

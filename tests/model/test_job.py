@@ -13,6 +13,7 @@ import time
 import uuid
 
 import pytest
+from azure.core.exceptions import HttpResponseError, IncompleteReadError, ServiceResponseError
 from azure.storage.queue import QueueClient
 from PIL import Image
 
@@ -224,6 +225,29 @@ def test_a_setting_that_is_no_sensible_number_is_told_by_its_name(desk, name, te
 def test_what_is_no_connection_string_is_told_without_showing_it():
     with pytest.raises(MissingSetting, match=r"^STUDIES is not a connection string$"):
         studies({"STUDIES": "AccountKey=secret"})
+
+
+def test_an_outage_of_storage_that_outlasts_three_tries_costs_the_study_time_and_not_its_result(desk, phantom):
+    request = desk.send(desk.order(phantom, token()))
+    busy = HttpResponseError("busy")
+    busy.status_code = 503
+    away = [busy, ServiceResponseError("no answer"), IncompleteReadError("cut off"), busy]
+
+    def executed():
+        port = studies({"STUDIES": desk.connection, "LEASE_SECONDS": "1"})
+        read = port.read_clean
+
+        def weathered(name):
+            if away:
+                raise away.pop()
+            return read(name)
+
+        port.read_clean = weathered
+        Job(port, ModelRegistry(), 0.2).run()
+        return desk.answers()
+
+    assert [(a.outcome, a.detail) for a in eventually(executed)] == [("analysed", "")]
+    assert desk.result(request) is not None and desk.waiting() == 0
 
 
 def test_a_fault_is_tried_three_times_and_then_answered(desk, phantom):
