@@ -112,6 +112,24 @@ def test_that_a_letter_arrived_outweighs_what_comes_after_it(state: Callable[...
     assert state(1) == "arrived"
 
 
+def test_that_a_letter_arrived_outweighs_a_failure_that_is_written_at_the_same_time(
+    state: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two reports are taken by two workers: the slower one has seen that nothing was reported yet."""
+    state(1, "send_alert")
+    looked, others = mail.arrived, ["Delivered"]
+
+    def overtaken(token: str, alert: str) -> bool | None:
+        seen = looked(token, alert)
+        if others:
+            report("nodule", others.pop())
+        return seen
+
+    monkeypatch.setattr(mail, "arrived", overtaken)
+    report("nodule", "Failed")
+    assert state(1) == "arrived"
+
+
 def test_a_report_of_a_letter_that_is_not_ours_is_left_alone(study: None) -> None:
     assert mail.keep_report(Delivery(str(uuid.uuid4()), "Bounced")) is None
 
