@@ -206,12 +206,15 @@ def delete_now(container: ContainerClient, name: str) -> bool:
 
 def put_stream_once(target: BlobClient, stream: IO[bytes]) -> None:
     """Writes a blob from a stream unless it exists; what reading the stream raises leaves no blob."""
-    from azure.core.exceptions import ResourceExistsError
+    from azure.core.exceptions import HttpResponseError
 
     if target.exists():
         return
-    with suppress(ResourceExistsError):
+    try:
         target.upload_blob(stream, overwrite=False)
+    except HttpResponseError as error:
+        if code_of(error) not in _THERE:
+            raise  # some other conflict: nothing is known to be there
 
 
 def copy(source: BlobClient, etag: str, size: int, target: BlobClient, metadata: dict[str, str] | None = None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
@@ -205,6 +206,25 @@ def test_putting_once_takes_only_a_blob_that_is_there_for_done(service: BlobServ
     assert blobs.put_once(container, "seal", b"[]") is False
     refusing(service, 403, "UnauthorizedBlobOverwrite")
     assert blobs.put_once(container, "seal", b"[]") is False, "how it is said to whoever may only create"
+
+
+@pytest.mark.parametrize("code", _CONFLICTS)
+def test_a_stream_is_taken_for_written_only_where_a_blob_is_there(service: BlobService, code: str) -> None:
+    """An archive that is unpacked on the way: another conflict than the blob itself says that nothing was written."""
+    container = BlobServiceClient.from_connection_string(service.connection, retry_total=0).get_container_client("c")
+    target = container.get_blob_client("tar")
+
+    def refuse(method: str, path: str, query: dict[str, list[str]]) -> None:
+        if method == "PUT":
+            raise Refusal(409, code)
+
+    service.rule = refuse
+    with pytest.raises(HttpResponseError):
+        blobs.put_stream_once(target, io.BytesIO(b"{}"))
+    service.rule = lambda method, path, query: None
+    blobs.put_stream_once(target, io.BytesIO(b"{}"))
+    blobs.put_stream_once(target, io.BytesIO(b"[]"))
+    assert blobs.read(container, "tar") == b"{}"
 
 
 @pytest.mark.parametrize("code", _CONFLICTS)
