@@ -119,9 +119,12 @@ class Acceptor:
             peer.settimeout(self.limits.patience)
             if self._tls is not None:
                 secured = self._tls.wrap_socket(peer, server_side=True)
-            Association(Wire(secured, longest=self.limits.pdu, patience=self.limits.patience), self, host).converse()
-        except Rejected as error:
-            ending = f"refused: {error}"
+            line = Wire(secured, longest=self.limits.pdu, patience=self.limits.patience)
+            try:
+                Association(line, self, host).converse()
+            except Rejected as error:
+                ending = f"refused: {error}"
+            line.part()
         except Garbage as error:
             ending = f"aborted: {error}"
         except Silent:

@@ -17,6 +17,7 @@ from typing import Final
 ASSOCIATE_RQ, ASSOCIATE_AC, ASSOCIATE_RJ, P_DATA, RELEASE_RQ, RELEASE_RP, ABORT = range(1, 8)
 LONGEST_ASSOCIATE: Final = 1 << 20  # 128 contexts in every transfer syntax take a quarter of it
 LONGEST_COMMAND: Final = 64 << 10
+_ARTIM: Final = 5.0  # seconds for the peer to close the connection
 NO_DATA_SET: Final = 0x0101  # (0000,0800) Command Data Set Type
 
 _QUICK_ACK: Final = getattr(socket, "TCP_QUICKACK", None)  # Linux
@@ -88,6 +89,19 @@ class Wire:
             raise Silent from None
         except OSError:
             raise Gone from None
+
+    def part(self) -> None:
+        """After the last answer: leaves it to the peer to close the connection, for a while (PS3.8 9.2, Sta13).
+
+        Some peers notice that a connection is gone before they look at what came on it, and take a rejection for a
+        broken line, which they try again.
+        """
+        until = time.monotonic() + _ARTIM
+        with contextlib.suppress(OSError):
+            while (left := until - time.monotonic()) > 0:
+                self._socket.settimeout(left)
+                if not self._socket.recv(1 << 10):
+                    return
 
     def close(self) -> None:
         """Ends the connection."""

@@ -131,6 +131,17 @@ def test_a_title_that_is_not_on_the_list_is_refused(port: Rig, title: str, calle
     eventually(lambda: counted(port, why) == before + 1)
 
 
+def test_whoever_is_refused_closes_the_connection_and_reads_the_answer_first(port: Rig) -> None:
+    """PS3.8 9.2, Sta13. pynetdicom takes the refusal for a broken line where the connection is gone at once."""
+    line = socket.create_connection(("127.0.0.1", port.port), timeout=PATIENCE)
+    line.sendall(request("STRANGER"))
+    assert line.recv(1 << 16)[0] == 3
+    line.settimeout(0.3)
+    with pytest.raises(TimeoutError):
+        line.recv(1)
+    line.close()
+
+
 def test_an_association_too_many_is_refused_and_there_is_room_again_afterwards(port: Rig) -> None:
     echo = (contexts.VERIFICATION, [ExplicitVRLittleEndian])
     three = [associated(port, echo) for _ in range(3)]
@@ -165,11 +176,11 @@ def test_what_is_not_storage_on_a_storage_context_is_answered_with_a_failure(por
 # ---------------------------------------------------------------- peers that do not keep to the protocol
 
 
-def request() -> bytes:
+def request(title: str = SENDER) -> bytes:
     """An association request for CT images."""
     asked = A_ASSOCIATE()
     asked.application_context_name = "1.2.840.10008.3.1.1.1"
-    asked.calling_ae_title, asked.called_ae_title = SENDER, TITLE
+    asked.calling_ae_title, asked.called_ae_title = title, TITLE
     context = build_context(CTImageStorage, [ExplicitVRLittleEndian])
     context.context_id = 1
     asked.presentation_context_definition_list = [context]
