@@ -21,7 +21,7 @@ from readfirst.local.environment import DEFAULT_CLINICS, app_settings, load_secr
 from readfirst.local.ports import Ports
 
 APPS = ("intake", "api", "identity")
-BUILT = 663_000  # bytes of a package when this was written: a tenth more is looked at before it is let through
+BUILT = 735_000  # bytes of a package when this was written: a tenth more is looked at before it is let through
 NEVER = re.compile(
     r"(^|/)(\.[^/]+|node_modules|tests?|cli|local|model_container|portal_static|bicep|docs|findings|tools|build"
     r"|__pycache__|local\.settings[^/]*|[^/]*\.(pyc|key|pem|db))(/|$)"

@@ -281,8 +281,8 @@ def test_a_job_that_never_answers_fails_the_study_visibly() -> None:
 ALERT = Alert(token=RUN.token, clinic="lakeside", handle="ABCDEFGH", finding="lung-nodule").dump()
 
 
-def test_an_alert_without_anyone_to_turn_to_ends_when_it_is_sent() -> None:
-    assert run(alert, Context(ALERT, {"send_alert": 0.0})) == "sent"
+def test_an_alert_without_anyone_to_turn_to_ends_when_it_has_arrived() -> None:
+    assert run(alert, Context(ALERT, {"send_alert": 0.0, "look_at_letters": "arrived"})) == "arrived"
 
 
 def test_an_alert_that_is_acknowledged_goes_no_further() -> None:
@@ -291,9 +291,9 @@ def test_an_alert_that_is_acknowledged_goes_no_further() -> None:
 
 
 def test_an_alert_that_nobody_acknowledges_goes_to_the_next_in_line() -> None:
-    context = Context(ALERT, {"send_alert": 1800.0, "escalate_alert": None})
-    assert run(alert, context) == "escalated"
-    assert context.steps() == ["send_alert", "escalate_alert"]
+    context = Context(ALERT, {"send_alert": 1800.0, "escalate_alert": False, "look_at_letters": "arrived"})
+    assert run(alert, context) == "arrived"
+    assert context.steps() == ["send_alert", "escalate_alert", "look_at_letters"]
 
 
 class Client:

@@ -286,7 +286,7 @@ def _released(kept: str) -> frozenset[Run]:
 
 
 def test_a_released_file_is_answered_under_the_name_that_its_clinic_gave_it_however_often_it_comes_back() -> None:
-    data, name = uuid.uuid4().bytes * 40, f"{folder()}/Aufnahme №1.dcm"
+    data, name = b"\0" + uuid.uuid4().bytes * 40, f"{folder()}/Aufnahme №1.dcm"
     upload(data, name)
     for _ in range(2):
         (kept,) = _kept(data)
@@ -306,7 +306,7 @@ def test_a_released_complete_message_is_judged_as_one() -> None:
 
 
 def test_a_file_from_a_quarantine_that_knew_no_names_is_not_told_to_its_clinic_as_a_new_one() -> None:
-    data, kept = uuid.uuid4().bytes * 40, uuid.uuid4().hex
+    data, kept = b"\0" + uuid.uuid4().bytes * 40, uuid.uuid4().hex
     quarantine = clients.container(resource_names.UPLOADS, resource_names.QUARANTINE)
     quarantine.upload_blob(f"{CLINIC}/{kept}", data, metadata={"reason": "not-dicom"})
     before = len(answers())

@@ -133,7 +133,7 @@ def test_the_reconciler_finds_the_alert_that_has_not_gone_out_until_it_has(tmp_p
     do(index_study, run.dump())
     (alert,) = [alert for alert in alerts_not_sent() if alert.token == run.token]
     with outage(sky):
-        assert do(send_alert, alert.dump()) == 0, "the letter does not wait for the index"
+        assert do(send_alert, alert.dump()) > 0, "the letter does not wait for the index"
     assert record_of(run).alerted
     assert run.token not in {alert.token for alert in alerts_not_sent()}
     assert clients.cosmos_container().read_item(run.token, partition_key=run.clinic)["alerted"]
