@@ -187,7 +187,8 @@ def delete(blob: BlobClient, etag: str) -> None:
             BlobLeaseClient(blob).break_lease(lease_break_period=0)
             blob.delete_blob(delete_snapshots="include", **pinned)
     except HttpResponseError as error:
-        if error.status_code == 412:
+        # A copy that is pending there is another version, on its way.
+        if error.status_code == 412 or code_of(error) == "PendingCopyOperation":
             raise Changed from error
         if error.status_code != 404:
             raise

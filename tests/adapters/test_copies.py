@@ -164,6 +164,20 @@ def test_a_source_that_was_replaced_is_not_copied(service: BlobService) -> None:
     assert TO not in service.blobs
 
 
+def test_a_failed_copy_that_another_try_has_replaced_meanwhile_is_that_ones(service: BlobService) -> None:
+    """The service refuses to delete what a copy is pending for, whichever version was meant."""
+    sent(service)
+    service.copies.extend([("failed", 1), ("success", 3)])
+
+    def rule(method: str, path: str, query: dict[str, list[str]]) -> None:
+        if method == "DELETE" and len(service.copies) == 1:
+            service.copy(TO, FROM, {blobs.COPY_OF: service.blobs[FROM].etag.strip('"')}, "")
+
+    service.rule = rule
+    assert complete(service, copied(service))
+    assert not service.copies
+
+
 def test_two_tries_at_once_agree_on_one_copy(service: BlobService) -> None:
     sent(service)
     service.copies.extend([("failed", 5), ("aborted", 5)])
