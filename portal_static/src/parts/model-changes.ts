@@ -3,7 +3,7 @@
 import { html, nothing, type TemplateResult } from "lit";
 import { customElement, state } from "lit/decorators.js";
 
-import type { Decided, ModelChanges as Changes, OpenProposal, Proposed } from "../../generated/api-types.js";
+import type { Decided, ModelChanges, OpenProposal, Proposed } from "../../generated/api-types.js";
 import { typed } from "../form.js";
 import { clock } from "../format.js";
 import { Page } from "../page.js";
@@ -11,8 +11,8 @@ import { Page } from "../page.js";
 const PATH = "/identity/model-changes";
 
 @customElement("rf-model-changes")
-export class ModelChanges extends Page {
-  @state() private found: Changes | undefined;
+export class ModelChangesPanel extends Page {
+  @state() private found: ModelChanges | undefined;
   @state() private saved = "";
 
   protected override begin(): void {
@@ -20,7 +20,7 @@ export class ModelChanges extends Page {
   }
 
   private async read(): Promise<void> {
-    this.found = await this.api.get<Changes>(PATH);
+    this.found = await this.api.get<ModelChanges>(PATH);
   }
 
   private async propose(event: SubmitEvent): Promise<void> {
@@ -53,7 +53,7 @@ export class ModelChanges extends Page {
     </section>`;
   }
 
-  private models(found: Changes): TemplateResult {
+  private models(found: ModelChanges): TemplateResult {
     const since = found.number ? `since entry ${found.number} of the history` : "as deployed";
     return html`<p class="dim">${since}, routes <code>${found.routing.slice(0, 12)}</code></p>
       <div class="scroll"><table><thead><tr><th scope="col">Model</th><th scope="col">Digest</th><th scope="col">State</th></tr></thead>
@@ -66,7 +66,7 @@ export class ModelChanges extends Page {
       ${this.may("model_change_decide") ? html`<div class="row">${confirms ? html`<button class="primary" @click=${() => void this.decide(one, true)}>Confirm</button>` : nothing}<button @click=${() => void this.decide(one, false)}>${one.mine ? "Take back" : "Decline"}</button></div>` : nothing}</div>`;
   }
 
-  private form(found: Changes): TemplateResult | typeof nothing {
+  private form(found: ModelChanges): TemplateResult | typeof nothing {
     if (!this.may("model_change_propose")) return nothing;
     const versions = found.models.filter((m) => m.active || (m.approved && m.in_image));
     return html`<form class="row" @submit=${(event: SubmitEvent) => void this.propose(event)}>
@@ -79,13 +79,13 @@ export class ModelChanges extends Page {
   }
 }
 
-function stateOf(m: Changes["models"][number]): string {
+function stateOf(m: ModelChanges["models"][number]): string {
   if (!m.approved) return "active, but not approved any more: it does not run";
   if (!m.in_image) return m.active ? "active, but not in the job's image: it does not run" : "not in the job's image";
   return m.active ? "active" : "not active";
 }
 
-function history(found: Changes): TemplateResult | typeof nothing {
+function history(found: ModelChanges): TemplateResult | typeof nothing {
   if (!found.changes.length) return nothing;
   return html`<details><summary>History</summary><div class="scroll"><table><thead><tr><th scope="col">Entry</th><th scope="col">What</th><th scope="col">Proposed by</th><th scope="col">Confirmed by</th><th scope="col">When</th><th scope="col">Why</th></tr></thead>
     <tbody>${found.changes.map((c) => html`<tr><th scope="row">${c.number}</th><td>${c.what}</td><td>${c.proposed_by}</td><td>${c.confirmed_by}</td><td>${clock(c.confirmed_at)}</td><td class="words">${c.reason}</td></tr>`)}</tbody></table></div></details>`;
