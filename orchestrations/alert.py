@@ -182,14 +182,19 @@ def look_at_letters(alert: dict[str, Any]) -> str:
     this = Alert.model_validate(alert)
     if _in_hand(this):
         return ACKNOWLEDGED
-    for n in range(this.round, 0, -1):
-        names = letter_name(this.finding, n), letter_name(this.finding, n, overdue=True)
-        arrived = [mail.arrived(this.token, name) for name in names if mail.sent(this.token, name)]
-        if any(arrived) or any(mail.posted(this.token, name) for name in names):
-            return _ARRIVED
-        if n == this.round:
-            came_back = bool(arrived) and all(one is False for one in arrived)
-    return _FAILED if came_back else _SILENT
+    rounds = [_told_of(this, n) for n in range(1, this.round + 1)]
+    if any(any(told) for told in rounds):
+        return _ARRIVED
+    last = rounds[-1]
+    return _FAILED if last and all(one is False for one in last) else _SILENT
+
+
+def _told_of(alert: Alert, round_: int) -> list[bool | None]:
+    """Of each letter that went out in a round whether it has arrived (None: nothing is known), by e-mail or by post to
+    the second channel."""
+    names = letter_name(alert.finding, round_), letter_name(alert.finding, round_, overdue=True)
+    letters = [mail.arrived(alert.token, name) for name in names if mail.sent(alert.token, name)]
+    return letters + [True for name in names if mail.posted(alert.token, name)]
 
 
 @blueprint.activity_trigger(input_name="alert")

@@ -34,9 +34,8 @@ class Images:
     signed: bool
     palette: NDArray[np.uint8] | None = None  # (entries, 3)
     bits: Bits | None = None
-    kept: list[Frame] = field(
-        default_factory=list, compare=False
-    )  # the frame of a file that has one: it is measured, then searched
+    # The frame of a file that has one: it is measured, then searched.
+    kept: list[Frame] = field(default_factory=list, compare=False)
 
     @property
     def native(self) -> bool:
