@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
-
-from readfirst.adapters.process_cache import forget
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -18,20 +15,6 @@ if TYPE_CHECKING:
 # What a shell runs in the background ignores Ctrl-C, and so would every program that a test starts and interrupts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-@contextmanager
-def settings_of(environment: Mapping[str, str]) -> Iterator[None]:
-    """Makes this process use those app settings, as the Functions app would, and forget them afterwards."""
-    before = dict(os.environ)
-    os.environ.update(environment)
-    forget()
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
-        forget()
 
 
 @pytest.fixture(scope="module")

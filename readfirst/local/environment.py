@@ -6,10 +6,12 @@ import base64
 import json
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from readfirst.adapters.process_cache import forget
 from readfirst.domain import resource_names
 from readfirst.local.certificates import Certificates, write_private
 from readfirst.local.ports import HOST, Ports
@@ -134,3 +136,17 @@ def job_settings(settings: Mapping[str, str]) -> dict[str, str]:
     """What the GPU job gets: less than its starter. It reads and writes the studies account, nothing else."""
     given = {**os.environ, **settings}
     return {name: given[name] for name in (resource_names.STUDIES, *_JOB_OPTIONS, *_INHERITED) if name in given}
+
+
+@contextmanager
+def settings_of(environment: Mapping[str, str]) -> Iterator[None]:
+    """Makes this process use those app settings, as the Functions app would, and forget them afterwards."""
+    before = dict(os.environ)
+    os.environ.update(environment)
+    forget()
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        forget()

@@ -18,8 +18,8 @@ from azure.core.exceptions import (
 from readfirst.adapters import clients, jobs
 from readfirst.domain import resource_names
 from readfirst.domain.analysis.watchdog import Execution, Place
+from readfirst.local.environment import settings_of
 from tests.adapters.test_settings import SAMPLE
-from tests.conftest import settings_of
 
 HUNG = Execution(Place.MAIN, "job-1", alive=True, sign=datetime(2026, 1, 1, tzinfo=UTC))
 FAULTS = [

@@ -11,10 +11,10 @@ from readfirst.adapters import retries
 from readfirst.adapters.studies.study_index import Contended
 from readfirst.domain import blob_paths, resource_names
 from readfirst.domain.reading.study_record import StudyRecord
+from readfirst.local.environment import settings_of
 from readfirst.services import list_study
 from tests.adapters.blob_service import Blob, BlobService, Refusal
 from tests.adapters.test_settings import SAMPLE
-from tests.conftest import settings_of
 from tests.portal.studies import record
 
 STUDY = record(1)

@@ -15,8 +15,8 @@ from readfirst.adapters import clients, mail, retries
 from readfirst.adapters.settings import settings
 from readfirst.domain import resource_names
 from readfirst.domain.reading import alert_email
+from readfirst.local.environment import settings_of
 from tests.adapters.test_settings import SAMPLE
-from tests.conftest import settings_of
 
 IN_AZURE = {
     **SAMPLE,

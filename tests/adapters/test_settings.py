@@ -12,7 +12,7 @@ import pytest
 
 from readfirst.adapters import clients
 from readfirst.adapters.settings import Settings, SettingsError, settings
-from tests.conftest import settings_of
+from readfirst.local.environment import settings_of
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE: dict[str, str] = json.loads((ROOT / "local.settings.sample.json").read_text())["Values"]

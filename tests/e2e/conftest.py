@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from readfirst.domain.reading.study_record import StudyRecord
+from readfirst.local.environment import settings_of
 from readfirst.local.phantom import write_phantom_study
 from readfirst.local.stack import Stack
 from readfirst.local.watching import Progress, token_of, wait_for
-from tests.conftest import settings_of
 from tests.waiting import PATIENCE
 
 QUICK = {

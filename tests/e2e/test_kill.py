@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from readfirst.domain.reading import study_record
+from readfirst.local.environment import settings_of
 from readfirst.local.stack import Stack, running_stack
 from readfirst.local.watching import Progress, look, wait_for
-from tests.conftest import settings_of
 from tests.e2e.conftest import QUICK, Study, invent, letters, reported, upload
 from tests.waiting import PATIENCE, eventually
 

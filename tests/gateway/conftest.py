@@ -10,8 +10,8 @@ import pytest
 from readfirst.adapters import clients
 from readfirst.adapters.uploads.clinic_urls import clinic_urls
 from readfirst.domain import resource_names
+from readfirst.local.environment import settings_of
 from readfirst.local.stack import Stack
-from tests.conftest import settings_of
 from tests.gateway.rig import Rig, rig  # noqa: F401 - a fixture
 
 Addressed = Callable[..., Rig]

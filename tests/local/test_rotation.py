@@ -21,9 +21,9 @@ from function_app.triggers import rotate_identity, rotate_intake
 from readfirst.adapters import audit_log, blobs, clients, secret_versions, secrets
 from readfirst.adapters.identity import vault
 from readfirst.domain import resource_names
+from readfirst.local.environment import settings_of
 from readfirst.local.stack import Stack
 from readfirst.services import rewrap_identities
-from tests.conftest import settings_of
 
 pytestmark = pytest.mark.stack
 

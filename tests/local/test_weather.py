@@ -31,7 +31,7 @@ from azure.storage.queue import QueueClient
 from readfirst.adapters import blobs
 from readfirst.adapters.uploads.clinic_urls import clinic_urls
 from readfirst.domain import resource_names
-from readfirst.local.environment import JOB_RESOURCE_ID
+from readfirst.local.environment import JOB_RESOURCE_ID, settings_of
 from readfirst.local.host.storage import USER_AGENT
 from readfirst.local.host.triggers.listing import list_etags
 from readfirst.local.phantom import write_phantom_study
@@ -39,7 +39,6 @@ from readfirst.local.stack import Stack
 from readfirst.local.weather.catalogue import ROWS, Row
 from readfirst.local.weather.forecast import Forecast, Spell
 from readfirst.upload_client import send
-from tests.conftest import settings_of
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.stack

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from readfirst.adapters import blobs, retries, secrets
+from readfirst.local.environment import settings_of
 from readfirst.local.stack import Stack
 from tests.adapters.blob_service import BlobService
 from tests.adapters.test_settings import SAMPLE
-from tests.conftest import settings_of
 
 
 @pytest.fixture(scope="package")

@@ -26,10 +26,10 @@ from readfirst.domain.event_grid import Delivery
 from readfirst.domain.operations.failures import failures
 from readfirst.domain.reading.alert_email import finding_of, operation_id
 from readfirst.domain.workflow_messages import Alert
+from readfirst.local.environment import settings_of
 from readfirst.services import list_study
 from tests.adapters.blob_service import Blob, BlobService
 from tests.adapters.test_settings import SAMPLE
-from tests.conftest import settings_of
 from tests.spec.records import finding, studied
 
 TOKEN = "a" * 32

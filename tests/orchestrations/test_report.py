@@ -34,12 +34,12 @@ from readfirst.domain.reading import study_record
 from readfirst.domain.reading.reviews import Event, Told
 from readfirst.domain.reading.study_record import StudyRecord
 from readfirst.domain.workflow_messages import AnalysisOutcome, Plan, Report, Run
+from readfirst.local.environment import settings_of
 from readfirst.local.stack import Stack
 from readfirst.local.weather.forecast import Spell
 from readfirst.local.weather.layer import before
 from readfirst.local.weather.sky import Sky
 from readfirst.services import list_study
-from tests.conftest import settings_of
 from tests.orchestrations.conftest import do
 from tests.orchestrations.test_deidentify import deidentified, sealed_study
 

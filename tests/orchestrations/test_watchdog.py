@@ -16,8 +16,8 @@ from readfirst.domain import blob_paths, resource_names
 from readfirst.domain.analysis.watchdog import Execution, Place, Trouble
 from readfirst.domain.intake.ledger import Complete
 from readfirst.domain.workflow_messages import AnalysisOutcome, Plan, Run, Watch
+from readfirst.local.environment import settings_of
 from readfirst.local.stack import Stack
-from tests.conftest import settings_of
 from tests.orchestrations.conftest import do
 from tests.waiting import eventually
 

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 
-from readfirst.adapters.process_cache import forget
+from readfirst.local.environment import settings_of
 from readfirst.local.stack import Stack
 from readfirst.local.weather.forecast import Forecast
 from tools.chaos.day import Day, prepare
@@ -62,7 +59,7 @@ def _lived(work: Path, seed: int, given: argparse.Namespace) -> bool:
         def say(line: str) -> None:
             sys.stderr.write(f"seed {seed}, {time.monotonic() - began:5.0f} s: {line}\n")
 
-        with _settings({**stack.environment, **stack.sheltered()}):
+        with settings_of({**stack.environment, **stack.sheltered()}):
             day: Day = prepare(work / "studies", seed, given.studies, lasts, given.most, say)
             say(f"{given.studies} studies are made")
             day.live(stack)
@@ -70,20 +67,6 @@ def _lived(work: Path, seed: int, given: argparse.Namespace) -> bool:
         if stack.weather:
             print_day(day, stack.weather.sky, verdict)
     return not any(verdict.values())
-
-
-@contextmanager
-def _settings(environment: Mapping[str, str]) -> Iterator[None]:
-    """Makes this process use those app settings for a while, as the Functions app would."""
-    before = dict(os.environ)
-    os.environ.update(environment)
-    forget()
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
-        forget()
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ from pathlib import Path
 import pydicom
 from pydicom import Dataset
 
+from readfirst.local.environment import settings_of
 from readfirst.local.phantom import write_phantom_study
-from tests.conftest import settings_of
 from tests.gateway.conftest import addresses_of
 from tests.gateway.orthanc import Orthanc, free_port, orthanc
 from tests.gateway.rig import SENDER, TITLE, Rig
